@@ -1,0 +1,89 @@
+"""Cameras on a sphere around the origin, and the rays of their pixels.
+
+World: right-handed, y up, faces look at +z. A pose is (pitch, yaw) in radians: the camera centre is
+(sin pitch cos yaw, cos pitch, sin pitch sin yaw) times the radius and the camera looks at the origin, so
+pitch = yaw = pi/2 is the frontal view from +z. Camera axes are OpenGL's: x right, y up, looking along -z.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+class Rays(NamedTuple):
+    """Rays in world space; a point on a ray is `origins + t * directions`, so t is a length in world units."""
+
+    origins: Float[Tensor, "*batch 3"]
+    directions: Float[Tensor, "*batch 3"]  # unit length
+
+    def at(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n 3"]:
+        """The points at distances t along each ray."""
+        return torch.addcmul(self.origins[..., None, :], t[..., None], self.directions[..., None, :])
+
+
+def look_at_origin(poses: Float[Tensor, "batch 2"], radius: float = 1.0) -> Float[Tensor, "batch 4 4"]:
+    """cam2world matrices of cameras on a sphere that look at its centre, with up = +y.
+
+    Args:
+        poses: (pitch, yaw), radians; pitch strictly between 0 and pi, as the poles have no up direction.
+        radius: distance of the camera from the origin.
+    """
+    centre = _on_unit_sphere(poses)
+    forward = -centre
+    world_up = torch.tensor([0.0, 1.0, 0.0], dtype=poses.dtype, device=poses.device).expand_as(forward)
+    right = normalize(torch.linalg.cross(forward, world_up), dim=-1)
+    up = torch.linalg.cross(right, forward)
+    cam2world = torch.zeros(len(poses), 4, 4, dtype=poses.dtype, device=poses.device)
+    cam2world[:, :3, :] = torch.stack([right, up, -forward, radius * centre], dim=-1)
+    cam2world[:, 3, 3] = 1.0
+    return cam2world
+
+
+def poses_from_cam2world(cam2world: Float[Tensor, "batch 4 4"]) -> Float[Tensor, "batch 2"]:
+    """(pitch, yaw) of the camera centres, radians, yaw in (-pi, pi]; the inverse of `look_at_origin`."""
+    x, y, z = normalize(cam2world[:, :3, 3], dim=-1).unbind(-1)
+    return torch.stack([torch.acos(y.clamp(-1.0, 1.0)), torch.atan2(z, x)], dim=-1)
+
+
+def pixel_grid(size: int, *, pooled_from: int | None = None, device: torch.device | None = None) -> Float[Tensor, " size"]:
+    """Image-plane coordinates of pixel centres in [-1, 1]; the outermost ones lie on the border.
+
+    Args:
+        size: pixels along one side.
+        pooled_from: side of a larger image whose average-pooled version this is; the centres are then
+            those of the pooled blocks, so that both resolutions show the same picture.
+        device: where the result lives.
+    """
+    if pooled_from is None or pooled_from == size:
+        return torch.linspace(-1.0, 1.0, size, device=device)
+    if pooled_from % size:
+        raise ValueError(f"{pooled_from} pixels cannot be pooled into {size}: not a multiple")
+    return torch.linspace(-1.0, 1.0, pooled_from, device=device).view(size, -1).mean(dim=1)
+
+
+def pixel_rays(
+    cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float, pooled_from: int | None = None
+) -> Rays:
+    """Rays through all pixels of square images, row by row from the top left: (batch, size * size, 3).
+
+    Args:
+        cam2world: camera poses.
+        size: pixels along one side.
+        fov: angle between the outermost pixel centres, radians.
+        pooled_from: see `pixel_grid`.
+    """
+    grid = pixel_grid(size, pooled_from=pooled_from, device=cam2world.device).to(cam2world.dtype)
+    y, x = torch.meshgrid(-grid, grid, indexing="ij")
+    depth = torch.full_like(x, -1.0 / math.tan(fov / 2.0))
+    in_camera = normalize(torch.stack([x, y, depth], dim=-1).view(-1, 3), dim=-1)
+    directions = in_camera @ cam2world[:, :3, :3].transpose(1, 2)
+    return Rays(cam2world[:, None, :3, 3].expand_as(directions), directions)
+
+
+def _on_unit_sphere(poses: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 3"]:
+    pitch, yaw = poses.unbind(-1)
+    return torch.stack([pitch.sin() * yaw.cos(), pitch.cos(), pitch.sin() * yaw.sin()], dim=-1)

@@ -1,0 +1,57 @@
+"""Front-to-back compositing of the samples of a ray (GRAM, equation 5)."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+EPSILON = 1e-10
+"""Added to 1 - alpha, as published: transmittance stays positive behind an opaque sample."""
+
+
+class Composite(NamedTuple):
+    """What a ray sees. `weights` are in the order of the samples given."""
+
+    rgb: Float[Tensor, "*rays 3"]
+    depth: Float[Tensor, "*rays"]  # distance along the ray
+    opacity: Float[Tensor, "*rays"]  # sum of the weights, in [0, 1]
+    weights: Float[Tensor, "*rays n"]
+
+
+def occupancy_from_density(
+    density: Float[Tensor, "*rays n"], hit: Bool[Tensor, "*rays n"], delta: Float[Tensor, " n"]
+) -> Float[Tensor, "*rays n"]:
+    """alpha = 1 - exp(-delta * density) where the ray hits, else 0; `delta` is constant per surface."""
+    return torch.where(hit, -torch.expm1(-delta * density), 0.0)
+
+
+def composite(
+    t: Float[Tensor, "*rays n"],
+    rgb: Float[Tensor, "*rays n 3"],
+    alpha: Float[Tensor, "*rays n"],
+    *,
+    far: float,
+    white_background: bool = False,
+) -> Composite:
+    """Composite samples by distance: C = sum_i T_i alpha_i c_i, T_i = prod_{j < i} (1 - alpha_j + 1e-10).
+
+    Args:
+        t: distance of every sample along its ray, any order.
+        rgb: colours, in any range.
+        alpha: occupancies in [0, 1].
+        far: the depth of a ray that nothing stops.
+        white_background: fill what is left of the light with 1, the white of rgb in [0, 1].
+    """
+    order = t.detach().argsort(dim=-1, stable=True)
+    log_through = torch.log(1.0 - alpha.gather(-1, order) + EPSILON)
+    behind = torch.cumsum(log_through, dim=-1) - log_through  # exclusive
+    transmittance = torch.exp(behind).gather(-1, order.argsort(dim=-1))
+    weights = transmittance * alpha
+    opacity = weights.sum(-1)
+    color = (weights[..., None] * rgb).sum(-2)
+    if white_background:
+        color = color + (1.0 - opacity)[..., None]
+    stopped = opacity > EPSILON
+    depth = torch.where(stopped, (weights * t).sum(-1) / torch.where(stopped, opacity, 1.0), far)
+    return Composite(color, depth, opacity, weights)

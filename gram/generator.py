@@ -1,0 +1,134 @@
+"""The generator: latents and camera poses in, images and depth out (GRAM, figure 2)."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.compositing import Composite, composite
+from gram.layers import Film, MappingNetwork
+from gram.radiance import RadianceField
+from gram.samplers import SurfaceSampler
+
+MEAN_FILM_LATENTS = 10_000
+
+
+class RenderedImages(NamedTuple):
+    """Pictures of a batch."""
+
+    image: Float[Tensor, "batch 3 size size"]  # in [-1.002, 1.002]
+    depth: Float[Tensor, "batch size size"]  # distance along the ray
+    opacity: Float[Tensor, "batch size size"]
+
+
+class Generator(nn.Module):
+    """Mapping network, radiance field and sampler.
+
+    Args:
+        radiance: the field Phi.
+        sampler: where Phi is evaluated.
+        fov: angle between the outermost pixel centres of an image, radians.
+        z_dim: dimension of the latents, z ~ N(0, I).
+        mapping_width: of the mapping network's hidden layers.
+        mapping_layers: number of those layers.
+    """
+
+    mean_frequencies: Tensor
+    mean_phase_shifts: Tensor
+
+    def __init__(
+        self, *, radiance: RadianceField, sampler: SurfaceSampler, fov: float, z_dim: int = 256,
+        mapping_width: int = 256, mapping_layers: int = 3,
+    ) -> None:
+        super().__init__()
+        if not 0.0 < fov < math.pi:
+            raise ValueError(f"fov = {fov}: an angle between 0 and pi radians is needed")
+        self.z_dim = z_dim
+        self.fov = fov
+        self.radiance = radiance
+        self.sampler = sampler
+        self.mapping = MappingNetwork(
+            z_dim=z_dim, width=mapping_width, hidden_layers=mapping_layers,
+            film_layers=radiance.film_layers, film_width=radiance.width,
+        )  # fmt: skip
+        self.register_buffer("mean_frequencies", torch.zeros(radiance.film_layers, radiance.width))
+        self.register_buffer("mean_phase_shifts", torch.zeros(radiance.film_layers, radiance.width))
+
+    def forward(
+        self, z: Float[Tensor, "batch z_dim"], poses: Float[Tensor, "batch 2"], *, size: int,
+        pooled_from: int | None = None,
+    ) -> Float[Tensor, "batch 3 size size"]:
+        """Images of `size` x `size` pixels in [-1, 1] (a hair beyond), with gradient.
+
+        Args:
+            z: latents.
+            poses: (pitch, yaw) of the cameras, radians.
+            size: pixels along one side.
+            pooled_from: see `gram.cameras.pixel_grid`.
+        """
+        rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov, pooled_from=pooled_from)
+        return _as_image(self.shade(self.mapping(z), rays).rgb, size)
+
+    def shade(self, film: Film, rays: Rays) -> Composite:
+        """What each ray (batch, n) sees of its image's latent; rgb in [0, 1]."""
+        samples = self.sampler.sample(rays)
+        batch, num_rays, points = samples.t.shape
+        directions = rays.directions[..., None, :].expand(-1, -1, points, -1)
+        rgb, density = self.radiance(
+            rays.at(samples.t).view(batch, -1, 3), directions.reshape(batch, -1, 3), film
+        )
+        alpha = self.sampler.occupancy(samples, density.view(batch, num_rays, points))
+        return composite(
+            samples.t, rgb.view(batch, num_rays, points, 3), alpha,
+            far=self.sampler.far, white_background=self.sampler.white_background,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def render(
+        self, z: Float[Tensor, "batch z_dim"], poses: Float[Tensor, "batch 2"], *, size: int, psi: float = 1.0,
+        max_rays: int = 16_384,
+    ) -> RenderedImages:
+        """Images, depth and opacity without gradient, at most `max_rays` rays at a time.
+
+        Args:
+            z: latents.
+            poses: (pitch, yaw) of the cameras, radians.
+            size: pixels along one side.
+            psi: truncation; 1 is none, 0 the mean image.
+            max_rays: bounds the memory, changes nothing else.
+        """
+        parts: list[Composite] = []
+        film = self.truncated_film(z, psi)
+        rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
+        for i in range(len(z)):
+            for start in range(0, size * size, max_rays):
+                chunk = slice(start, start + max_rays)
+                one = Rays(rays.origins[i : i + 1, chunk], rays.directions[i : i + 1, chunk])
+                parts.append(self.shade(Film(*(part[i : i + 1] for part in film)), one))
+        rgb, depth, opacity = (torch.cat([p[k] for p in parts], 1).view(len(z), size * size, -1) for k in range(3))
+        square = (len(z), size, size)
+        return RenderedImages(_as_image(rgb, size), depth.view(square), opacity.view(square))
+
+    @torch.no_grad()
+    def update_mean_film(self, *, generator: torch.Generator | None = None) -> None:
+        """Set the mean FiLM parameters, the centre of truncation, from 10,000 latents."""
+        device = self.mean_frequencies.device
+        z = torch.randn(MEAN_FILM_LATENTS, self.z_dim, generator=generator).to(device)
+        film = self.mapping(z)
+        self.mean_frequencies.copy_(film.frequencies.mean(0))
+        self.mean_phase_shifts.copy_(film.phase_shifts.mean(0))
+
+    def truncated_film(self, z: Float[Tensor, "batch z_dim"], psi: float) -> Film:
+        """FiLM parameters pulled towards their mean: lerp(mean, value, psi)."""
+        film = self.mapping(z)
+        if psi == 1.0:
+            return film
+        return Film(self.mean_frequencies.expand_as(film.frequencies),
+                    self.mean_phase_shifts.expand_as(film.phase_shifts)).lerp(film, psi)  # fmt: skip
+
+
+def _as_image(rgb: Float[Tensor, "batch pixels 3"], size: int) -> Float[Tensor, "batch 3 size size"]:
+    return rgb.mT.reshape(len(rgb), 3, size, size) * 2.0 - 1.0
