@@ -1,0 +1,51 @@
+# make run    data, training, metrics and meshes, from a fresh clone
+# make test   everything that CI checks
+# make help   the other targets
+
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+INSTALLED := $(VENV)/.installed
+MLFLOW_PORT ?= 5000
+
+export PATH := $(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help install run check lint types imports test ui clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## create .venv and install the locked packages
+
+$(INSTALLED): pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: install Python 3.11 or newer, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+run: $(INSTALLED) ## prepare, train, evaluate and export: about ten minutes on two cores
+	dvc repro
+	@python -m pipeline.summary
+
+check: lint types imports ## style, types and the direction of imports
+
+lint: $(INSTALLED)
+	ruff check .
+
+types: $(INSTALLED)
+	pyright
+
+imports: $(INSTALLED)
+	lint-imports
+
+test: check ## check, then every test
+	pytest
+
+ui: $(INSTALLED) ## MLflow UI with all runs, on 127.0.0.1 only
+	@python -m pipeline.tracking --port $(MLFLOW_PORT)
+
+clean: ## remove what the stages made (not .venv, not checkpoints)
+	rm -rf data runs
