@@ -1,0 +1,149 @@
+"""The command line that all stages share: help, configuration shown, errors in plain words, exit codes."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import Resolved, presets_of, resolve
+from pipeline.console import say, write
+from pipeline.options import ConfigError, Option, all_options
+from pipeline.schema import GROUPS, Config
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_REQUEUE = 85
+"""Stopped by SIGTERM or SIGUSR1 with a checkpoint: run again to go on. HTCondor's convention."""
+EXIT_INTERRUPTED = 130
+"""Stopped by Ctrl-C with a checkpoint: run again to go on."""
+
+EXIT_CODES = f"""Exit codes
+  0    done
+  {EXIT_ERROR}    something is wrong with the data, the model or the machine; the message says what
+  {EXIT_USAGE}    something is wrong with the configuration; the message says where"""
+
+
+FLAGS = """Flags
+  --show         print the whole configuration and where each value comes from
+  --params FILE  read FILE in place of params.yaml
+  --traceback    show where an error was raised"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What a stage tells about itself.
+
+    `groups` are the sections that it reads, `examples` pairs of a command and what it does.
+    """
+
+    name: str
+    summary: str
+    groups: tuple[str, ...]
+    examples: tuple[tuple[str, str], ...]
+    exit_codes: str = ""
+
+
+def main(stage: Stage, run: Callable[[Config], int | None], arguments: Sequence[str] | None = None) -> int:
+    """Run a stage for command-line arguments (default: the process's own) and return its exit code.
+
+    Errors in what the user gave are one line on stderr; `--traceback` shows where they were raised. Other
+    exceptions are defects of this program and keep their traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        flags, overrides, params = _split(given)
+        resolved = resolve(overrides, params=params)
+        if "--help" in flags:
+            write(help_text(stage, resolved))
+            return 0
+        if "--show" in flags:
+            write(shown(resolved))
+            return 0
+        for note in resolved.notes:
+            say(note)
+        return run(resolved.config) or 0
+    except ConfigError as error:
+        return _fail(stage, error, EXIT_USAGE, given)
+    except (ValueError, OSError) as error:
+        return _fail(stage, error, EXIT_ERROR, given)
+
+
+def _fail(stage: Stage, error: Exception, code: int, given: Sequence[str]) -> int:
+    if "--traceback" in given:
+        raise error
+    say(f"{stage.name}: {error}")
+    return code
+
+
+def _split(given: Sequence[str]) -> tuple[set[str], list[str], Path | None]:
+    flags: set[str] = set()
+    overrides: list[str] = []
+    params = None
+    words = iter(given)
+    for word in words:
+        if word in ("-h", "--help"):
+            flags.add("--help")
+        elif word in ("--show", "--traceback"):
+            flags.add(word)
+        elif word == "--params":
+            params = Path(next(words, ""))
+        elif word.startswith("-"):
+            raise ConfigError(f"command line: there is no flag {word}; options look like group.option=value")
+        else:
+            overrides.append(word)
+    return flags, overrides, params
+
+
+def help_text(stage: Stage, resolved: Resolved) -> str:
+    """What the stage does, its options with the values they have now, and examples."""
+    lines = [
+        f"usage: python -m pipeline.{stage.name} [group=preset] [group.option=value] [experiment=NAME]",
+        "",
+        stage.summary.strip(),
+        "",
+        "Values come from conf/<group>/<preset>.yaml, then params.yaml, then the command line.",
+        "experiment=NAME reads conf/experiment/NAME.yaml in place of params.yaml; there are:",
+        f"  {', '.join(presets_of('experiment'))}",
+    ]
+    options = all_options()
+    for group in stage.groups:
+        lines += ["", *_group_heading(group, resolved)]
+        names = [name for name in options if name.partition(".")[0] == group]
+        width = max(map(len, names))
+        lines += [_option_line(options[name], resolved, width) for name in names]
+    lines += ["", FLAGS, "", "Examples"]
+    for command, effect in stage.examples:
+        lines += [f"  {command}", f"      {effect}"]
+    lines += ["", EXIT_CODES + ("\n" + stage.exit_codes if stage.exit_codes else ""), ""]
+    return "\n".join(lines)
+
+
+def shown(resolved: Resolved) -> str:
+    """Every option, its value and the file that set it."""
+    names = list(all_options())
+    values = {name: yaml_value(resolved.config, name) for name in names}
+    left, middle = max(map(len, names)), max(map(len, values.values()))
+    lines = [f"{name:{left}}  {values[name]:{middle}}  {resolved.sources.get(name, '')}" for name in names]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def yaml_value(config: Config, name: str) -> str:
+    """The value of an option as YAML would write it."""
+    value: object = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _group_heading(group: str, resolved: Resolved) -> list[str]:
+    if group not in GROUPS:
+        return [group]
+    others = [f"[{name}]" if name == resolved.presets[group] else name for name in presets_of(group)]
+    return [f"{group}=PRESET    {' '.join(others)}"]
+
+
+def _option_line(option: Option, resolved: Resolved, width: int) -> str:
+    value = yaml_value(resolved.config, option.name)
+    return f"  {option.name:{width}}  {value:<18} {option.metadata['meaning']} ({option.expected})"

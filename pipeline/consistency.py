@@ -1,0 +1,45 @@
+"""Values that are right one by one and cannot stand together."""
+
+from collections.abc import Mapping
+
+from pipeline.options import ConfigError
+from pipeline.schema import Config
+
+
+def check_together(config: Config, sources: Mapping[str, str]) -> None:
+    """Refuse contradictions between options.
+
+    Args:
+        config: complete and within its limits.
+        sources: option -> the file that set it, for the message.
+
+    Raises:
+        ConfigError: naming the options and what would be right.
+    """
+    data, sampler = config.data, config.sampler
+
+    def refuse(name: str, problem: str) -> None:
+        raise ConfigError(f"{sources.get(name, 'configuration')}: {name} = {problem}")
+
+    if data.size & (data.size - 1):
+        refuse("data.size", f"{data.size} is no power of two: pictures are halved down to 2 x 2")
+    if data.near >= data.far:
+        refuse("data.near", f"{data.near}, which must be less than data.far = {data.far}")
+    if sampler.levels > 1 and sampler.first_level <= sampler.last_level:
+        refuse(
+            "sampler.first_level",
+            f"{sampler.first_level}, which must be greater than sampler.last_level = {sampler.last_level}: "
+            "values fall along a ray, and the first level is the outermost surface",
+        )
+    for name, values, count in (
+        ("train.betas", config.train.betas, 2),
+        ("train.ema_decays", config.train.ema_decays, 2),
+        ("model.manifold_centre", config.model.manifold_centre, 3),
+    ):
+        if len(values) != count:
+            refuse(name, f"{values}: it takes {count} numbers")
+    for name, values in (("train.betas", config.train.betas), ("train.ema_decays", config.train.ema_decays)):
+        if not all(0.0 <= value < 1.0 for value in values):
+            refuse(name, f"{values}: each lies in [0, 1)")
+    if config.export.level is not None and not 0.0 < config.export.level < 1.0:
+        refuse("export.level", f"{config.export.level}: an occupancy lies between 0 and 1; null chooses it")

@@ -1,0 +1,190 @@
+"""What can be configured: one dataclass a group, one field an option, with its meaning and its limits.
+
+Values live in conf/ and params.yaml, not here. A default stands here only where it means "as if the option
+did not exist", so that it never has to change. Lengths are world units, angles radians unless the name says
+degrees.
+"""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+
+def option(
+    meaning: str,
+    *,
+    choices: Sequence[str] = (),
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    default: Any = MISSING,
+) -> Any:
+    """A field of a group: its meaning, and the values it can take.
+
+    Args:
+        meaning: one line for `--help`.
+        choices: the only values.
+        low: smallest value.
+        above: greatest lower bound that is not itself a value.
+        high: largest value.
+        default: value that changes nothing; without it every preset states the option.
+    """
+    metadata = {"meaning": meaning, "choices": tuple(choices), "low": low, "above": above, "high": high}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default="???" if default is MISSING else default, metadata=metadata)
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """Pictures to learn from, and held-out ones to measure with."""
+
+    kind: str = option("where pictures come from", choices=("heads", "cars", "images"))
+    path: str | None = option("folder or zip of a data set of your own (kind images)", default=None)
+    size: int = option("pixels along one side, a power of two", low=4)
+    identities: int = option("generated heads or cars to train on, one view each", low=1)
+    test_identities: int = option("held-out heads or cars; held-out pictures for kind images", low=0)
+    views: int = option("views of each held-out head or car", low=1)
+    fov_degrees: float = option("between outermost pixel centres, generated pictures", above=0, high=179)
+    near: float = option("start of the space that rays cross", above=0)
+    far: float = option("end of that space", above=0)
+    background: str = option("what is behind", choices=("plane", "white"))
+    poses: str = option("prior of the cameras of generated pictures", choices=("gaussian", "spherical"))
+    yaw_std: float = option("of gaussian poses, around the frontal view", low=0)
+    pitch_std: float = option("of gaussian poses, around the horizon", low=0)
+    supersampling: int = option("rays along one side of a pixel", low=1, high=16)
+    processes: int = option("processes that render; 0 is one a core", low=0)
+    seed: int = option("the same seed gives the same bytes", low=0)
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """Sizes of the networks."""
+
+    z_dim: int = option("dimension of the latents", low=1)
+    mapping_width: int = option("of the mapping network's hidden layers", low=1)
+    mapping_layers: int = option("number of them", low=1)
+    hidden: int = option("width of the radiance field's sine layers", low=1)
+    layers: int = option("number of them, the view-dependent one not counted", low=2)
+    view_dependent: bool = option("whether colour depends on the direction it is seen from")
+    frequency_scale: float = option("gamma = scale * gamma_hat + offset, in radians")
+    frequency_offset: float = option("see frequency_scale")
+    box: float = option("edge of the cube that the radiance field sees as [-1, 1]", above=0)
+    manifold_hidden: int = option("width of the manifold predictor", low=1)
+    manifold_layers: int = option("number of its hidden layers", low=1)
+    manifold_centre: list[float] = option("centre of its initial spheres, in units of 0.12")
+    manifold_init: str = option("as published, or a sphere at any width", choices=("published", "sphere"))
+    discriminator_width: float = option("factor on all channels of the discriminator", above=0)
+    discriminator_max_channels: int = option("bound of its channels before that factor", low=1)
+
+
+@dataclass(kw_only=True)
+class SamplerConfig:
+    """Where on a ray the radiance field is evaluated."""
+
+    kind: str = option("learned isosurfaces, or their initial spheres", choices=("manifold", "spheres"))
+    levels: int = option("number of isosurfaces; the background plane comes on top", low=1)
+    first_level: float = option("value of the outermost isosurface")
+    last_level: float = option("value of the innermost isosurface")
+    num_samples: int = option("points per ray of the search for intersections", low=2)
+    mode: str = option("intersections as published, or to 1e-6", choices=("linear", "refined"))
+    delta: float = option("occupancy = 1 - exp(-delta * density)", above=0)
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """The adversarial training."""
+
+    steps: int = option("updates of each network", low=0)
+    batch_size: int = option("pictures an update", low=1)
+    lr_generator: float = option("learning rate of mapping network and radiance field", low=0)
+    lr_discriminator: float = option("learning rate of the discriminator", low=0)
+    lr_manifold: float = option("learning rate of the manifold predictor", low=0)
+    betas: list[float] = option("of Adam")
+    grad_clip: float = option("largest norm of each network's gradient", above=0)
+    r1_weight: float = option("lambda of R1 on real pictures", low=0)
+    r1_every: int = option("steps between R1 terms, each weighted by this number", low=1)
+    pose_weight: float = option("of the pose error on generated pictures", low=0)
+    real_pose_weight: float = option("of the pose error on real pictures", low=0)
+    ema_decays: list[float] = option("two averages of the generator; the first makes pictures and metrics")
+    ema_warmup: bool = option("let the averages start fast: decay at most (1 + step) / (10 + step)")
+    mirror: bool = option("show real pictures flipped, too")
+    log_every: int = option("steps between reports", low=1)
+    sample_every: int = option("steps between sample pictures", low=1)
+    checkpoint_every: int = option("steps between checkpoints: the most that a killed run loses", low=1)
+    keep_checkpoints: int = option("newest checkpoints that stay", low=1)
+    deterministic: bool = option("bit-equal repetition on one device, somewhat slower on a GPU")
+    threads: int = option("CPU threads; 0 leaves it to torch", low=0)
+    device: str = option("auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
+
+
+@dataclass(kw_only=True)
+class EvaluateConfig:
+    """Metrics of a trained model."""
+
+    images: int = option("pictures on each side of a metric", low=2)
+    extractor: str = option("features that are compared", choices=("effnetlite0", "inception-v3-compat"))
+    inception_weights: str | None = option("file of Inception's weights; null downloads it", default=None)
+    batch_size: int = option("pictures at a time", low=1)
+    psi: float = option("truncation of measured pictures; 1 is none", low=0)
+    at_initialisation: bool = option("measure the untrained model, too")
+    real_against_real: bool = option("measure one half of the real pictures against the other, too")
+    seed: int = option("of latents and poses", low=0)
+
+
+@dataclass(kw_only=True)
+class ExportConfig:
+    """Meshes and turntables of a trained model."""
+
+    seeds: list[int] = option("one mesh and one turntable for each")
+    resolution: int = option("cells along the longest side of the marching-cubes grid", low=8)
+    level: float | None = option("occupancy of the surface, in (0, 1); null chooses it", default=None)
+    largest_only: bool = option("keep the largest connected piece alone")
+    frames: int = option("pictures of a turntable", low=1)
+    fps: int = option("pictures a second", low=1)
+    size: int = option("pixels along one side of a turntable picture", low=4)
+    yaw: float = option("turn to either side of the frontal view", low=0)
+    psi: float = option("truncation: towards the mean below 1", low=0)
+
+
+@dataclass(kw_only=True)
+class TrackingConfig:
+    """Where runs are recorded, beside the files that every stage writes."""
+
+    kind: str = option("record in MLflow or not at all", choices=("mlflow", "none"))
+    uri: str | None = option("store; null is MLFLOW_TRACKING_URI or mlflow.db in the project", default=None)
+    experiment: str = option("name that groups runs")
+    run: str | None = option("name of the run; null leaves it to MLflow", default=None)
+    parent: str | None = option("identifier of the run that this one belongs to", default=None)
+
+
+@dataclass(kw_only=True)
+class PathsConfig:
+    """Files and folders, relative to where the stage is started; dvc.yaml relies on these."""
+
+    train_data: str = option("data set to train on")
+    test_data: str = option("held-out data set")
+    checkpoints: str = option("unfinished training, one folder a configuration")
+    train: str = option("what training writes")
+    evaluate: str = option("what evaluation writes")
+    export: str = option("what export writes")
+    model: str = option("model that is evaluated and exported")
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Everything that a stage can be told."""
+
+    seed: int = option("of weights, latents and the order of the data", low=0)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+GROUPS = ("data", "model", "sampler", "train", "evaluate", "export", "tracking")
+"""Sections with presets in conf/<group>/."""

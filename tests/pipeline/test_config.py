@@ -1,0 +1,193 @@
+"""conf/ < params.yaml < command line, and errors that a person understands."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import CONF, PROJECT, as_dict, load, presets_of, resolve
+from pipeline.options import ConfigError, all_options
+from pipeline.schema import GROUPS
+
+PRESET = {
+    "data": "tiny",
+    "model": "tiny",
+    "sampler": "heads_small",
+    "train": "tiny",
+    "evaluate": "tiny",
+    "export": "tiny",
+    "tracking": "none",
+}
+
+
+def write_params(folder: Path, **sections: object) -> Path:
+    file = folder / "params.yaml"
+    file.write_text(yaml.safe_dump({"preset": PRESET, **sections}))
+    return file
+
+
+def preset_value(group: str, option: str) -> object:
+    return yaml.safe_load((CONF / group / f"{PRESET[group]}.yaml").read_text())[option]
+
+
+def test_a_preset_gives_what_nobody_overrides(tmp_path: Path) -> None:
+    assert load(params=write_params(tmp_path)).train.steps == preset_value("train", "steps")
+
+
+def test_params_yaml_overrides_the_preset(tmp_path: Path) -> None:
+    config = load(params=write_params(tmp_path, train={"steps": 77}))
+    assert config.train.steps == 77
+    assert config.train.batch_size == preset_value("train", "batch_size")
+
+
+def test_the_command_line_overrides_params_yaml(tmp_path: Path) -> None:
+    params = write_params(tmp_path, train={"steps": 77, "batch_size": 5})
+    config = load(["train.steps=78"], params=params)
+    assert (config.train.steps, config.train.batch_size) == (78, 5)
+
+
+def test_of_two_values_on_the_command_line_the_last_counts(tmp_path: Path) -> None:
+    assert load(["seed=1", "seed=2"], params=write_params(tmp_path)).seed == 2
+
+
+def test_another_preset_leaves_behind_what_was_pinned_for_the_first(tmp_path: Path) -> None:
+    params = write_params(tmp_path, train={"steps": 77}, seed=9)
+    resolved = resolve(["train=ffhq"], params=params)
+    assert resolved.config.train.steps == 150_000
+    assert resolved.config.seed == 9
+    assert resolved.notes == [f"train=ffhq: what {params} pins for train=tiny does not apply"]
+
+
+def test_naming_the_preset_that_params_yaml_names_changes_nothing(tmp_path: Path) -> None:
+    params = write_params(tmp_path, train={"steps": 77})
+    assert load(["train=tiny"], params=params) == load(params=params)
+
+
+def test_an_experiment_stands_in_for_params_yaml(tmp_path: Path) -> None:
+    params = write_params(tmp_path, train={"steps": 77}, seed=9)
+    config = load(["experiment=tiny", "train.batch_size=3"], params=params)
+    assert (config.train.steps, config.seed, config.train.batch_size) == (4, 0, 3)
+
+
+def test_lists_null_and_scientific_numbers_can_be_written(tmp_path: Path) -> None:
+    arguments = ["export.seeds=[3,4]", "export.level=null", "train.lr_manifold=1e-6", "paths.train='a b/c'"]
+    config = load(arguments, params=write_params(tmp_path))
+    assert config.export.seeds == [3, 4]
+    assert config.export.level is None
+    assert config.train.lr_manifold == 1e-6
+    assert config.paths.train == "a b/c"
+
+
+def test_every_value_knows_the_file_that_set_it(tmp_path: Path) -> None:
+    params = write_params(tmp_path, train={"steps": 77})
+    sources = resolve(["seed=1"], params=params).sources
+    assert sources["train.steps"] == str(params)
+    assert sources["train.batch_size"] == "conf/train/tiny.yaml"
+    assert sources["seed"] == "command line"
+    assert set(sources) == set(all_options())
+
+
+def test_the_working_directory_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    load()
+    assert Path.cwd() == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("group", "preset"), [(g, preset) for g in GROUPS for preset in presets_of(g)])
+def test_every_preset_is_complete_and_composes(group: str, preset: str, tmp_path: Path) -> None:
+    load([f"{group}={preset}"], params=write_params(tmp_path))
+    stated = yaml.safe_load((CONF / group / f"{preset}.yaml").read_text())
+    assert {f"{group}.{name}" for name in stated} <= set(all_options())
+
+
+@pytest.mark.parametrize("name", presets_of("experiment"))
+def test_every_experiment_composes_and_says_how_to_run_it(name: str) -> None:
+    load([f"experiment={name}"])
+    first_line = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[0]
+    assert first_line.startswith("# python -m pipeline.")
+    assert f"experiment={name}" in first_line
+
+
+def test_an_experiment_copied_to_params_yaml_gives_the_same_run() -> None:
+    for name in presets_of("experiment"):
+        assert load(params=CONF / "experiment" / f"{name}.yaml") == load([f"experiment={name}"])
+
+
+def test_the_committed_params_are_the_experiment_heads32() -> None:
+    assert as_dict(load(params=PROJECT / "params.yaml")) == as_dict(load(["experiment=heads32"]))
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("train.stepz=3", "command line: there is no option train.stepz; did you mean train.steps?"),
+        ("levels=3", "command line: there is no option levels; did you mean sampler.levels?"),
+        ("trian.steps=3", "command line: there is no option trian.steps; did you mean train.steps?"),
+        ("train.steps=many", "command line: train.steps = 'many', but it takes a whole number, at least 0"),
+        ("train.steps=1.5", "command line: train.steps = 1.5, but it takes a whole number, at least 0"),
+        ("train.mirror=maybe", "command line: train.mirror = 'maybe', but it takes true or false"),
+        ("train.betas=[a]", "command line: train.betas = ['a'], but it takes a list of numbers"),
+        ("train.betas=[0.9]", "command line: train.betas = [0.9]: it takes 2 numbers"),
+        ("train.batch_size=0", "command line: train.batch_size = 0, but it takes a whole number, at least 1"),
+        ("train.lr_manifold=nan", "command line: train.lr_manifold = nan, but it takes a number, at least 0"),
+        ("train.steps=null", "command line: train.steps = null, but it takes a whole number, at least 0"),
+        ("sampler.kind=sphere", "takes one of manifold, spheres; did you mean spheres?"),
+        ("data.size=33", "command line: data.size = 33 is no power of two"),
+        ("data.near=2", "command line: data.near = 2.0, which must be less than data.far = 1.12"),
+        ("sampler.first_level=1", "command line: sampler.first_level = 1.0, which must be greater than"),
+        ("export.level=1", "command line: export.level = 1.0: an occupancy lies between 0 and 1"),
+        ("data=head32", "there is no conf/data/head32.yaml, but"),
+        ("experiment=tny", "there is no conf/experiment/tny.yaml, but"),
+        ("preset.data=tiny", "command line: choose a preset as data=tiny"),
+        ("+train.x=1", "options can be set, not added or removed"),
+        ("~train.steps", "options can be set, not added or removed"),
+        ("train.steps=1,2", "gives several values; one run takes one"),
+        ("train.steps", "is not of the form group.option=value"),
+        ("seed.x=1", "there is no option seed.x"),
+    ],
+)
+def test_a_bad_argument_is_named_with_its_remedy(argument: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load([argument], params=write_params(tmp_path))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"train": {"stepz": 3}}, "there is no option train.stepz; did you mean train.steps?"),
+        ({"trian": {"steps": 3}}, "there is no option trian.steps; did you mean train.steps?"),
+        ({"train": {"steps": "many"}}, "train.steps = 'many', but it takes a whole number"),
+        ({"train": 3}, "train = 3, but train is a section"),
+        ({"preset": {**PRESET, "modle": "tiny"}}, "preset.modle: there is no such group; did you mean"),
+        ({"preset": {"data": "tiny"}}, "preset.model is missing; there are"),
+        ({"preset": {**PRESET, "model": "tinny"}}, "there is no conf/model/tinny.yaml"),
+        ({"preset": None}, "the section preset: is missing"),
+    ],
+)
+def test_a_mistake_in_params_yaml_is_named_with_the_file(
+    sections: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    params = write_params(tmp_path, **sections)
+    with pytest.raises(ConfigError) as error:
+        load(params=params)
+    assert str(params) in str(error.value)
+    assert message in str(error.value)
+
+
+def test_broken_yaml_is_named(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("preset: [")
+    with pytest.raises(ConfigError, match=r"params\.yaml is no valid YAML: .*line 1"):
+        load(params=params)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: there is no such file"):
+        load(params=tmp_path / "nowhere.yaml")
+
+
+def test_every_option_has_a_meaning() -> None:
+    for option in all_options().values():
+        assert option.metadata["meaning"], option.name
