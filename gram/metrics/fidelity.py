@@ -1,0 +1,194 @@
+"""How far generated images are from real ones: FID, KID, precision, recall, and the protocol of each.
+
+The arithmetic is torch-fidelity's. In its convention the first input is generated and the second is real:
+*precision* is the share of fakes inside the manifold of the reals, *recall* the share of reals inside that
+of the fakes. A generator that collapsed to a few good images has high precision and low recall.
+
+A number is only called `fid` or `kid` if it comes from Inception; others carry the extractor's name, for
+instance `fid_effnetlite0`. Numbers are comparable where their protocols are equal: FID above all falls with
+the number of images.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch_fidelity
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+
+from gram.metrics.extractors import INCEPTION, load_extractor
+from gram.metrics.features import Features, Images, Progress, count_images, extract_features
+
+# A metric and the fewest images of either set that it is defined for.
+SMALLEST_SET = {"fid": 2, "kid": 2, "precision": 4, "recall": 4}
+METRICS = tuple(SMALLEST_SET)
+NEIGHBORHOOD = 3
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Numbers and the protocol that they were measured with.
+
+    Attributes:
+        values: Metric to number, for instance `{"fid_effnetlite0": 12.3}`.
+        protocol: Everything that has to be equal for two measurements to be comparable; fit for JSON.
+    """
+
+    values: dict[str, float]
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """`{"values": ..., "protocol": ...}`, for a metrics file."""
+        return asdict(self)
+
+
+def measure(
+    fakes: Images,
+    reals: Images,
+    *,
+    extractor: str = "effnetlite0",
+    weights_path: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    metrics: Sequence[str] = METRICS,
+    batch_size: int = 64,
+    reals_hash: str | None = None,
+    cache_dir: str | Path | None = None,
+    kid_subsets: int = 100,
+    kid_subset_size: int = 1000,
+    seed: int = 2020,
+    protocol: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Features of both sets and their distances in one call; see `extract_features` and `compare`.
+
+    For several measurements that share a set, call those two instead. `progress` counts the images of both
+    sets, the fakes first.
+    """
+    network = load_extractor(extractor, weights_path=weights_path, device=device)
+    num_fakes, total = count_images(fakes), count_images(fakes) + count_images(reals)
+    fake_features = extract_features(
+        fakes, network, batch_size=batch_size, progress=_part(progress, 0, total)
+    )
+    real_features = extract_features(
+        reals,
+        network,
+        batch_size=batch_size,
+        images_hash=reals_hash,
+        cache_dir=cache_dir,
+        progress=_part(progress, num_fakes, total),
+    )
+    return compare(
+        fake_features,
+        real_features,
+        metrics=metrics,
+        kid_subsets=kid_subsets,
+        kid_subset_size=kid_subset_size,
+        seed=seed,
+        protocol=protocol,
+    )
+
+
+def compare(
+    fakes: Features,
+    reals: Features,
+    *,
+    metrics: Sequence[str] = METRICS,
+    kid_subsets: int = 100,
+    kid_subset_size: int = 1000,
+    seed: int = 2020,
+    protocol: Mapping[str, Any] | None = None,
+) -> Measurement:
+    """Distances between two sets of features.
+
+    Args:
+        fakes: Of generated images.
+        reals: Of real ones.
+        metrics: Any of "fid", "kid", "precision", "recall".
+        kid_subsets: Random subsets that KID is averaged over. One if they would all be the whole sets.
+        kid_subset_size: Images of each set in a subset; bounded by the size of the smaller set.
+        seed: Of the choice of the subsets.
+        protocol: What the caller knows about the images (truncation, poses, which weights); kept with the
+            numbers.
+
+    Raises:
+        ValueError: If the sets come from different extractors or image sizes, are too small for a metric, or
+            `protocol` redefines an entry.
+    """
+    _check_comparable(fakes, reals, metrics)
+    subset = min(kid_subset_size, len(fakes), len(reals))
+    if subset < 2:
+        raise ValueError(f"KID needs subsets of at least 2 images; kid_subset_size is {kid_subset_size}.")
+    if subset == len(fakes) == len(reals):
+        kid_subsets = 1
+    found = _distances(fakes, reals, metrics, kid_subsets, subset, seed)
+    own: dict[str, Any] = {
+        "num_fakes": len(fakes),
+        "num_reals": len(reals),
+        "resolution": list(fakes.size),
+        "extractor": fakes.extractor,
+        "extractor_weights_sha256": fakes.weights_hash,
+        "reals_hash": reals.images_hash,
+        "kid_subsets": kid_subsets,
+        "kid_subset_size": subset,
+        "kid_seed": seed,
+        "neighborhood": NEIGHBORHOOD,
+        "torch_fidelity": torch_fidelity.__version__,
+    }
+    if clash := own.keys() & (protocol or {}).keys():
+        raise ValueError(
+            f"The protocol entries {sorted(clash)} are set by the measurement itself; rename yours."
+        )
+    values = {_label(metric, fakes.extractor): found[metric] for metric in metrics}
+    return Measurement(values, own | dict(protocol or {}))
+
+
+def _distances(
+    fakes: Features, reals: Features, metrics: Sequence[str], kid_subsets: int, subset: int, seed: int
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if "fid" in metrics:
+        statistics = [fid_features_to_statistics(features.values) for features in (fakes, reals)]
+        found["fid"] = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+    if "kid" in metrics:
+        options = {"kid_subsets": kid_subsets, "kid_subset_size": subset, "rng_seed": seed, "verbose": False}
+        found["kid"] = kid_features_to_metric(fakes.values, reals.values, **options)[KEY_METRIC_KID_MEAN]
+    if "precision" in metrics or "recall" in metrics:
+        options = {"prc_neighborhood": NEIGHBORHOOD, "save_cpu_ram": True, "verbose": False}
+        found |= prc_features_to_metric(fakes.values, reals.values, **options)
+    return found
+
+
+def _check_comparable(fakes: Features, reals: Features, metrics: Sequence[str]) -> None:
+    if unknown := [metric for metric in metrics if metric not in SMALLEST_SET]:
+        raise ValueError(f"There is no metric {unknown[0]!r}; choose from {', '.join(METRICS)}.")
+    if (fakes.extractor, fakes.weights_hash) != (reals.extractor, reals.weights_hash):
+        raise ValueError(
+            f"The fakes' features are from {fakes.extractor} (weights {fakes.weights_hash[:12]}), the reals' "
+            f"from {reals.extractor} (weights {reals.weights_hash[:12]}); extract both with one network."
+        )
+    if fakes.size != reals.size:
+        raise ValueError(
+            f"The fakes have {fakes.size[0]} x {fakes.size[1]} pixels and the reals {reals.size[0]} x "
+            f"{reals.size[1]}; read the reals at the fakes' size, as only one size is comparable."
+        )
+    for metric in metrics:
+        for what, features in (("fakes", fakes), ("reals", reals)):
+            if len(features) < SMALLEST_SET[metric]:
+                raise ValueError(
+                    f"{metric} needs at least {SMALLEST_SET[metric]} images of each set, but there are "
+                    f"{len(features)} {what}."
+                )
+
+
+def _label(metric: str, extractor: str) -> str:
+    if extractor == INCEPTION:
+        return metric if metric in ("fid", "kid") else f"{metric}_inception"
+    return f"{metric}_{extractor}"
+
+
+def _part(progress: Progress | None, before: int, total: int) -> Progress | None:
+    return None if progress is None else lambda done, _: progress(before + done, total)
