@@ -42,10 +42,10 @@ imports: $(INSTALLED)
 	lint-imports
 
 test: check ## check, then every test
-	pytest
+	pytest -n auto --dist loadfile --durations 15
 
 ui: $(INSTALLED) ## MLflow UI with all runs, on 127.0.0.1 only
-	@python -m pipeline.tracking --port $(MLFLOW_PORT)
+	@python -m pipeline.ui $(MLFLOW_PORT)
 
 clean: ## remove what the stages made (not .venv, not checkpoints)
 	rm -rf data runs

@@ -1,0 +1,103 @@
+"""Pictures for people: grids of samples, one head turned with its depth beside it.
+
+Pixels are uint8 (height, width, 3). PNGs are written with zlib alone, for machines without an imaging library.
+"""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gram.generator import Generator
+
+Pixels = NDArray[np.uint8]
+
+SHOWN_SIDE = 96
+"""Small pictures are magnified to about this many pixels a side."""
+GAP = 2
+SWEEP_VIEWS = 7
+_TURBO = np.array(
+    [
+        [0.19, 0.07, 0.23], [0.27, 0.35, 0.80], [0.25, 0.61, 0.99], [0.10, 0.84, 0.79], [0.36, 0.97, 0.47],
+        [0.70, 0.98, 0.21], [0.93, 0.82, 0.23], [0.99, 0.54, 0.16], [0.86, 0.25, 0.05], [0.48, 0.02, 0.01],
+    ]
+)  # fmt: skip
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Images (batch, 3, h, w) in [-1, 1] as uint8 (batch, h, w, 3), rounded and clipped."""
+    scaled = ((images.detach().float() + 1.0) * 127.5).round().clamp(0.0, 255.0)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def depth_to_pixels(depth: Tensor, *, near: float, far: float) -> NDArray[np.uint8]:
+    """Depth (batch, h, w) as colours (batch, h, w, 3): near is warm, far is dark blue."""
+    closeness = ((far - depth.detach().float()) / (far - near)).clamp(0.0, 1.0).cpu().numpy()
+    at = closeness * (len(_TURBO) - 1)
+    low = np.minimum(at.astype(np.int64), len(_TURBO) - 2)
+    fraction = (at - low)[..., None]
+    color = _TURBO[low] * (1.0 - fraction) + _TURBO[low + 1] * fraction
+    return np.round(color * 255.0).astype(np.uint8)
+
+
+def tile(pictures: NDArray[np.uint8], *, columns: int) -> Pixels:
+    """Pictures (n, h, w, 3) in rows of `columns`, magnified by a whole factor, with white gaps."""
+    count, height, width, _ = pictures.shape
+    factor = max(1, SHOWN_SIDE // height)
+    pictures = pictures.repeat(factor, axis=1).repeat(factor, axis=2)
+    height, width = height * factor, width * factor
+    rows = -(-count // columns)
+    canvas = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        top, left = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
+        canvas[top : top + height, left : left + width] = picture
+    return canvas
+
+
+def sample_grid(
+    generator: Generator, z: Tensor, poses: Tensor, *, size: int, columns: int = 8, psi: float = 1.0
+) -> Pixels:
+    """One picture for every latent and pose (pitch, yaw)."""
+    return tile(to_pixels(generator.render(z, poses, size=size, psi=psi).image), columns=columns)
+
+
+def yaw_sweep(
+    generator: Generator,
+    z: Tensor,
+    *,
+    size: int,
+    yaw: float,
+    near: float,
+    far: float,
+    views: int = SWEEP_VIEWS,
+    psi: float = 1.0,
+) -> Pixels:
+    """Every latent turned from -yaw to +yaw radians around the frontal view, its depth to the right."""
+    angles = torch.pi / 2 - torch.linspace(-yaw, yaw, views)
+    poses = torch.stack([torch.full_like(angles, torch.pi / 2), angles], dim=-1).to(z.device)
+    rows = []
+    for one in z:
+        turned = generator.render(one.expand(views, -1), poses, size=size, psi=psi)
+        rows += [to_pixels(turned.image), depth_to_pixels(turned.depth, near=near, far=far)]
+    return tile(np.concatenate(rows), columns=2 * views)
+
+
+def write_png(path: Path, pixels: Pixels) -> None:
+    """Write a PNG; whoever reads `path` meanwhile sees the old file or the new one, never half of it."""
+    height, width, _ = pixels.shape
+    lines = np.zeros((height, 1 + 3 * width), np.uint8)  # each line opens with filter type 0
+    lines[:, 1:] = pixels.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(content)
+    aside.replace(path)

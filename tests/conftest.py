@@ -1,0 +1,18 @@
+"""Settings of every test: as many threads as are free, and no run of a test among the user's runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Runs of tests go to a store of their own, also those of subprocesses."""
+    store: Path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

@@ -1,0 +1,152 @@
+"""metrics.jsonl, sample pictures, progress and fingerprints."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import pictures, runlog
+from pipeline.config import load
+from pipeline.fingerprint import fingerprint, made_by_another_program, program_hash
+from pipeline.progress import Progress
+from pipeline.runlog import RunLog
+
+
+def test_reports_stand_in_both_places_in_order(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "work", published=tmp_path / "out", step=0)
+    log.report(10, {"loss": 1.5})
+    log.report(20, {"loss": float("nan")})
+    assert (tmp_path / "work/metrics.jsonl").read_text() == (tmp_path / "out/metrics.jsonl").read_text()
+    records = list(runlog.read(log.metrics))
+    assert [(record["step"], record["loss"]) for record in records] == [(10, 1.5), (20, None)]
+
+
+def test_resuming_drops_reports_that_will_be_made_again_and_publishes_the_rest(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "work", published=tmp_path / "out", step=0)
+    for step in (10, 20, 30):
+        log.report(step, {"loss": step})
+    log.picture("samples", 20, np.zeros((2, 2, 3), np.uint8))
+    with log.metrics.open("a") as file:
+        file.write('{"step": 40, "lo')  # killed in the middle of a line
+    again = RunLog(tmp_path / "work", published=tmp_path / "elsewhere", step=20)
+    again.report(30, {"loss": -1.0})
+    assert [record["loss"] for record in runlog.read(tmp_path / "elsewhere/metrics.jsonl")] == [10, 20, -1]
+    assert (tmp_path / "elsewhere/samples/samples-0000020.png").exists()
+
+
+def test_a_new_run_publishes_nothing_of_the_old_one(tmp_path: Path) -> None:
+    old = RunLog(tmp_path / "a", published=tmp_path / "out", step=0)
+    old.report(10, {"loss": 1.0})
+    old.picture("samples", 10, np.zeros((2, 2, 3), np.uint8))
+    old.finish()
+    RunLog(tmp_path / "b", published=tmp_path / "out", step=0)
+    assert (tmp_path / "out/metrics.jsonl").read_text() == ""
+    assert list((tmp_path / "out/samples").iterdir()) == []
+    assert not (tmp_path / "out/curves.csv").exists()
+
+
+def test_curves_have_a_column_for_every_metric_that_ever_appears(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "work", published=tmp_path / "out", step=0)
+    log.report(1, {"loss": 0.5})
+    log.report(2, {"loss": 0.25, "r1": 2.0})
+    log.finish()
+    assert (tmp_path / "out/curves.csv").read_text().splitlines() == ["step,loss,r1", "1,0.5,", "2,0.25,2.0"]
+
+
+def test_a_written_png_reads_back_bit_for_bit(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    pictures.write_png(tmp_path / "new/picture.png", pixels)
+    with Image.open(io.BytesIO((tmp_path / "new/picture.png").read_bytes())) as image:
+        assert image.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["picture.png"]
+
+
+def test_pixels_are_rounded_and_clipped() -> None:
+    images = torch.tensor([-1.1, -1.0, 0.0, 1.0, 1.1]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
+    assert pictures.to_pixels(images)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_near_is_warm_and_far_is_dark_blue() -> None:
+    color = pictures.depth_to_pixels(torch.tensor([[[0.88, 1.12, 5.0]]]), near=0.88, far=1.12)[0, 0].astype(
+        int
+    )
+    near, far, beyond = color
+    assert near[0] > near[2]
+    assert far[2] > far[1]
+    assert far.tolist() == beyond.tolist()
+
+
+def test_tiles_stand_in_reading_order_with_whole_magnification() -> None:
+    shades = np.full((3, 48, 48, 3), 0, np.uint8) + np.array([10, 20, 30], np.uint8).reshape(3, 1, 1, 1)
+    canvas = pictures.tile(shades, columns=2)
+    assert canvas.shape == (2 * 98 + 2, 2 * 98 + 2, 3)
+    assert [canvas[50, 50, 0], canvas[50, 150, 0], canvas[150, 50, 0], canvas[150, 150, 0]] == [
+        10,
+        20,
+        30,
+        255,
+    ]
+
+
+def test_progress_says_speed_time_left_and_losses_without_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress("train", total=10, done=4, items_per_unit=8) as progress:
+        progress.update(5, {"loss": 0.123})
+        progress.update(10)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("train 5/10  ")
+    assert "images/s" in lines[0]
+    assert "left  loss 0.123  " in lines[0]
+    assert lines[0].endswith("GiB")
+    assert lines[1].startswith("train 10/10  ")
+    assert "left" not in lines[1]
+
+
+def test_the_fingerprint_ignores_length_and_watching_only() -> None:
+    base = fingerprint(load(["experiment=tiny"]), data_hash="a")
+    for same in (
+        "train.steps=9",
+        "train.log_every=7",
+        "export.size=64",
+        "evaluate.images=9",
+        "paths.train=x",
+    ):
+        assert fingerprint(load(["experiment=tiny", same]), data_hash="a") == base, same
+    for other in (
+        "seed=1",
+        "sampler.levels=3",
+        "model.hidden=5",
+        "train.batch_size=2",
+        "train.betas=[0,0.5]",
+    ):
+        assert fingerprint(load(["experiment=tiny", other]), data_hash="a") != base, other
+    assert fingerprint(load(["experiment=tiny"]), data_hash="b") != base
+
+
+def test_the_fingerprint_knows_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gram.compositing
+
+    before, mark = program_hash(), fingerprint(load(["experiment=tiny"]), data_hash="a")
+    changed = tmp_path / "compositing.py"
+    changed.write_text(Path(gram.compositing.__file__).read_text() + "\n")
+    monkeypatch.setattr(gram.compositing, "__file__", str(changed))
+    assert program_hash() != before
+    (tmp_path / mark).mkdir()
+    now = fingerprint(load(["experiment=tiny"]), data_hash="a")
+    assert made_by_another_program(tmp_path, now) == [tmp_path / mark]
+
+
+def test_reports_are_json(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "work", published=tmp_path / "out", step=0)
+    log.report(1, {"loss": float("inf")})
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    json.loads(log.metrics.read_text(), parse_constant=refuse)

@@ -1,0 +1,169 @@
+"""Runs in a real MLflow store on sqlite."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import store, tracking
+from pipeline.schema import TrackingConfig
+from pipeline.store import TrackingError
+
+mlflow_client = pytest.importorskip("mlflow.tracking").MlflowClient
+
+
+def settings(folder: Path, **values: str | None) -> TrackingConfig:
+    plain = {"kind": "mlflow", "uri": f"sqlite:///{folder}/mlflow.db", "experiment": "test", "run": "first"}
+    return TrackingConfig(**{**plain, "parent": None, **values})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that the tests share: creating one takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    store.open_store(settings(folder))
+    return folder
+
+
+def write_metrics(path: Path, steps: list[int]) -> Path:
+    records = [{"step": step, "time": 1.0 + step, "loss": step / 10, "broken": None} for step in steps]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def client_of(folder: Path) -> "mlflow_client":  # type: ignore[valid-type]
+    return mlflow_client(settings(folder).uri)
+
+
+def history(folder: Path, run_id: str | None, name: str) -> list[tuple[int, float]]:
+    return [(m.step, m.value) for m in client_of(folder).get_metric_history(run_id, name)]
+
+
+def test_parameters_metrics_pictures_and_artifacts_arrive(folder: Path, tmp_path: Path) -> None:
+    tracker = tracking.start(settings(folder))
+    tracker.parameters({"train.steps": 3, "data.path": None})
+    tracker.tags({"data_hash": "abc"})
+    tracker.follow(write_metrics(tmp_path / "metrics.jsonl", [1, 2]))
+    tracker.values({"fid_effnetlite0": 12.5})
+    tracker.picture("samples", 2, np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    tracker.artifact(tmp_path / "model")
+    tracker.artifact(tmp_path / "metrics.jsonl")
+    tracker.finish()
+
+    run = client_of(folder).get_run(tracker.run_id)
+    assert run.data.params == {"train.steps": "3", "data.path": "None"}
+    assert run.data.metrics == {"loss": 0.2, "fid_effnetlite0": 12.5}
+    assert run.data.tags["data_hash"] == "abc"
+    assert run.info.run_name == "first"
+    assert run.info.status == "FINISHED"
+    assert history(folder, tracker.run_id, "loss") == [(1, 0.1), (2, 0.2)]
+    artifacts = Path(run.info.artifact_uri.removeprefix("file://"))
+    assert artifacts.is_relative_to(folder / "mlruns")
+    names = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
+    assert {"model/model.json", "metrics.jsonl"} <= names
+    assert any(name.startswith("images/samples") and name.endswith(".png") for name in names)
+
+
+def test_a_resumed_training_goes_on_in_the_same_run_without_repeating_a_step(
+    folder: Path, tmp_path: Path
+) -> None:
+    metrics, state = tmp_path / "metrics.jsonl", tmp_path / "tracking.json"
+    first = tracking.start(settings(folder), state=state)
+    first.parameters({"train.steps": 2})
+    first.follow(write_metrics(metrics, [1, 2]))
+    first.finish("KILLED")
+    second = tracking.start(settings(folder), state=state)
+    assert second.run_id == first.run_id
+    assert client_of(folder).get_run(second.run_id).info.status == "RUNNING"
+    second.parameters({"train.steps": 4})
+    second.follow(write_metrics(metrics, [1, 2, 3]))
+    second.follow(write_metrics(metrics, [1, 2, 3, 4]))
+    assert history(folder, first.run_id, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
+    run = client_of(folder).get_run(first.run_id)
+    assert run.data.params["train.steps"] == "2"
+    assert run.data.tags["now.train.steps"] == "4"
+
+
+def test_a_state_of_another_store_or_of_a_deleted_run_starts_a_new_run(folder: Path, tmp_path: Path) -> None:
+    state = tmp_path / "tracking.json"
+    first = tracking.start(settings(folder), state=state)
+    client_of(folder).delete_run(first.run_id)
+    second = tracking.start(settings(folder), state=state)
+    assert second.run_id != first.run_id
+    state.write_text(json.dumps({"uri": "http://elsewhere", "run_id": second.run_id, "step": 7}))
+    third = tracking.start(settings(folder), state=state)
+    assert third.run_id != second.run_id
+    assert json.loads(state.read_text())["step"] == -1
+
+
+def test_a_stage_can_add_to_the_run_of_another(folder: Path) -> None:
+    first = tracking.start(settings(folder))
+    first.finish()
+    again = tracking.start(settings(folder), run_id=first.run_id)
+    assert again.run_id == first.run_id
+    elsewhere = tracking.start(settings(folder), run_id="0" * 32)
+    assert elsewhere.run_id not in (first.run_id, "0" * 32)
+
+
+def test_a_run_can_have_a_parent(folder: Path) -> None:
+    parent = tracking.start(settings(folder))
+    child = tracking.start(settings(folder, parent=parent.run_id))
+    assert client_of(folder).get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+
+
+def test_a_store_that_breaks_in_the_middle_costs_a_warning_and_no_step(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = tracking.start(settings(folder))
+    metrics = tmp_path / "metrics.jsonl"
+
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError("server gone\nwith details")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow_client, "log_batch", fail)
+        tracker.follow(write_metrics(metrics, [1]))
+        tracker.follow(write_metrics(metrics, [1, 2]))
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracking:")]
+    assert len(warnings) == 1
+    assert warnings[0].endswith("server gone")
+    tracker.follow(write_metrics(metrics, [1, 2, 3]))
+    assert history(folder, tracker.run_id, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+
+
+def test_a_store_that_cannot_be_used_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database, it is a text file")
+    with pytest.raises(
+        TrackingError, match=r"sqlite:////.*mlflow\.db cannot be used.*run with tracking=none"
+    ):
+        tracking.start(settings(tmp_path))
+
+
+def test_the_default_store_is_absolute_unless_the_environment_names_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert Path(store.default_uri().removeprefix("sqlite:///")).is_absolute()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert store.default_uri() == "http://server:5000"
+
+
+def test_without_tracking_mlflow_is_not_imported() -> None:
+    program = (
+        "import sys; from pipeline import tracking; from pipeline.config import load;"
+        "t = tracking.start(load(['tracking=none']).tracking);"
+        "t.parameters({'a': 1}); t.finish(); sys.exit('mlflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_provenance_names_commit_data_and_fingerprint() -> None:
+    tags = tracking.provenance(data_hash="d", fingerprint="f")
+    assert tags["data_hash"] == "d"
+    assert tags["fingerprint"] == "f"
+    assert len(tags["mlflow.source.git.commit"]) == 40
