@@ -5,7 +5,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, leaky_relu
+from torch.nn.functional import avg_pool2d, conv2d, leaky_relu
 
 from gram.layers import LEAKY_SLOPE
 
@@ -20,10 +20,12 @@ class CoordConv(nn.Conv2d):
         super().__init__(in_channels + 2, out_channels, kernel_size, padding=padding)
 
     def forward(self, x: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch out size size"]:
-        """The convolution."""
+        """The convolution; what the coordinates add is the same for all images, and computed once."""
         line = torch.linspace(-1.0, 1.0, x.shape[-1], dtype=x.dtype, device=x.device)
-        coordinates = torch.stack(torch.meshgrid(line, line, indexing="ij")).expand(len(x), -1, -1, -1)
-        return super().forward(torch.cat([x, coordinates], dim=1))
+        coordinates = torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]
+        features, position = self.weight[:, :-2], self.weight[:, -2:]
+        offset = conv2d(coordinates, position, self.bias, padding=self.padding)
+        return conv2d(x, features, padding=self.padding) + offset
 
 
 class ResidualBlock(nn.Module):

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gram.point_network import Layer, evaluate
+
 Init = Literal["published", "sphere"]
 SCALE = 2.0 / 0.24
 SPHERE_SLOPE = 10.0
@@ -42,10 +44,11 @@ class ManifoldPredictor(nn.Module):
 
     def forward(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
         """s at points in world units."""
-        x = points * SCALE - self.centre
-        for linear in self.hidden:
-            x = torch.relu_(linear(x))
-        return self.output(x)[..., 0]
+        x = (points * SCALE - self.centre).view(1, -1, 3)
+        *inner, last = self.hidden
+        layers = [Layer(linear.weight[None], linear.bias[None], None) for linear in inner]
+        layers.append(Layer(last.weight[None], last.bias[None], self.output.weight))
+        return (evaluate(x, layers, "relu") + self.output.bias).view(points.shape[:-1])
 
     def _init_published(self) -> None:
         """Geometric initialisation (SAL, arXiv 1911.10414)."""

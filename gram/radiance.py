@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gram.layers import Film, FilmSine, sine_head
+from gram.point_network import Layer, evaluate
 
 COLOR_MARGIN = 1e-3
 """Colours reach a little beyond [0, 1], so that pure black and white are not at infinity."""
@@ -20,17 +21,19 @@ class RadianceField(nn.Module):
         view_dependent: add a sine layer that sees the viewing direction, for the last colour head.
         box: edge of the cube that is mapped to [-1, 1], world units.
         frequency_scale, frequency_offset: gamma = scale * gamma_hat + offset, radians.
+        recompute: trade time for memory in the backward pass, see `gram.point_network`.
     """
 
     def __init__(
         self, *, width: int = 256, layers: int = 8, view_dependent: bool = True, box: float = 0.24,
-        frequency_scale: float = 15.0, frequency_offset: float = 30.0,
+        frequency_scale: float = 15.0, frequency_offset: float = 30.0, recompute: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
         self.box = box
         self.frequency_scale = frequency_scale
         self.frequency_offset = frequency_offset
+        self.recompute = recompute
         self.layers = nn.ModuleList(FilmSine(width if i else 3, width, first=i == 0) for i in range(layers))
         self.view_layer = FilmSine(3 + width, width) if view_dependent else None
         self.density_heads = nn.ModuleList(sine_head(width, 1) for _ in range(layers - 1))
@@ -45,21 +48,27 @@ class RadianceField(nn.Module):
         self, points: Float[Tensor, "batch n 3"], directions: Float[Tensor, "batch n 3"], film: Film
     ) -> tuple[Float[Tensor, "batch n 3"], Float[Tensor, "batch n"]]:
         """Colours in [-0.001, 1.001] and densities >= 0 at world points seen along unit directions."""
+        raw = evaluate(
+            points * (2.0 / self.box), self._folded(film), "sine", directions=directions, recompute=self.recompute
+        )
+        raw = raw + self._head_bias()
+        rgb = torch.sigmoid(raw[..., 1:]) * (1.0 + 2.0 * COLOR_MARGIN) - COLOR_MARGIN
+        return rgb, softplus(raw[..., 0])
+
+    def _folded(self, film: Film) -> list[Layer]:
+        """Weights with each latent's modulation inside; head rows are (density, red, green, blue)."""
         gamma = self.frequency_scale * film.frequencies + self.frequency_offset
-        beta = film.phase_shifts
-        x = points * (2.0 / self.box)
-        color = density = 0.0
-        for i, layer in enumerate(self.layers):
-            weight, bias = layer.fold(gamma[:, i], beta[:, i])
-            x = torch.sin(torch.baddbmm(bias[:, None], x, weight.mT))
-            if i == 0:
-                continue
-            density = density + self.density_heads[i - 1](x)
-            if i < len(self.layers) - 1:
-                color = color + self.color_heads[i - 1](x)
-        if self.view_layer is not None:
-            weight, bias = self.view_layer.fold(gamma[:, -1], beta[:, -1])
-            x = torch.sin(torch.baddbmm(bias[:, None], torch.cat([directions, x], -1), weight.mT))
-        color = color + self.color_heads[-1](x)
-        rgb = torch.sigmoid(color) * (1.0 + 2.0 * COLOR_MARGIN) - COLOR_MARGIN
-        return rgb, softplus(density[..., 0])
+        density = [head.weight for head in self.density_heads]
+        color = [head.weight for head in self.color_heads]
+        if self.view_layer is not None:  # it takes the last colour head over from the last layer
+            density.append(torch.zeros_like(density[-1]))
+            color.insert(-1, torch.zeros_like(color[-1]))
+        heads = [None, *(torch.cat(rows) for rows in zip(density, color, strict=True))]
+        layers = [*self.layers, self.view_layer] if self.view_layer is not None else list(self.layers)
+        return [
+            Layer(*layer.fold(gamma[:, i], film.phase_shifts[:, i]), heads[i], layer is self.view_layer)
+            for i, layer in enumerate(layers)
+        ]
+
+    def _head_bias(self) -> Float[Tensor, "4"]:
+        return torch.cat([sum(head.bias for head in self.density_heads), sum(head.bias for head in self.color_heads)])

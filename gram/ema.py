@@ -1,0 +1,26 @@
+"""Exponential moving averages of weights, with warm-up."""
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+WARMUP_UPDATES = 10.0
+
+
+def averaged_copy(model: nn.Module, decay: float) -> AveragedModel:
+    """A copy of `model` whose `update_parameters(model)` moves it towards the model.
+
+    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that the random initial weights are soon forgotten.
+
+    Raises:
+        ValueError: decay outside [0, 1).
+    """
+    if not 0.0 <= decay < 1.0:
+        raise ValueError(f"EMA decay {decay}: a value in [0, 1) is needed, for instance 0.999")
+
+    def update(averages: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
+        keep = ((1.0 + updates) / (WARMUP_UPDATES + updates)).clamp(max=decay)
+        for average, value in zip(averages, current, strict=True):
+            average.lerp_(value.to(average.dtype), (1.0 - keep).to(average.dtype))
+
+    copy = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    return copy.eval().requires_grad_(False)

@@ -1,0 +1,49 @@
+"""Randomness of training as a pure function of (seed, step): nothing to save, nothing to restore.
+
+Every process draws the whole batch and takes its share, so the number of processes changes no draw.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """The random numbers of one step; different streams are independent."""
+    state = np.random.SeedSequence([seed, stream, step]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+class EpochSampler:
+    """Shuffled indices, every item once per epoch, addressed by step.
+
+    Args:
+        count: items of the data set.
+        batch_size: indices per step.
+        seed: of the shuffles.
+
+    Raises:
+        ValueError: an empty data set.
+    """
+
+    STREAM = 1
+
+    def __init__(self, count: int, batch_size: int, *, seed: int) -> None:
+        if count < 1:
+            raise ValueError("an empty data set cannot be sampled")
+        self.count = count
+        self.batch_size = batch_size
+        self.seed = seed
+        self._epochs: dict[int, Tensor] = {}
+
+    def indices(self, step: int) -> Int[Tensor, " batch"]:
+        """The batch of a step; it may span epochs."""
+        positions = torch.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs = positions // self.count
+        wanted = range(int(epochs[0]), int(epochs[-1]) + 1)
+        self._epochs = {e: self._epochs[e] if e in self._epochs else self._shuffle(e) for e in wanted}
+        return torch.cat([self._epochs[e][positions[epochs == e] % self.count] for e in wanted])
+
+    def _shuffle(self, epoch: int) -> Tensor:
+        return torch.randperm(self.count, generator=step_generator(self.seed, epoch, self.STREAM))
