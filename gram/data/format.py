@@ -1,0 +1,134 @@
+"""The data set format: what stands in `meta.json`, and how cameras stand in EG3D's `dataset.json`.
+
+A data set is a folder (or a zip of one) of PNG images and
+
+- `dataset.json`: {"labels": [[file name, 25 numbers], ...]}: cam2world (4 x 4, row-major, OpenCV axes: x right, y down,
+  z forward) and normalised intrinsics (3 x 3), as EG3D writes them; optionally "identities", one number an image;
+- `depth/.../*.npy`, where known: float16 distance along the ray through each pixel's centre, NaN where there is none;
+- `meta.json`, where known: `DatasetMeta`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
+"""Signs of the camera axes: OpenGL (x right, y up, z backward) to OpenCV (x right, y down, z forward), and back."""
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be used as it is; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetMeta:
+    """What is known about a data set besides its images and cameras."""
+
+    kind: str
+    """What it shows: 'heads', 'cars' or 'custom'."""
+    size: int
+    """Pixels along one side."""
+    fov: float
+    """Angle between the centres of opposite border pixels, radians."""
+    near: float
+    far: float
+    """Range of distances along rays that holds everything visible; cameras are at distance 1 from the origin."""
+    background: str
+    """'plane' (a wall at z = -0.12) or 'white'."""
+    pose: dict[str, float]
+    """Normal prior fitted to the poses: yaw_mean, yaw_std, pitch_mean, pitch_std, radians."""
+    split: str
+    licence: str
+    seed: int | None
+    content_hash: str
+    """SHA-256 of the decoded pixels and the labels, see `ContentHash`."""
+
+    def to_json(self) -> str:
+        """The text of `meta.json`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> DatasetMeta:
+        """Read `meta.json`; DatasetError if it is no JSON or a field is missing or of the wrong type."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise DatasetError(f"meta.json is not valid JSON ({error}); delete it to use defaults") from error
+        names = {field.name for field in fields(cls)}
+        missing = sorted(names - set(values)) if isinstance(values, dict) else sorted(names)
+        if missing:
+            raise DatasetError(f"meta.json lacks {', '.join(missing)}; add them, or delete the file to use defaults")
+        meta = cls(**{name: values[name] for name in names})
+        if meta.background not in ("plane", "white"):
+            raise DatasetError(f"meta.json has background {meta.background!r}; use 'plane' or 'white'")
+        if not 0 < meta.near < meta.far:
+            raise DatasetError(f"meta.json has near {meta.near} and far {meta.far}; it needs 0 < near < far")
+        return meta
+
+
+class ContentHash:
+    """SHA-256 over images and labels in order. It does not depend on how the PNGs were compressed."""
+
+    def __init__(self) -> None:
+        self._digest = sha256()
+
+    def add(self, image: NDArray[np.uint8], label: Iterable[float]) -> None:
+        """Add an image (H, W, 3) and its 25 label numbers (rounded to float32)."""
+        self._digest.update(np.asarray(image.shape, "<i4").tobytes())
+        self._digest.update(np.ascontiguousarray(image).tobytes())
+        self._digest.update(np.asarray(list(label), "<f4").tobytes())
+
+    def hexdigest(self) -> str:
+        """The hash so far, as 64 hexadecimal digits."""
+        return self._digest.hexdigest()
+
+
+def camera_label(pose: tuple[float, float], fov: float, size: int) -> list[float]:
+    """The 25 numbers of `dataset.json` for a camera on the unit sphere that looks at the origin.
+
+    Args:
+        pose: (pitch, yaw), radians.
+        fov: angle between the centres of opposite border pixels, radians.
+        size: pixels along one side.
+    """
+    from gram.data.render import camera_frame
+
+    centre, rotation = camera_frame(*pose)
+    cam2world = np.eye(4)
+    cam2world[:3, :3] = rotation * OPENCV_FROM_OPENGL
+    cam2world[:3, 3] = centre
+    focal = focal_from_fov(fov, size)
+    intrinsics = [focal, 0.0, 0.5, 0.0, focal, 0.5, 0.0, 0.0, 1.0]
+    return [float(x) for x in cam2world.ravel()] + intrinsics
+
+
+def focal_from_fov(fov: float, size: int) -> float:
+    """Normalised focal length (in image widths, border to border) for a field of view between pixel centres."""
+    return 0.5 * (size - 1) / (size * math.tan(fov / 2))
+
+
+def fov_from_focal(focal: float, size: int) -> float:
+    """The inverse of `focal_from_fov`: radians between the centres of opposite border pixels."""
+    return 2.0 * math.atan(0.5 * (size - 1) / (size * focal))
+
+
+def fit_pose_prior(poses: NDArray[np.floating]) -> dict[str, float]:
+    """Mean and standard deviation of (pitch, yaw) (N, 2), radians; yaw is averaged on the circle."""
+    pitch, yaw = np.asarray(poses, np.float64).T
+    yaw_mean = math.atan2(float(np.sin(yaw).mean()), float(np.cos(yaw).mean()))
+    around = (yaw - yaw_mean + np.pi) % (2 * np.pi) - np.pi
+    return {
+        "yaw_mean": yaw_mean,
+        "yaw_std": float(np.sqrt((around**2).mean())),
+        "pitch_mean": float(pitch.mean()),
+        "pitch_std": float(pitch.std()),
+    }

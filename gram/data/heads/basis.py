@@ -1,0 +1,81 @@
+"""The linear head model: a mesh of a bust and the displacements that turn it into different people.
+
+All positions here are in decimetres in the frame of the source mesh: right-handed, y up, face towards +z, feet far below. The
+*canonical* position of a vertex is its place on the mean head; everything painted on a head (brows, hairline, collar) is a function
+of canonical positions, so that it moves with the features of each person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+SKIN, LEFT_EYE, RIGHT_EYE, LASHES, TEETH = range(5)
+"""Part numbers in `HeadBasis.part`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadBasis:
+    """A bust mesh, its shape targets and per-vertex masks. N vertices, T triangles, K targets."""
+
+    base: NDArray[np.float64]
+    """(N, 3) rest positions; not a human face until race and weight targets are added."""
+    canonical: NDArray[np.float64]
+    """(N, 3) positions on the mean head."""
+    triangles: NDArray[np.int64]
+    """(T, 3) counter-clockwise seen from outside."""
+    part: NDArray[np.uint8]
+    """(N,) one of the part numbers."""
+    lips: NDArray[np.float64]
+    eyelids: NDArray[np.float64]
+    ears: NDArray[np.float64]
+    mouth: NDArray[np.float64]
+    """(N,) masks in [0, 1]; `mouth` is the inside of the mouth."""
+    openness: NDArray[np.float64]
+    """(N,) share of the sky a vertex of the mean head sees, in [0, 1]."""
+    names: tuple[str, ...]
+    """Names of the targets, 'group/name' with group face, race, weight or expression."""
+    targets: csr_array
+    """(3 N, K) sparse: column k is the displacement of every coordinate by target k."""
+
+    def shape(self, weights: dict[str, float]) -> NDArray[np.float64]:
+        """Vertices (N, 3) after adding each named target times its weight, in the order of the targets.
+
+        The sum runs in a fixed order in float64, so the same weights give the same bytes on every machine.
+        """
+        column = np.array([weights.get(name, 0.0) for name in self.names])
+        return self.base + (self.targets @ column).reshape(-1, 3)
+
+
+@lru_cache(maxsize=1)
+def load_basis() -> HeadBasis:
+    """The basis that ships with the package (built by scripts/build_head_basis.py)."""
+    with (files("gram.data.heads") / "basis.npz").open("rb") as file, np.load(file) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    packed = np.ascontiguousarray(arrays["target_deltas"].transpose(1, 2, 0))
+    deltas = packed.view("<i2")[..., 0].T * float(arrays["target_step"])
+    rows = 3 * arrays["target_indices"].astype(np.int64)[:, None] + np.arange(3)
+    columns = np.repeat(np.arange(len(arrays["target_names"])), np.diff(arrays["target_starts"]))
+    entries = (deltas.ravel(), (rows.ravel(), np.repeat(columns, 3)))
+    masks = arrays["masks"] / 255.0
+    basis = HeadBasis(
+        base=arrays["vertices"].astype(np.float64),
+        canonical=np.zeros((0, 3)),
+        triangles=arrays["triangles"].astype(np.int64),
+        part=arrays["part"],
+        lips=masks[:, 0],
+        eyelids=masks[:, 1],
+        ears=masks[:, 2],
+        mouth=masks[:, 3],
+        openness=arrays["openness"] / 255.0,
+        names=tuple(str(name) for name in arrays["target_names"]),
+        targets=csr_array(entries, shape=(arrays["vertices"].size, len(arrays["target_names"]))),
+    )
+    mean_weights = dict(zip(basis.names, arrays["mean_weights"].astype(np.float64).tolist(), strict=True))
+    object.__setattr__(basis, "canonical", basis.shape(mean_weights))
+    return basis

@@ -1,0 +1,95 @@
+"""Light for procedural subjects: a key light that casts soft shadows, a fill light and a sky."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram.data.render import Hits, Shadow, normalised
+
+Array = NDArray[np.float64]
+
+SOFTNESS = 0.10
+"""Radius of the key light as seen from the subject, radians."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lighting:
+    """Directions point towards the light; intensities are linear colours (3,)."""
+
+    key: Array
+    key_colour: Array
+    fill: Array
+    fill_colour: Array
+    sky_colour: Array
+    ground_colour: Array
+
+    def diffuse(self, normals: Array, openness: Array, lit: Array, wrap: Array | float = 0.0) -> Array:
+        """Light (H, 3) that a matt surface with unit normals (H, 3) scatters.
+
+        Args:
+            normals: unit normals.
+            openness: (H,) share of the sky that is not blocked nearby.
+            lit: (H,) share of the key light that arrives.
+            wrap: how far light creeps around the edge of the lit side, 0 to 1; one value, or one per
+                colour channel (red creeps farthest in skin).
+        """
+        wrap = np.broadcast_to(np.asarray(wrap, dtype=np.float64), 3)
+        towards = (normals * self.key).sum(1)[:, None]
+        key = np.clip((towards + wrap) / (1.0 + wrap), 0.0, None) * lit[:, None]
+        fill = np.clip((normals * self.fill).sum(1) * 0.6 + 0.4, 0.0, None) * openness
+        up = (0.5 + 0.5 * normals[:, 1])[:, None]
+        sky = (self.sky_colour * up + self.ground_colour * (1.0 - up)) * openness[:, None]
+        return key * self.key_colour + fill[:, None] * self.fill_colour + sky
+
+    def highlight(self, normals: Array, directions: Array, lit: Array, sharpness: Array) -> Array:
+        """Mirror-like part (H, 3) of the key light for rays (H, 3), Blinn's model; sharpness (H,) is its exponent."""
+        halfway = normalised(self.key - directions)
+        strength = np.clip((normals * halfway).sum(1), 0.0, 1.0) ** sharpness * lit
+        return strength[:, None] * self.key_colour
+
+    def key_arrives(self, hits: Hits, normals: Array, shadow: Shadow, offset: float) -> Array:
+        """1 where the key light arrives at the hits (H,), else 0; neighbouring rays aim at different points of the light.
+
+        Args:
+            hits: points on the mesh.
+            normals: (H, 3) unit normals.
+            shadow: visibility test.
+            offset: distance by which shadow rays start above the surface, world units.
+        """
+        facing = np.flatnonzero((normals * self.key).sum(1) > -0.2)
+        side = normalised(np.cross(self.key, [0.0, 1.0, 0.1]))
+        other = np.cross(side, self.key)
+        number = hits.ray[facing]
+        turn = 2.0 * np.pi * ((number * 0.7548776662466927) % 1.0)  # Roberts' R2 sequence: runs of rays cover the disc evenly
+        radius = SOFTNESS * np.sqrt((number * 0.5698402909980532) % 1.0)
+        aims = self.key + (radius * np.cos(turn))[:, None] * side + (radius * np.sin(turn))[:, None] * other
+        starts = hits.points[facing] + offset * (normals[facing] + self.key)
+        arrives = np.ones(len(hits.ray))
+        arrives[facing] = shadow(starts, normalised(aims))
+        return arrives
+
+
+def draw_studio(rng: np.random.Generator, exposure: float) -> Lighting:
+    """Portrait light: a key from the front and above, on either side, and enough fill that no face vanishes."""
+    turn, height = rng.uniform(-0.95, 0.95), rng.uniform(0.15, 0.85)
+    key = np.array([np.sin(turn) * np.cos(height), np.sin(height), np.cos(turn) * np.cos(height)])
+    fill = normalised(np.array([-key[0] + rng.normal(0.0, 0.3), 0.1, 0.7]))
+    warmth = rng.normal(0.0, 0.05)
+    tint = np.array([1.0 + warmth, 1.0, 1.0 - warmth])
+    contrast = rng.uniform(0.0, 1.0)
+    return Lighting(
+        key=key,
+        key_colour=exposure * (0.50 + 0.28 * contrast) * tint,
+        fill=fill,
+        fill_colour=exposure * (0.26 - 0.14 * contrast) * (2.0 - tint),
+        sky_colour=exposure * (0.48 - 0.10 * contrast) * (2.0 - tint),
+        ground_colour=exposure * (0.26 - 0.06 * contrast) * np.array([1.04, 1.0, 0.96]),
+    )
+
+
+def soft_clip(colours: Array) -> Array:
+    """Linear colours with values above 0.75 compressed into (0.75, 1), so that highlights keep some shape."""
+    return np.where(colours > 0.75, 0.75 + 0.25 * np.tanh((colours - 0.75) / 0.25), colours)

@@ -1,0 +1,188 @@
+"""`ImageDataset`: posed images from a folder or a zip in the EG3D layout."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from gram.cameras import poses_from_cam2world
+from gram.data.format import (
+    OPENCV_FROM_OPENGL,
+    ContentHash,
+    DatasetError,
+    DatasetMeta,
+    fit_pose_prior,
+    fov_from_focal,
+)
+from gram.data.labels import Labels, read_labels
+from gram.data.storage import Storage, open_storage
+
+DEFAULT_NEAR, DEFAULT_FAR = 0.88, 1.12
+
+
+class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+    """Images with camera poses; item i is (image uint8 (3, H, W), pose float32 (2,) = (pitch, yaw) in radians).
+
+    Works for the data sets this package makes and for anyone's own EG3D folder or zip. Without `meta.json` the field of
+    view comes from the intrinsics, the pose prior is fitted, and cameras are scaled to distance 1 from the origin.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, size: int | None = None) -> None:
+        """Open a data set.
+
+        Args:
+            path: folder or zip with `dataset.json`.
+            size: pixels along one side; the files' own size must be a multiple of it. None keeps theirs.
+
+        Raises:
+            DatasetError: the data set is missing, incomplete or wrong; the message says what to do.
+        """
+        self.path = Path(path)
+        self._storage: Storage = open_storage(self.path)
+        self._labels: Labels = read_labels(self._storage, self.path)
+        file_size = len(self._decode(self._labels.names[0]))
+        self._file_size = file_size
+        self.size = file_size if size is None else size
+        if self.size < 2 or file_size % self.size:
+            raise DatasetError(
+                f"the images of {self.path} have {file_size} pixels a side, which is no multiple of size {self.size}; "
+                f"give a divisor of {file_size}"
+            )
+        self._stored_meta = self._read_meta()
+        if len(self) > 1 and bool((self.poses == self.poses[0]).all()):
+            warnings.warn(
+                f"all {len(self)} images of {self.path} have the same camera pose; nothing can be learned in 3D from that",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def __len__(self) -> int:
+        return len(self._labels.names)
+
+    def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 height width"], Float32[Tensor, " 2"]]:
+        return self._tensor(self._image(index)), self.poses[index]
+
+    @cached_property
+    def cam2world(self) -> Float[Tensor, "count 4 4"]:
+        """Camera-to-world matrices, OpenGL axes, cameras at distance 1 from the origin."""
+        matrices = self._labels.cam2world.copy()
+        matrices[:, :3, :3] *= OPENCV_FROM_OPENGL
+        radius = np.median(np.linalg.norm(matrices[:, :3, 3], axis=1))
+        matrices[:, :3, 3] /= radius
+        return torch.from_numpy(matrices.astype(np.float32))
+
+    @cached_property
+    def poses(self) -> Float32[Tensor, "count 2"]:
+        """(pitch, yaw) of every camera, radians."""
+        return poses_from_cam2world(self.cam2world)
+
+    @property
+    def identities(self) -> list[int] | None:
+        """Which person or car every image shows, where known."""
+        return self._labels.identities
+
+    @property
+    def names(self) -> list[str]:
+        """File name of every image."""
+        return self._labels.names
+
+    @cached_property
+    def meta(self) -> DatasetMeta:
+        """What is known about the images as this object gives them (size and field of view follow `size`)."""
+        fov = fov_from_focal(self._labels.focal, self.size)
+        pose = fit_pose_prior(self.poses.numpy())
+        if self._stored_meta is not None:
+            return replace(self._stored_meta, size=self.size, fov=fov, content_hash=self.content_hash)
+        return DatasetMeta(
+            kind="custom",
+            size=self.size,
+            fov=fov,
+            near=DEFAULT_NEAR,
+            far=DEFAULT_FAR,
+            background="plane",
+            pose=pose,
+            split="train",
+            licence="unknown",
+            seed=None,
+            content_hash=self.content_hash,
+        )
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of pixels and labels; different for different `size`. Decodes everything if `meta.json` lacks it."""
+        stored = self.compute_content_hash() if self._stored_meta is None else self._stored_meta.content_hash
+        return stored if self.size == self._file_size else sha256(f"{stored} at {self.size}".encode()).hexdigest()
+
+    def compute_content_hash(self) -> str:
+        """SHA-256 of the files' pixels and labels, from the files themselves."""
+        content = ContentHash()
+        for name, label in zip(self._labels.names, self._labels.numbers, strict=True):
+            content.add(self._decode(name), label)
+        return content.hexdigest()
+
+    def load_images(self) -> UInt8[Tensor, "count 3 height width"]:
+        """All images, decoded by several threads."""
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            images = np.stack(list(threads.map(self._image, range(len(self)))))
+        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+    def depth(self, index: int) -> Float32[Tensor, "height width"] | None:
+        """Distance along the ray of every pixel, NaN for background; None if there is none or not at this size."""
+        name = depth_name(self._labels.names[index])
+        if name not in self._storage.names or self.size != self._file_size:
+            return None
+        return torch.from_numpy(np.load(io.BytesIO(self._storage.read(name))).astype(np.float32))
+
+    def _image(self, index: int) -> NDArray[np.uint8]:
+        """One image (H, W, 3) at the wanted size."""
+        name = self._labels.names[index]
+        image = self._decode(name)
+        if len(image) != self._file_size:
+            raise DatasetError(
+                f"{name} has {len(image)} pixels a side, but {self._labels.names[0]} has {self._file_size}; "
+                "all images of a data set need the same size"
+            )
+        if self.size == self._file_size:
+            return image
+        block = self._file_size // self.size
+        blocks = image.reshape(self.size, block, self.size, block, 3)
+        return np.rint(blocks.mean((1, 3))).astype(np.uint8)
+
+    def _decode(self, name: str) -> NDArray[np.uint8]:
+        """One image file (H, W, 3) as it is."""
+        try:
+            with Image.open(io.BytesIO(self._storage.read(name))) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise DatasetError(f"{name} in {self.path} cannot be decoded ({error}); replace the file or remove its label") from error
+        if pixels.shape[0] != pixels.shape[1]:
+            height, width = pixels.shape[:2]
+            raise DatasetError(f"{name} in {self.path} is {width} x {height}; images must be square: crop them")
+        return pixels
+
+    def _read_meta(self) -> DatasetMeta | None:
+        if "meta.json" not in self._storage.names:
+            return None
+        return DatasetMeta.from_json(self._storage.read("meta.json").decode())
+
+    @staticmethod
+    def _tensor(image: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous()
+
+
+def depth_name(image_name: str) -> str:
+    """Name of the depth file of an image: images/00000/img00000000.png -> depth/00000/img00000000.npy."""
+    return "depth/" + image_name.removeprefix("images/").rsplit(".", 1)[0] + ".npy"

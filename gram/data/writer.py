@@ -1,0 +1,141 @@
+"""`DatasetWriter`: writes a data set aside and moves it into place when it is complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gram.data.format import ContentHash, DatasetError, DatasetMeta, camera_label, fit_pose_prior
+from gram.data.reader import depth_name
+from gram.data.storage import partial_path
+
+
+class DatasetWriter:
+    """Writes images one by one. Until `finish` everything lies in a folder `<path>.partial`; a killed run leaves no half data set.
+
+    Use it as a context manager: leaving the block without `finish` removes what was written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, size: int, fov: float, overwrite: bool = False) -> None:
+        """Start a data set.
+
+        Args:
+            path: the folder to make.
+            size: pixels along one side.
+            fov: angle between the centres of opposite border pixels, radians.
+            overwrite: replace an existing folder when the new one is complete.
+        """
+        self.path = Path(path)
+        self._size, self._fov, self._overwrite = size, fov, overwrite
+        if self.path.exists() and not overwrite:
+            raise DatasetError(f"{self.path} exists; remove it, choose another path, or pass overwrite=True")
+        self._partial = partial_path(self.path)
+        if self._partial.exists():
+            shutil.rmtree(self._partial)
+        self._partial.mkdir(parents=True)
+        self._labels: list[tuple[str, list[float]]] = []
+        self._identities: list[int] = []
+        self._poses: list[tuple[float, float]] = []
+        self._content = ContentHash()
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._partial.exists():
+            shutil.rmtree(self._partial)
+
+    def __len__(self) -> int:
+        """Images written so far."""
+        return len(self._labels)
+
+    def add(
+        self,
+        image: NDArray[np.uint8],
+        pose: tuple[float, float],
+        *,
+        identity: int,
+        depth: NDArray[np.floating] | None = None,
+    ) -> None:
+        """Write one image.
+
+        Args:
+            image: (size, size, 3) sRGB.
+            pose: (pitch, yaw), radians.
+            identity: which person or thing it shows.
+            depth: (size, size) distance along the ray, NaN for background.
+        """
+        if image.shape != (self._size, self._size, 3) or image.dtype != np.uint8:
+            raise DatasetError(f"image {len(self)} is {image.dtype} {image.shape}; expected uint8 ({self._size}, {self._size}, 3)")
+        index = len(self._labels)
+        name = f"images/{index // 1000:05d}/img{index:08d}.png"
+        label = camera_label(pose, self._fov, self._size)
+        self._make_parent(name)
+        Image.fromarray(image).save(self._partial / name, compress_level=4)
+        if depth is not None:
+            self._make_parent(depth_name(name))
+            np.save(self._partial / depth_name(name), depth.astype(np.float16))
+        self._labels.append((name, label))
+        self._identities.append(identity)
+        self._poses.append(pose)
+        self._content.add(image, label)
+
+    def add_file(self, name: str, content: bytes) -> None:
+        """Write another file of the data set, for example a mesh."""
+        self._make_parent(name)
+        (self._partial / name).write_bytes(content)
+
+    def finish(
+        self,
+        *,
+        kind: str,
+        near: float,
+        far: float,
+        background: str,
+        split: str,
+        licence: str,
+        seed: int | None = None,
+    ) -> DatasetMeta:
+        """Write labels and `meta.json`, and move the data set into place; see `DatasetMeta` for the arguments."""
+        if not self._labels:
+            raise DatasetError(f"no image was added to {self.path}; a data set needs at least one")
+        meta = DatasetMeta(
+            kind=kind,
+            size=self._size,
+            fov=self._fov,
+            near=near,
+            far=far,
+            background=background,
+            pose=fit_pose_prior(np.array(self._poses)),
+            split=split,
+            licence=licence,
+            seed=seed,
+            content_hash=self._content.hexdigest(),
+        )
+        (self._partial / "dataset.json").write_text(json.dumps({"labels": self._labels, "identities": self._identities}))
+        (self._partial / "meta.json").write_text(meta.to_json())
+        self._move_into_place()
+        return meta
+
+    def _move_into_place(self) -> None:
+        if self.path.exists():
+            if not self._overwrite:
+                raise DatasetError(f"{self.path} appeared while it was being written; remove it and run again")
+            old = self.path.with_name(self.path.name + ".old")
+            if old.exists():
+                shutil.rmtree(old)
+            self.path.rename(old)
+            self._partial.rename(self.path)
+            shutil.rmtree(old)
+        else:
+            self._partial.rename(self.path)
+
+    def _make_parent(self, name: str) -> None:
+        (self._partial / name).parent.mkdir(parents=True, exist_ok=True)
