@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.render import Hits, Shadow, normalised
+from gram.data.render import Hits, Shadow, dot, normalised
 
 Array = NDArray[np.float64]
 
@@ -37,9 +37,9 @@ class Lighting:
                 colour channel (red creeps farthest in skin).
         """
         wrap = np.broadcast_to(np.asarray(wrap, dtype=np.float64), 3)
-        towards = (normals * self.key).sum(1)[:, None]
+        towards = dot(normals, self.key)[:, None]
         key = np.clip((towards + wrap) / (1.0 + wrap), 0.0, None) * lit[:, None]
-        fill = np.clip((normals * self.fill).sum(1) * 0.6 + 0.4, 0.0, None) * openness
+        fill = np.clip(dot(normals, self.fill) * 0.6 + 0.4, 0.0, None) * openness
         up = (0.5 + 0.5 * normals[:, 1])[:, None]
         sky = (self.sky_colour * up + self.ground_colour * (1.0 - up)) * openness[:, None]
         return key * self.key_colour + fill[:, None] * self.fill_colour + sky
@@ -47,7 +47,7 @@ class Lighting:
     def highlight(self, normals: Array, directions: Array, lit: Array, sharpness: Array) -> Array:
         """Mirror-like part (H, 3) of the key light for rays (H, 3), Blinn's model; sharpness (H,) is its exponent."""
         halfway = normalised(self.key - directions)
-        strength = np.clip((normals * halfway).sum(1), 0.0, 1.0) ** sharpness * lit
+        strength = np.clip(dot(normals, halfway), 0.0, 1.0) ** sharpness * lit
         return strength[:, None] * self.key_colour
 
     def key_arrives(self, hits: Hits, normals: Array, shadow: Shadow, offset: float) -> Array:
@@ -59,7 +59,7 @@ class Lighting:
             shadow: visibility test.
             offset: distance by which shadow rays start above the surface, world units.
         """
-        facing = np.flatnonzero((normals * self.key).sum(1) > -0.2)
+        facing = np.flatnonzero(dot(normals, self.key) > -0.2)
         side = normalised(np.cross(self.key, [0.0, 1.0, 0.1]))
         other = np.cross(side, self.key)
         number = hits.ray[facing]

@@ -13,7 +13,7 @@ from gram.data.heads.looks import Looks, draw_looks
 from gram.data.heads.noise import mix, smoothstep
 from gram.data.heads.shape import WORLD_SCALE, draw_person, draw_shape, place_in_world
 from gram.data.lighting import Lighting, draw_studio, soft_clip
-from gram.data.render import Hits, Mesh, Shadow, decode_srgb, normalised
+from gram.data.render import Hits, Mesh, Shadow, decode_srgb, dot, normalised
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Backdrop:
         """(R, 3) seen along rays from one origin (3,)."""
         t = (BACKGROUND_Z - origin[2]) / np.minimum(directions[:, 2], -1e-3)
         across = (origin[:2] + t[:, None] * directions[:, :2]) * self.direction
-        return mix(self.near, self.far, 0.5 + 0.5 * np.tanh(across.sum(1)))
+        return mix(self.near, self.far, 0.5 + 0.5 * np.tanh((across[:, 0] + across[:, 1])))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Head:
     canonical: Array
     """(V, 3) canonical positions, decimetres."""
     masks: Array
-    """(V, 5): lips, inside of the mouth, ears, openness, and 1 for vertices pushed out by hair."""
+    """(V, 4): lips, inside of the mouth, ears, and openness."""
     hair: Hair
     looks: Looks
     lighting: Lighting
@@ -71,32 +71,33 @@ class Head:
         canonical, normals, masks = attributes[:, :3], normalised(attributes[:, 3:6]), attributes[:, 6:]
         part = self.part[self.mesh.triangles[hits.triangle, 0]]
         albedo, gloss, sharpness, hairy = self._material(hits, part, canonical, masks)
-        away = (normals * hits.directions).sum(1) > 0
+        away = dot(normals, hits.directions) > 0
         normals = np.where(away[:, None] & (part >= LASHES)[:, None], -normals, normals)
         lit = self.lighting.key_arrives(hits, normals, shadow, offset=0.03 * WORLD_SCALE)
         openness = np.where(part == TEETH, 0.7, np.clip(0.12 + 0.95 * masks[:, 3], 0.0, 1.0))
         wrap_skin = self.lighting.diffuse(normals, openness, lit, SKIN_WRAP)
         glow = gloss[:, None] * self.lighting.highlight(normals, hits.directions, lit, sharpness)
-        rim = 0.06 * (1.0 - np.abs((normals * hits.directions).sum(1))) ** 3 * openness * (1.0 - hairy)
+        rim = 0.06 * (1.0 - np.abs(dot(normals, hits.directions))) ** 3 * openness * (1.0 - hairy)
         return soft_clip(albedo * wrap_skin + glow + rim[:, None] * self.lighting.sky_colour)
 
     def _material(self, hits: Hits, part: NDArray[np.uint8], canonical: Array, masks: Array) -> tuple[Array, Array, Array, Array]:
         """Linear albedo (H, 3), gloss (H,), sharpness (H,) of highlights, and how much is hair (H,)."""
-        lips, mouth, ears, _, scalp = masks.T
+        lips, mouth, ears, _ = masks.T
         looks, hair = self.looks, self.hair
-        strands = 1.0 + (0.22 + 0.2 * hair.curls) * hair.strands(canonical)
-        hair_colour = hair.colour * strands[:, None]
-        colour = looks.paint_skin(canonical, lips, mouth, ears)
-        beard = looks.beard_cover(canonical, lips)
-        shade = np.maximum(looks.beard * beard * (0.85 + 0.3 * hair.strands(canonical)), looks.stubble * beard)
-        colour = mix(colour, 0.85 * hair_colour, np.clip(shade, 0.0, 1.0))
-        colour = mix(colour, looks.brow_colour, looks.brows(canonical))
-        grown = np.where(part == MANTLE, 1.0, hair.density * hair.coverage(canonical, -0.05, 0.05) * (1.0 - smoothstep(0.3, 0.7, ears)) * (part == SKIN))
-        colour = mix(colour, hair_colour, grown)
-        cloth = looks.collar(canonical) * (part == SKIN)
-        colour = mix(colour, looks.clothes, cloth)
-        gloss = np.where(grown > 0.5, 0.10, 0.07) * (1.0 - cloth)
-        gloss = np.where(lips > 0.5, 0.12, gloss)
+        skin = part == SKIN
+        grown = np.where(skin, hair.density * hair.coverage(canonical, -0.05, 0.05) * smoothstep(0.7, 0.3, ears), part == MANTLE)
+        cloth = np.where(skin, looks.collar(canonical), 0.0)
+        beard = np.where(skin, looks.beard_cover(canonical, lips), 0.0)
+        colour = np.tile(looks.clothes, (len(part), 1))
+        bare = np.flatnonzero(skin & (grown < 1.0) & (cloth < 1.0))
+        painted = looks.paint_skin(canonical[bare], lips[bare], mouth[bare], ears[bare])
+        painted = mix(painted, looks.brow_colour, looks.brows(canonical[bare]))
+        colour[bare] = mix(painted, looks.clothes, cloth[bare])
+        hairy = np.flatnonzero((grown > 0.0) | (looks.beard * beard > 0.0))
+        strands = hair.strands(canonical[hairy])
+        cover = np.maximum(grown[hairy], np.clip(looks.beard * (0.85 + 0.3 * strands) * beard[hairy], 0.0, 1.0))
+        colour[hairy] = mix(colour[hairy], hair.colour * (1.0 + (0.22 + 0.2 * hair.curls) * strands)[:, None], cover)
+        gloss = np.where(grown > 0.5, 0.13, np.where(lips > 0.5, 0.12, 0.07)) * (1.0 - cloth)
         sharpness = np.where(grown > 0.5, 14.0, 16.0)
         for eye in (LEFT_EYE, RIGHT_EYE):
             inside = part == eye
@@ -136,18 +137,21 @@ def _assemble(vertices: Array, basis: HeadBasis, hair: Hair, looks: Looks) -> tu
     """Push the scalp and the clothes out, add the mantle, and join the per-vertex attributes."""
     if hair.hem is not None:
         vertices = _flatten_ears(vertices, basis)
+    skin = np.flatnonzero(basis.part == SKIN)
+    canonical, lips = basis.canonical[skin], basis.lips[skin]
+    scalp = hair.coverage(canonical, -0.03, 0.30) * smoothstep(0.4, 0.1, basis.ears[skin])
+    stand_off = np.zeros(len(vertices))
+    stand_off[skin] = scalp * hair.thickness(canonical) + 0.03 * looks.collar(canonical)
+    stand_off[skin] += 0.05 * looks.beard * looks.beard_cover(canonical, lips)
     bare = Mesh(vertices=vertices, triangles=basis.triangles)
-    scalp = hair.coverage(basis.canonical, -0.03, 0.30) * (basis.part == SKIN) * (1.0 - smoothstep(0.1, 0.4, basis.ears))
-    stand_off = scalp * hair.thickness(basis.canonical) + 0.03 * looks.collar(basis.canonical) * (basis.part == SKIN)
-    stand_off += 0.05 * looks.beard * looks.beard_cover(basis.canonical, basis.lips) * (basis.part == SKIN)
     vertices = vertices + bare.vertex_normals() * (WORLD_SCALE * stand_off)[:, None]
-    masks = np.stack([basis.lips, basis.mouth, basis.ears, basis.openness, scalp], 1)
+    masks = np.stack([basis.lips, basis.mouth, basis.ears, basis.openness], 1)
     if hair.hem is None:
         return Mesh(vertices=vertices, triangles=basis.triangles), basis.part, basis.canonical, masks
     canonical, triangles = mantle(hair)
     fitted = _fit(canonical, basis, vertices)
     count = len(canonical)
-    mantle_masks = np.tile([0.0, 0.0, 0.0, 0.9, 1.0], (count, 1))
+    mantle_masks = np.tile([0.0, 0.0, 0.0, 0.9], (count, 1))
     return (
         Mesh(vertices=np.concatenate([vertices, fitted]), triangles=np.concatenate([basis.triangles, triangles + len(vertices)])),
         np.concatenate([basis.part, np.full(count, MANTLE, np.uint8)]),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gram.data.heads.noise import Waves, mix, smoothstep
 from gram.data.heads.shape import Person
+from gram.data.render import dot
 
 Array = NDArray[np.float64]
 
@@ -49,9 +50,10 @@ class Looks:
     brow_width: float
     brow_arch: float
     beard: float
-    """Opacity of the beard, 0 to 1."""
+    """Opacity of the beard, 0 to 1; where it grows, see `beard_cover`."""
     beard_chin_only: bool
     stubble: float
+    """How dark shaved cheeks are, 0 to 1."""
     iris: Array
     gaze: Array
     """(3,) unit direction in which both eyes look."""
@@ -67,9 +69,9 @@ class Looks:
         x = np.abs(canonical[:, 0])
         along = (x - 0.105) / 0.43  # 0 at the inner end, 1 at the tail
         line = self.brow_height + self.brow_arch * (1.0 - ((along - 0.62) / 0.62) ** 2) - 0.02 * along
-        width = self.brow_width * (1.0 - 0.65 * np.clip(along, 0.0, 1.0) ** 2)
+        width = self.brow_width * (1.0 - 0.65 * np.clip(along, 0.0, 1.0) ** 2) * (0.75 + 0.25 * smoothstep(0.0, 0.3, along))
         across = np.abs(canonical[:, 1] - line) / width
-        ends = smoothstep(0.0, 0.14, along) * smoothstep(1.03, 0.85, along)
+        ends = smoothstep(-0.04, 0.22, along) * smoothstep(1.03, 0.85, along)
         return self.brow_strength * smoothstep(1.25, 0.55, across) * ends * (canonical[:, 2] > 0.7)
 
     def beard_cover(self, canonical: Array, lips: Array) -> Array:
@@ -102,12 +104,14 @@ class Looks:
         colour *= 1.0 - sockets[:, None] * np.array([0.10, 0.16, 0.15])
         spots = self.freckles * smoothstep(0.35, 0.6, self.spots(canonical)) * np.maximum(cheeks, nose)
         colour *= 1.0 - spots[:, None] * np.array([0.15, 0.3, 0.35])
+        shadow = self.stubble * self.beard_cover(canonical, lips)
+        colour *= 1.0 - shadow[:, None] * np.array([0.40, 0.32, 0.27])
         colour = mix(colour, self.lips, smoothstep(0.2, 0.75, lips))
         return mix(colour, np.array([0.22, 0.07, 0.07]), smoothstep(0.4, 0.9, mouth))
 
     def paint_eye(self, directions: Array) -> Array:
         """sRGB (H, 3) of an eyeball at unit directions (H, 3) from its centre."""
-        angle = np.arccos(np.clip((directions * self.gaze).sum(1), -1.0, 1.0))
+        angle = np.arccos(np.clip(dot(directions, self.gaze), -1.0, 1.0))
         white = np.array([0.93, 0.915, 0.90])
         iris = mix(self.iris * 1.25, self.iris * 0.55, smoothstep(0.30, 0.52, angle))
         eye = mix(iris, white, smoothstep(0.50, 0.56, angle))
@@ -139,7 +143,7 @@ def draw_looks(person: Person, hair_colour: Array, rng: np.random.Generator) -> 
         brow_arch=float(rng.uniform(0.0, 0.07)),
         beard=float(rng.uniform(0.75, 1.0)) if grown_man and rng.uniform() < 0.28 else 0.0,
         beard_chin_only=bool(rng.uniform() < 0.3),
-        stubble=float(rng.uniform(0.0, 0.3)) if grown_man else 0.0,
+        stubble=float(rng.uniform(0.0, 0.8)) if grown_man else 0.0,
         iris=IRIS_COLOURS[rng.choice(len(IRIS_COLOURS), p=iris_odds / iris_odds.sum())],
         gaze=gaze / np.sqrt((gaze**2).sum()),
         clothes=np.clip(CLOTHES[rng.integers(len(CLOTHES))] * rng.uniform(0.8, 1.15), 0.03, 0.95),

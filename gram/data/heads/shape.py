@@ -22,7 +22,7 @@ OPPOSITES = (
     ("concave", "convex"),
     ("pointed", "triangle"),
 )
-CALM = ("head-age", "head-trans", "head-angle", "neck", "head-fat", "ear-trans", "ear-flap", "ear-rot", "septumangle", "double")
+CALM = ("head-age", "head-trans", "head-angle", "neck", "head-fat", "ear-trans", "ear-flap", "ear-rot", "septumangle", "double", "mouth-angles")
 """Words in the names of targets that look odd, or move the head out of the frame, unless they are used sparingly."""
 SPREAD, CALM_SPREAD = 0.26, 0.08
 """Standard deviations of target weights."""
@@ -108,10 +108,10 @@ def _macro_weights(person: Person, fatness: float) -> dict[str, float]:
 
 def _draw_expression(rng: np.random.Generator) -> dict[str, float]:
     """A mild expression: mostly neutral or smiling, sometimes laughing, astonished, stern or sad."""
-    kind = rng.choice(["neutral", "smile", "laugh", "astonished", "stern", "sad"], p=[0.30, 0.36, 0.12, 0.08, 0.08, 0.06])
+    kind = rng.choice(["neutral", "smile", "laugh", "astonished", "stern", "sad"], p=[0.32, 0.38, 0.14, 0.06, 0.06, 0.04])
     strength = float(rng.uniform(0.35, 0.95))
     both = {
-        "neutral": {"mouthSmile": 0.35},
+        "neutral": {"mouthSmile": 0.5},
         "smile": {"mouthSmile": 1.05, "cheekSquint": 0.6, "eyeSquint": 0.1},
         "laugh": {"mouthSmile": 1.0, "cheekSquint": 0.6, "mouthUpperUp": 0.6, "mouthLowerDown": 0.3},
         "astonished": {"browOuterUp": 0.9, "eyeWide": 0.5},
