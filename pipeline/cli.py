@@ -33,7 +33,8 @@ FLAGS = """Flags
 class Stage:
     """What a stage tells about itself.
 
-    `groups` are the sections that it reads, `examples` pairs of a command and what it does.
+    `groups` are the sections that it reads, `examples` pairs of a command and what it does. A stage that
+    reads a trained model takes `model=FOLDER`; for others `model=` names a preset.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Stage:
     groups: tuple[str, ...]
     examples: tuple[tuple[str, str], ...]
     exit_codes: str = ""
+    reads_model: bool = False
 
 
 def main(stage: Stage, run: Callable[[Config], int | None], arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +54,8 @@ def main(stage: Stage, run: Callable[[Config], int | None], arguments: Sequence[
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         flags, overrides, params = _split(given)
+        if stage.reads_model:
+            overrides = [_model_folder(override) for override in overrides]
         resolved = resolve(overrides, params=params)
         if "--help" in flags:
             write(help_text(stage, resolved))
@@ -66,6 +70,14 @@ def main(stage: Stage, run: Callable[[Config], int | None], arguments: Sequence[
         return _fail(stage, error, EXIT_USAGE, given)
     except (ValueError, OSError) as error:
         return _fail(stage, error, EXIT_ERROR, given)
+
+
+def _model_folder(override: str) -> str:
+    name, _, value = override.partition("=")
+    if name != "model":
+        return override
+    quoted = value.strip("'\"").replace("'", "\\'")
+    return f"paths.model='{quoted}'"
 
 
 def _fail(stage: Stage, error: Exception, code: int, given: Sequence[str]) -> int:
@@ -96,8 +108,10 @@ def _split(given: Sequence[str]) -> tuple[set[str], list[str], Path | None]:
 
 def help_text(stage: Stage, resolved: Resolved) -> str:
     """What the stage does, its options with the values they have now, and examples."""
+    arguments = "[model=FOLDER] " if stage.reads_model else ""
+    arguments += "[group=preset] [group.option=value] [experiment=NAME]"
     lines = [
-        f"usage: python -m pipeline.{stage.name} [group=preset] [group.option=value] [experiment=NAME]",
+        f"usage: python -m pipeline.{stage.name} {arguments}",
         "",
         stage.summary.strip(),
         "",

@@ -1,6 +1,6 @@
 """Pictures for people: grids of samples, one head turned with its depth beside it.
 
-Pixels are uint8 (height, width, 3). PNGs are written with zlib alone, for machines without an imaging library.
+Pixels are uint8 (height, width, 3). PNGs are written with zlib alone: no imaging library is needed.
 """
 
 import os
@@ -29,10 +29,14 @@ _TURBO = np.array(
 )  # fmt: skip
 
 
+def quantised(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8, rounded and clipped."""
+    return ((images.detach().float() + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
+
+
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images (batch, 3, h, w) in [-1, 1] as uint8 (batch, h, w, 3), rounded and clipped."""
-    scaled = ((images.detach().float() + 1.0) * 127.5).round().clamp(0.0, 255.0)
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    """Images (batch, 3, h, w) in [-1, 1] as uint8 (batch, h, w, 3)."""
+    return quantised(images).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def depth_to_pixels(depth: Tensor, *, near: float, far: float) -> NDArray[np.uint8]:

@@ -1,0 +1,38 @@
+"""Signals that ask a stage to stop, turned into a question that its loop can ask between two steps."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.console import say
+
+_EXIT_CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_REQUEUE, signal.SIGUSR1: EXIT_REQUEUE}
+
+
+class Interrupts:
+    """While entered, the first SIGINT, SIGTERM or SIGUSR1 only sets `exit_code`; a second acts at once."""
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in _EXIT_CODES}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        caught = signal.Signals(number)
+        self.exit_code = _EXIT_CODES[caught]
+        self._restore()
+        say(f"\n{caught.name}: finishing this step and writing a checkpoint; again ends at once")
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
