@@ -92,9 +92,9 @@ def sample_field(
 def choose_level(values: Float[ndarray, "x y z"]) -> float:
     """The level half-way between outside and inside.
 
-    Occupancies are close to 0 in free space and larger inside and on surfaces, but how large depends on the
-    training: a fixed 0.5 misses faint surfaces. Otsu's threshold tells the two groups of values apart, and the
-    level is the middle of their means, as the threshold itself leans towards the larger group.
+    Occupancies are close to 0 in free space and larger inside and on surfaces, but how large depends on
+    the training: a fixed 0.5 misses faint surfaces. Otsu's threshold tells the two groups of values apart,
+    and the level is the middle of their means, as the threshold itself leans towards the larger group.
 
     Raises:
         ValueError: If all values are equal.

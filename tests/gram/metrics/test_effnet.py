@@ -1,5 +1,7 @@
 """The fast extractor is the published network."""
 
+import threading
+
 import pytest
 import skimage.data
 import torch
@@ -48,6 +50,25 @@ def test_features_do_not_depend_on_the_batch(fast, blobs):
     images = blobs(9, seed=1)
     one_by_one = torch.cat([fast(image[None])[0] for image in images])
     torch.testing.assert_close(fast(images)[0], one_by_one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_cores_share_the_work_without_changing_it(fast, blobs, count):
+    images = blobs(count, seed=5)
+    alone = fast(images)[0]
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = fast(images)[0]
+        assert torch.get_num_threads() == 3
+        found = []
+        thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert found == [3]
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_features_are_averages_of_relu6(fast, blobs):
