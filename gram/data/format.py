@@ -2,9 +2,11 @@
 
 A data set is a folder (or a zip of one) of PNG images and
 
-- `dataset.json`: {"labels": [[file name, 25 numbers], ...]}: cam2world (4 x 4, row-major, OpenCV axes: x right, y down,
-  z forward) and normalised intrinsics (3 x 3), as EG3D writes them; optionally "identities", one number an image;
-- `depth/.../*.npy`, where known: float16 distance along the ray through each pixel's centre, NaN where there is none;
+- `dataset.json`: {"labels": [[file name, 25 numbers], ...]}: cam2world (4 x 4, row-major, OpenCV axes: x
+  right, y down, z forward) and normalised intrinsics (3 x 3), as EG3D writes them; optionally "identities",
+  one number an image;
+- `depth/.../*.npy`, where known: float16 distance along the ray through each pixel's centre, NaN where there
+  is none;
 - `meta.json`, where known: `DatasetMeta`.
 """
 
@@ -22,7 +24,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
-"""Signs of the camera axes: OpenGL (x right, y up, z backward) to OpenCV (x right, y down, z forward), and back."""
+"""Signs of the camera axes: OpenGL (x right, y up, z backward) to OpenCV (x right, y down, z forward), and
+back.
+"""
 
 
 class DatasetError(ValueError):
@@ -41,7 +45,8 @@ class DatasetMeta:
     """Angle between the centres of opposite border pixels, radians."""
     near: float
     far: float
-    """Range of distances along rays that holds everything visible; cameras are at distance 1 from the origin."""
+    """Range of distances along rays that holds everything visible; cameras are at distance 1 from the origin.
+    """
     background: str
     """'plane' (a wall at z = -0.12) or 'white'."""
     pose: dict[str, float]
@@ -66,7 +71,9 @@ class DatasetMeta:
         names = {field.name for field in fields(cls)}
         missing = sorted(names - set(values)) if isinstance(values, dict) else sorted(names)
         if missing:
-            raise DatasetError(f"meta.json lacks {', '.join(missing)}; add them, or delete the file to use defaults")
+            raise DatasetError(
+                f"meta.json lacks {', '.join(missing)}; add them, or delete the file to use defaults"
+            )
         meta = cls(**{name: values[name] for name in names})
         if meta.background not in ("plane", "white"):
             raise DatasetError(f"meta.json has background {meta.background!r}; use 'plane' or 'white'")
@@ -112,7 +119,7 @@ def camera_label(pose: tuple[float, float], fov: float, size: int) -> list[float
 
 
 def focal_from_fov(fov: float, size: int) -> float:
-    """Normalised focal length (in image widths, border to border) for a field of view between pixel centres."""
+    """Focal length in image widths (border to border) for a field of view between pixel centres."""
     return 0.5 * (size - 1) / (size * math.tan(fov / 2))
 
 

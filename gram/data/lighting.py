@@ -45,13 +45,16 @@ class Lighting:
         return key * self.key_colour + fill[:, None] * self.fill_colour + sky
 
     def highlight(self, normals: Array, directions: Array, lit: Array, sharpness: Array) -> Array:
-        """Mirror-like part (H, 3) of the key light for rays (H, 3), Blinn's model; sharpness (H,) is its exponent."""
+        """Mirror-like part (H, 3) of the key light for rays (H, 3), Blinn's model; sharpness (H,) is its
+        exponent.
+        """
         halfway = normalised(self.key - directions)
         strength = np.clip(dot(normals, halfway), 0.0, 1.0) ** sharpness * lit
         return strength[:, None] * self.key_colour
 
     def key_arrives(self, hits: Hits, normals: Array, shadow: Shadow, offset: float) -> Array:
-        """1 where the key light arrives at the hits (H,), else 0; neighbouring rays aim at different points of the light.
+        """1 where the key light arrives at the hits (H,), else 0; neighbouring rays aim at different points
+        of the light.
 
         Args:
             hits: points on the mesh.
@@ -63,7 +66,9 @@ class Lighting:
         side = normalised(np.cross(self.key, [0.0, 1.0, 0.1]))
         other = np.cross(side, self.key)
         number = hits.ray[facing]
-        turn = 2.0 * np.pi * ((number * 0.7548776662466927) % 1.0)  # Roberts' R2 sequence: runs of rays cover the disc evenly
+        turn = (
+            2.0 * np.pi * ((number * 0.7548776662466927) % 1.0)
+        )  # Roberts' R2 sequence: runs of rays cover the disc evenly
         radius = SOFTNESS * np.sqrt((number * 0.5698402909980532) % 1.0)
         aims = self.key + (radius * np.cos(turn))[:, None] * side + (radius * np.sin(turn))[:, None] * other
         starts = hits.points[facing] + offset * (normals[facing] + self.key)
@@ -73,7 +78,7 @@ class Lighting:
 
 
 def draw_studio(rng: np.random.Generator, exposure: float) -> Lighting:
-    """Portrait light: a key from the front and above, on either side, and enough fill that no face vanishes."""
+    """Portrait light: a key from the front and above, and enough fill that no face vanishes."""
     turn, height = rng.uniform(-0.95, 0.95), rng.uniform(0.15, 0.85)
     key = np.array([np.sin(turn) * np.cos(height), np.sin(height), np.cos(turn) * np.cos(height)])
     fill = normalised(np.array([-key[0] + rng.normal(0.0, 0.3), 0.1, 0.7]))

@@ -34,10 +34,12 @@ DEFAULT_NEAR, DEFAULT_FAR = 0.88, 1.12
 
 
 class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """Images with camera poses; item i is (image uint8 (3, H, W), pose float32 (2,) = (pitch, yaw) in radians).
+    """Images with camera poses; item i is (image uint8 (3, H, W), pose float32 (2,) = (pitch, yaw) in
+    radians).
 
-    Works for the data sets this package makes and for anyone's own EG3D folder or zip. Without `meta.json` the field of
-    view comes from the intrinsics, the pose prior is fitted, and cameras are scaled to distance 1 from the origin.
+    Works for the data sets this package makes and for anyone's own EG3D folder or zip. Without `meta.json`
+    the field of view comes from the intrinsics, the pose prior is fitted, and cameras are scaled to distance
+    1 from the origin.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, size: int | None = None) -> None:
@@ -58,13 +60,14 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         self.size = file_size if size is None else size
         if self.size < 2 or file_size % self.size:
             raise DatasetError(
-                f"the images of {self.path} have {file_size} pixels a side, which is no multiple of size {self.size}; "
+                f"the images of {self.path} have {file_size} pixels a side, no multiple of size {self.size}; "
                 f"give a divisor of {file_size}"
             )
         self._stored_meta = self._read_meta()
         if len(self) > 1 and bool((self.poses == self.poses[0]).all()):
             warnings.warn(
-                f"all {len(self)} images of {self.path} have the same camera pose; nothing can be learned in 3D from that",
+                f"all {len(self)} images of {self.path} have the same camera pose; "
+                "nothing can be learned in 3D from that",
                 UserWarning,
                 stacklevel=2,
             )
@@ -122,9 +125,15 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of pixels and labels; different for different `size`. Decodes everything if `meta.json` lacks it."""
+        """SHA-256 of pixels and labels; different for different `size`. Decodes everything if `meta.json`
+        lacks it.
+        """
         stored = self.compute_content_hash() if self._stored_meta is None else self._stored_meta.content_hash
-        return stored if self.size == self._file_size else sha256(f"{stored} at {self.size}".encode()).hexdigest()
+        return (
+            stored
+            if self.size == self._file_size
+            else sha256(f"{stored} at {self.size}".encode()).hexdigest()
+        )
 
     def compute_content_hash(self) -> str:
         """SHA-256 of the files' pixels and labels, from the files themselves."""
@@ -140,7 +149,9 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
     def depth(self, index: int) -> Float32[Tensor, "height width"] | None:
-        """Distance along the ray of every pixel, NaN for background; None if there is none or not at this size."""
+        """Distance along the ray of every pixel, NaN for background; None if there is none or not at this
+        size.
+        """
         name = depth_name(self._labels.names[index])
         if name not in self._storage.names or self.size != self._file_size:
             return None
@@ -167,10 +178,14 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
             with Image.open(io.BytesIO(self._storage.read(name))) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise DatasetError(f"{name} in {self.path} cannot be decoded ({error}); replace the file or remove its label") from error
+            raise DatasetError(
+                f"{name} in {self.path} cannot be decoded ({error}); replace the file or remove its label"
+            ) from error
         if pixels.shape[0] != pixels.shape[1]:
             height, width = pixels.shape[:2]
-            raise DatasetError(f"{name} in {self.path} is {width} x {height}; images must be square: crop them")
+            raise DatasetError(
+                f"{name} in {self.path} is {width} x {height}; images must be square: crop them"
+            )
         return pixels
 
     def _read_meta(self) -> DatasetMeta | None:

@@ -1,8 +1,8 @@
 """Ray casting of meshes with Embree: images and exact depth for the procedural data sets.
 
-Embree only says *which* triangle a ray meets; the point is then computed again in float64 and shading is elementwise NumPy, so a
-seed gives the same picture on every machine. Poses, pixels and distances follow `gram.cameras`: the centres of the outermost pixels
-lie on the border of the field of view.
+Embree only says *which* triangle a ray meets; the point is then computed again in float64 and shading is
+elementwise NumPy, so a seed gives the same picture on every machine. Poses, pixels and distances follow
+`gram.cameras`: the centres of the outermost pixels lie on the border of the field of view.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Mesh:
         faces = self.face_normals()
         corners = self.triangles.T.ravel()
         sums = [np.bincount(corners, np.tile(faces[:, k], 3), len(self.vertices)) for k in range(3)]
-        return normalised(np.stack(sums, 1))
+        return normalised(np.stack(sums, 1).astype(np.float64))
 
     def to_ply(self) -> bytes:
         """A binary PLY file, vertices in world coordinates."""
@@ -75,7 +75,8 @@ class Hits:
         """Vertex values (V, ...) at the hits."""
         corners = mesh.triangles[self.triangle].T
         weights = self.barycentric.T if values.ndim == 1 else self.barycentric.T[..., None]
-        return sum(values[corner] * weight for corner, weight in zip(corners, weights, strict=True))
+        a, b, c = (values[corner] * weight for corner, weight in zip(corners, weights, strict=True))
+        return a + b + c
 
 
 Shadow = Callable[[Array, Array], NDArray[np.bool_]]
@@ -103,7 +104,7 @@ class Subject(Protocol):
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Scalar products along a last axis of length 3 (several times faster than a sum over so short an axis)."""
+    """Scalar products along a last axis of length 3; several times faster than a sum over it."""
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
@@ -119,20 +120,24 @@ def normalised(vectors: Array) -> Array:
 
 
 def camera_frame(pitch: float, yaw: float) -> tuple[Array, Array]:
-    """Centre (3,) and rotation (3, 3) with columns right, up, backward of a camera on the unit sphere that looks at the origin."""
+    """Centre (3,) and rotation (3, 3) with columns right, up, backward of a camera on the unit sphere that
+    looks at the origin.
+    """
     centre = np.array([np.sin(pitch) * np.cos(yaw), np.cos(pitch), np.sin(pitch) * np.sin(yaw)])
     right = normalised(np.cross(-centre, [0.0, 1.0, 0.0]))
     return centre, np.stack([right, np.cross(right, -centre), centre], 1)
 
 
 def pixel_directions(rotation: Array, size: int, fov: float, supersampling: int = 1) -> Array:
-    """Unit directions (size^2 * supersampling^2, 3), the rays of one pixel together, pixels in row-major order.
+    """Unit directions (size^2 * supersampling^2, 3), the rays of one pixel together, pixels in row-major
+    order.
 
     Args:
         rotation: (3, 3) camera-to-world rotation.
         size: pixels along one side, at least 2.
         fov: angle between the centres of opposite border pixels, radians.
-        supersampling: rays along one side of a pixel, evenly spread over its square around the pixel's centre.
+        supersampling: rays along one side of a pixel, evenly spread over its square around the pixel's
+            centre.
     """
     offsets = (np.arange(supersampling) + 0.5) / supersampling - 0.5
     grid = -1.0 + 2.0 / (size - 1) * (np.arange(size)[:, None] + offsets)  # (size, supersampling)
@@ -152,7 +157,8 @@ class RayCaster:
 
         Args:
             mesh: what to hit.
-            facing: points; triangles that face away from all of them are left out. Closed meshes look the same
+            facing: points; triangles that face away from all of them are left out. Closed meshes look the
+                same
                 from these points without them, and building takes less time.
         """
         from embreex.mesh_construction import TriangleMesh
@@ -165,7 +171,9 @@ class RayCaster:
         used[triangles.ravel()] = True
         number = np.cumsum(used) - 1
         self._scene = EmbreeScene()
-        self._geometry = TriangleMesh(self._scene, mesh.vertices[used].astype(np.float32), number[triangles].astype(np.int32))
+        self._geometry = TriangleMesh(
+            self._scene, mesh.vertices[used].astype(np.float32), number[triangles].astype(np.int32)
+        )
 
     def intersect(self, origins: Array, directions: Array) -> Hits:
         """First hits of rays (R, 3); origins may also be one point (3,)."""
@@ -175,7 +183,14 @@ class RayCaster:
         triangle = self._kept[first[ray]]
         barycentric, t = _meet_planes(self.mesh, triangle, origins[ray], directions[ray])
         points = origins[ray] + t[:, None] * directions[ray]
-        return Hits(ray=ray, triangle=triangle, barycentric=barycentric, t=t, points=points, directions=directions[ray])
+        return Hits(
+            ray=ray,
+            triangle=triangle,
+            barycentric=barycentric,
+            t=t,
+            points=points,
+            directions=directions[ray],
+        )
 
     def sees(self, points: Array, directions: Array) -> NDArray[np.bool_]:
         """Whether rays from points (R, 3) along directions (R, 3) leave the mesh without a hit."""
@@ -197,7 +212,9 @@ def render(
     """
     centre, rotation = camera_frame(*pose)
     directions = pixel_directions(rotation, size, fov, supersampling)
-    caster = RayCaster(subject.mesh, facing=[centre] if subject.shadow_light is None else [centre, subject.shadow_light])
+    caster = RayCaster(
+        subject.mesh, facing=[centre] if subject.shadow_light is None else [centre, subject.shadow_light]
+    )
     hits = caster.intersect(centre, directions)
     colours = subject.background(centre, directions)
     colours[hits.ray] = subject.shade(hits, caster.sees)
@@ -206,7 +223,7 @@ def render(
 
 
 def render_depth(mesh: Mesh, *, pose: tuple[float, float], size: int, fov: float) -> NDArray[np.float16]:
-    """Distance along the ray of every pixel's centre, (size, size) float16, NaN where the ray hits nothing."""
+    """Distance along the ray of every pixel's centre, (size, size) float16, NaN where it hits nothing."""
     centre, rotation = camera_frame(*pose)
     hits = RayCaster(mesh).intersect(centre, pixel_directions(rotation, size, fov))
     depth = np.full(size * size, np.nan)
@@ -233,8 +250,12 @@ def _facing_triangles(mesh: Mesh, points: list[Array]) -> NDArray[np.int64]:
     return np.flatnonzero(np.logical_or.reduce(facing))
 
 
-def _meet_planes(mesh: Mesh, triangle: NDArray[np.int64], origins: Array, directions: Array) -> tuple[Array, Array]:
-    """Barycentric weights (H, 3) and distances (H,) of rays with the planes of their triangles (Moeller and Trumbore)."""
+def _meet_planes(
+    mesh: Mesh, triangle: NDArray[np.int64], origins: Array, directions: Array
+) -> tuple[Array, Array]:
+    """Barycentric weights (H, 3) and distances (H,) of rays with the planes of their triangles (Moeller and
+    Trumbore).
+    """
     a, b, c = (mesh.vertices[corner] for corner in mesh.triangles[triangle].T)
     ab, ac, ao = b - a, c - a, origins - a
     across = cross(directions, ac)

@@ -26,7 +26,9 @@ class FolderStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.names = frozenset(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        self.names = frozenset(
+            path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
+        )
 
     def read(self, name: str) -> bytes:
         """The bytes of one file."""
@@ -68,9 +70,13 @@ def open_storage(path: Path) -> Storage:
         hint = ""
         if partial_path(path).exists():
             hint = f" ({partial_path(path).name} is what an interrupted run left; run it again)"
-        raise DatasetError(f"there is no data set at {path}{hint}; check the path, or make one with the prepare stage")
+        raise DatasetError(
+            f"there is no data set at {path}{hint}; check the path, or make one with the prepare stage"
+        )
     if not zipfile.is_zipfile(path):
-        raise DatasetError(f"{path} is neither a folder nor a zip archive; give a folder or a zip with PNGs and dataset.json")
+        raise DatasetError(
+            f"{path} is neither a folder nor a zip archive; give a folder or a zip with PNGs and dataset.json"
+        )
     return ZipStorage(path)
 
 

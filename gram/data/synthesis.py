@@ -1,7 +1,8 @@
 """Make data sets of procedural heads and cars: `synthesize`.
 
-The training split shows every identity once, as a collection of photos would. The test split shows other identities, each from several
-sides, with exact depth and a mesh. The same arguments give the same images for any number of processes.
+The training split shows every identity once, as a collection of photos would. The test split shows other
+identities, each from several sides, with exact depth and a mesh. The same arguments give the same images for
+any number of processes.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ def synthesize(
 
     _check(identities=identities, views=views, size=size, processes=processes, supersampling=supersampling)
     jobs = plan(split, identities=identities, views=views, seed=seed, poses=poses)
-    shoot = partial(take_pictures, kind, size=size, fov=fov, supersampling=supersampling, exact=split == "test")
+    shoot = partial(
+        take_pictures, kind, size=size, fov=fov, supersampling=supersampling, exact=split == "test"
+    )
     background = "plane" if kind == "heads" else "white"
     with DatasetWriter(out, size=size, fov=fov, overwrite=overwrite) as writer, _mapper(processes) as mapper:
         for shot in mapper(shoot, jobs):
@@ -171,7 +174,9 @@ def _spread_over_yaw(pool: NDArray[np.float64], views: int) -> NDArray[np.float6
 
 @contextmanager
 def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Shot]]]:
-    """A `map` that keeps the order: in this process, or over a pool that ends with the block, Ctrl-C included."""
+    """A `map` that keeps the order: in this process, or over a pool that ends with the block, Ctrl-C
+    included.
+    """
     if processes == 1:
         yield map
         return
@@ -185,7 +190,7 @@ def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Shot]]]:
 
 
 def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which ends the pool; otherwise every worker prints a traceback of its own."""
+    """Leave Ctrl-C to the parent, which ends the pool; or else every worker prints a traceback of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

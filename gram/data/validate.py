@@ -49,10 +49,16 @@ def validate(path: str | os.PathLike[str]) -> Report:
             duplicates.append((seen[digest], name))
         seen.setdefault(digest, name)
     if duplicates:
-        notes.append(f"{len(duplicates)} images are copies of others, for example {duplicates[0][1]} of {duplicates[0][0]}")
+        notes.append(
+            f"{len(duplicates)} images are copies of others, "
+            f"for example {duplicates[0][1]} of {duplicates[0][0]}"
+        )
     notes += _aim_warnings(dataset)
     if dataset.meta.content_hash != dataset.compute_content_hash():
-        raise DatasetError(f"the images or cameras of {path} are not those that meta.json was written for; write the data set again")
+        raise DatasetError(
+            f"the images or cameras of {path} are not those that meta.json was written for; "
+            "write the data set again"
+        )
     return Report(
         count=len(dataset),
         size=dataset.size,
@@ -71,6 +77,7 @@ def _aim_warnings(dataset: ImageDataset) -> list[str]:
     if miss[worst] <= AIM_TOLERANCE:
         return []
     return [
-        f"the camera of {dataset.names[worst]} misses the origin by {float(miss[worst]):.3f} of its distance; training uses cameras that "
-        "look at the origin, so the images will not fit exactly"
+        f"the camera of {dataset.names[worst]} misses the origin by {float(miss[worst]):.3f} of its "
+        "distance; "
+        "training uses cameras that look at the origin, so the images will not fit exactly"
     ]

@@ -18,12 +18,15 @@ from gram.data.storage import partial_path
 
 
 class DatasetWriter:
-    """Writes images one by one. Until `finish` everything lies in a folder `<path>.partial`; a killed run leaves no half data set.
+    """Writes images one by one. Until `finish` everything lies in a folder `<path>.partial`; a killed run
+    leaves no half data set.
 
     Use it as a context manager: leaving the block without `finish` removes what was written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, size: int, fov: float, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, size: int, fov: float, overwrite: bool = False
+    ) -> None:
         """Start a data set.
 
         Args:
@@ -48,7 +51,9 @@ class DatasetWriter:
     def __enter__(self) -> DatasetWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._partial.exists():
             shutil.rmtree(self._partial)
 
@@ -73,7 +78,10 @@ class DatasetWriter:
             depth: (size, size) distance along the ray, NaN for background.
         """
         if image.shape != (self._size, self._size, 3) or image.dtype != np.uint8:
-            raise DatasetError(f"image {len(self)} is {image.dtype} {image.shape}; expected uint8 ({self._size}, {self._size}, 3)")
+            raise DatasetError(
+                f"image {len(self)} is {image.dtype} {image.shape}; "
+                f"expected uint8 ({self._size}, {self._size}, 3)"
+            )
         index = len(self._labels)
         name = f"images/{index // 1000:05d}/img{index:08d}.png"
         label = camera_label(pose, self._fov, self._size)
@@ -103,7 +111,9 @@ class DatasetWriter:
         licence: str,
         seed: int | None = None,
     ) -> DatasetMeta:
-        """Write labels and `meta.json`, and move the data set into place; see `DatasetMeta` for the arguments."""
+        """Write labels and `meta.json`, and move the data set into place; see `DatasetMeta` for the
+        arguments.
+        """
         if not self._labels:
             raise DatasetError(f"no image was added to {self.path}; a data set needs at least one")
         meta = DatasetMeta(
@@ -119,7 +129,9 @@ class DatasetWriter:
             seed=seed,
             content_hash=self._content.hexdigest(),
         )
-        (self._partial / "dataset.json").write_text(json.dumps({"labels": self._labels, "identities": self._identities}))
+        (self._partial / "dataset.json").write_text(
+            json.dumps({"labels": self._labels, "identities": self._identities})
+        )
         (self._partial / "meta.json").write_text(meta.to_json())
         self._move_into_place()
         return meta
@@ -127,7 +139,9 @@ class DatasetWriter:
     def _move_into_place(self) -> None:
         if self.path.exists():
             if not self._overwrite:
-                raise DatasetError(f"{self.path} appeared while it was being written; remove it and run again")
+                raise DatasetError(
+                    f"{self.path} appeared while it was being written; remove it and run again"
+                )
             old = self.path.with_name(self.path.name + ".old")
             if old.exists():
                 shutil.rmtree(old)

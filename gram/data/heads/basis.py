@@ -1,8 +1,9 @@
 """The linear head model: a mesh of a bust and the displacements that turn it into different people.
 
-All positions here are in decimetres in the frame of the source mesh: right-handed, y up, face towards +z, feet far below. The
-*canonical* position of a vertex is its place on the mean head; everything painted on a head (brows, hairline, collar) is a function
-of canonical positions, so that it moves with the features of each person.
+All positions here are in decimetres in the frame of the source mesh: right-handed, y up, face towards +z,
+feet far below. The *canonical* position of a vertex is its place on the mean head; everything painted on a
+head (brows, hairline, collar) is a function of canonical positions, so that it moves with the features of
+each person.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Hair: where it grows (a hairline in canonical coordinates), how far it stands off, and a closed mantle of long hair.
+"""Hair: where it grows (a hairline in canonical coordinates), how far it stands off, and a closed mantle of
+long hair.
 
-Short hair is the scalp itself, pushed outwards and painted; its edge is evaluated at every hit, so it is as fine as the image.
-Long hair is a mantle around the back and the sides: a loft of closed crescents, so it has no slits and no open edges.
+Short hair is the scalp itself, pushed outwards and painted; its edge is evaluated at every hit, so it is as
+fine as the image. Long hair is a mantle around the back and the sides: a loft of closed crescents, so it has
+no slits and no open edges.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.heads.noise import Waves, smoothstep
 from gram.data.heads.shape import Person
+from gram.data.noise import Waves, smoothstep
 
 Array = NDArray[np.float64]
 
@@ -21,7 +23,15 @@ CENTRE = np.array([0.0, 7.35, 0.45])
 HAIRLINE = np.array(
     [  # azimuth from the face (radians), elevation of the hairline (radians)
         *[(0.00, 0.70), (0.35, 0.69), (0.60, 0.64), (0.80, 0.56), (0.95, 0.44), (1.08, 0.20), (1.20, -0.10)],
-        *[(1.32, -0.18), (1.45, -0.05), (1.60, 0.00), (1.78, -0.25), (2.10, -0.50), (2.60, -0.62), (3.15, -0.64)],
+        *[
+            (1.32, -0.18),
+            (1.45, -0.05),
+            (1.60, 0.00),
+            (1.78, -0.25),
+            (2.10, -0.50),
+            (2.60, -0.62),
+            (3.15, -0.64),
+        ],
     ]
 )
 PALETTE = {
@@ -40,7 +50,9 @@ GREY = np.array([0.70, 0.69, 0.68])
 MANTLE_RINGS, MANTLE_SIDES = 22, 26
 CROWN, EARS = 8.38, 7.5
 """Heights between which the mantle follows the skull; its crown is hidden under the hair of the scalp."""
-OPENING = np.array([(0.0, 0.05), (0.15, 0.3), (0.35, 0.75), (0.6, 0.95), (1.1, 1.08), (1.8, 1.15), (3.4, 1.25)])
+OPENING = np.array(
+    [(0.0, 0.05), (0.15, 0.3), (0.35, 0.75), (0.6, 0.95), (1.1, 1.08), (1.8, 1.15), (3.4, 1.25)]
+)
 """Depth below the crown (decimetres) and azimuth of the front edge of the mantle there (radians)."""
 
 
@@ -83,14 +95,18 @@ class Hair:
         around = np.arctan2(np.abs(offset[:, 0]), offset[:, 2])
         up = np.arctan2(offset[:, 1], np.sqrt(offset[:, 0] ** 2 + offset[:, 2] ** 2))
         line = np.interp(around, HAIRLINE[:, 0], HAIRLINE[:, 1])
-        line += self.front * smoothstep(1.0, 0.3, around) + self.temples * np.exp(-(((around - 0.72) / 0.32) ** 2))
+        line += self.front * smoothstep(1.0, 0.3, around) + self.temples * np.exp(
+            -(((around - 0.72) / 0.32) ** 2)
+        )
         line += 0.03 * self.waves(canonical * 4.0)
         return smoothstep(low, high, up - line)
 
     def thickness(self, canonical: Array) -> Array:
         """How far hair stands off the scalp (H,), decimetres, where it covers it fully."""
         up = smoothstep(7.55, 8.25, canonical[:, 1])
-        lift = self.sides + (self.top - self.sides) * up * (1.0 + self.parting * np.tanh(2.5 * canonical[:, 0]))
+        lift = self.sides + (self.top - self.sides) * up * (
+            1.0 + self.parting * np.tanh(2.5 * canonical[:, 0])
+        )
         lift *= 0.3 + 0.7 * smoothstep(6.7, 7.4, canonical[:, 1])  # close to the neck
         return lift * (1.0 + 0.35 * self.curls * self.waves(canonical * (1.0 + 2.0 * self.curls)))
 
@@ -98,7 +114,11 @@ class Hair:
 def draw_hair(person: Person, rng: np.random.Generator) -> Hair:
     """A hairdo that fits the person; every style occurs for everyone, with different odds."""
     style = _draw_style(person, rng)
-    full = {"density": 1.0, "front": float(rng.normal(0.0, 0.03)), "temples": float(np.abs(rng.normal(0, 0.07)) * person.male)}
+    full = {
+        "density": 1.0,
+        "front": float(rng.normal(0.0, 0.03)),
+        "temples": float(np.abs(rng.normal(0, 0.07)) * person.male),
+    }
     if person.male > 0.5 and rng.uniform() < 0.15 + 0.4 * person.old:  # receding
         full |= {"front": float(rng.uniform(0.05, 0.25)), "temples": float(rng.uniform(0.05, 0.22))}
     fringe = style in ("bob", "long", "medium") and rng.uniform() < 0.35
@@ -113,7 +133,11 @@ def draw_hair(person: Person, rng: np.random.Generator) -> Hair:
         "bob": {"sides": 0.10, "top": 0.13, "hem": float(rng.uniform(6.15, 6.75))},
         "long": {"sides": 0.10, "top": 0.13, "hem": float(rng.uniform(4.6, 5.9))},
     }[style]
-    defaults = {"hem": None, "parting": float(rng.uniform(-0.3, 0.3)), "curls": 1.0 if style == "afro" else float(rng.uniform(0.0, 0.5))}
+    defaults = {
+        "hem": None,
+        "parting": float(rng.uniform(-0.3, 0.3)),
+        "curls": 1.0 if style == "afro" else float(rng.uniform(0.0, 0.5)),
+    }
     return Hair(
         colour=_draw_colour(person, rng),
         opening=float(rng.uniform(0.0, 1.0)),
@@ -126,7 +150,8 @@ def draw_hair(person: Person, rng: np.random.Generator) -> Hair:
 def mantle(hair: Hair) -> tuple[Array, NDArray[np.int64]]:
     """Vertices (V, 3) in canonical decimetres and triangles (T, 3) of long hair, a closed surface.
 
-    Every ring is a crescent at one height: round the back from one front edge to the other, and back again along the inside.
+    Every ring is a crescent at one height: round the back from one front edge to the other, and back again
+    along the inside.
     """
     assert hair.hem is not None
     rings = _crescents(hair)
@@ -185,5 +210,9 @@ def _draw_colour(person: Person, rng: np.random.Generator) -> Array:
     odds = np.array(DARK_SHARES) * (1.0 - light) + np.array(LIGHT_SHARES) * light
     colour = np.array(list(PALETTE.values())[rng.choice(len(PALETTE), p=odds / odds.sum())])
     colour = colour * rng.uniform(0.85, 1.2)
-    grey = float(np.clip((person.old - 0.45) * 2.2 + rng.normal(0.0, 0.2), 0.0, 0.95)) if person.old > 0.4 else 0.0
+    grey = (
+        float(np.clip((person.old - 0.45) * 2.2 + rng.normal(0.0, 0.2), 0.0, 0.95))
+        if person.old > 0.4
+        else 0.0
+    )
     return colour * (1.0 - grey) + GREY * grey

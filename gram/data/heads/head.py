@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from gram.data.heads.basis import LASHES, LEFT_EYE, RIGHT_EYE, SKIN, TEETH, HeadBasis, load_basis
 from gram.data.heads.hair import CENTRE, Hair, draw_hair, mantle
 from gram.data.heads.looks import Looks, draw_looks
-from gram.data.heads.noise import mix, smoothstep
 from gram.data.heads.shape import WORLD_SCALE, draw_person, draw_shape, place_in_world
 from gram.data.lighting import Lighting, draw_studio, soft_clip
+from gram.data.noise import mix, smoothstep
 from gram.data.render import Hits, Mesh, Shadow, decode_srgb, dot, normalised
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Backdrop:
         """(R, 3) seen along rays from one origin (3,)."""
         t = (BACKGROUND_Z - origin[2]) / np.minimum(directions[:, 2], -1e-3)
         across = (origin[:2] + t[:, None] * directions[:, :2]) * self.direction
-        return mix(self.near, self.far, 0.5 + 0.5 * np.tanh((across[:, 0] + across[:, 1])))
+        return mix(self.near, self.far, 0.5 + 0.5 * np.tanh(across[:, 0] + across[:, 1]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,9 @@ class Head:
 
     def shade(self, hits: Hits, shadow: Shadow) -> Array:
         """Linear colours (H, 3) of the hits."""
-        attributes = hits.interpolate(self.mesh, np.concatenate([self.canonical, self.normals, self.masks], 1))
+        attributes = hits.interpolate(
+            self.mesh, np.concatenate([self.canonical, self.normals, self.masks], 1)
+        )
         canonical, normals, masks = attributes[:, :3], normalised(attributes[:, 3:6]), attributes[:, 6:]
         part = self.part[self.mesh.triangles[hits.triangle, 0]]
         albedo, gloss, sharpness, hairy = self._material(hits, part, canonical, masks)
@@ -80,12 +82,18 @@ class Head:
         rim = 0.06 * (1.0 - np.abs(dot(normals, hits.directions))) ** 3 * openness * (1.0 - hairy)
         return soft_clip(albedo * wrap_skin + glow + rim[:, None] * self.lighting.sky_colour)
 
-    def _material(self, hits: Hits, part: NDArray[np.uint8], canonical: Array, masks: Array) -> tuple[Array, Array, Array, Array]:
+    def _material(
+        self, hits: Hits, part: NDArray[np.uint8], canonical: Array, masks: Array
+    ) -> tuple[Array, Array, Array, Array]:
         """Linear albedo (H, 3), gloss (H,), sharpness (H,) of highlights, and how much is hair (H,)."""
         lips, mouth, ears, _ = masks.T
         looks, hair = self.looks, self.hair
         skin = part == SKIN
-        grown = np.where(skin, hair.density * hair.coverage(canonical, -0.05, 0.05) * smoothstep(0.7, 0.3, ears), part == MANTLE)
+        grown = np.where(
+            skin,
+            hair.density * hair.coverage(canonical, -0.05, 0.05) * smoothstep(0.7, 0.3, ears),
+            part == MANTLE,
+        )
         cloth = np.where(skin, looks.collar(canonical), 0.0)
         beard = np.where(skin, looks.beard_cover(canonical, lips), 0.0)
         colour = np.tile(looks.clothes, (len(part), 1))
@@ -95,8 +103,12 @@ class Head:
         colour[bare] = mix(painted, looks.clothes, cloth[bare])
         hairy = np.flatnonzero((grown > 0.0) | (looks.beard * beard > 0.0))
         strands = hair.strands(canonical[hairy])
-        cover = np.maximum(grown[hairy], np.clip(looks.beard * (0.85 + 0.3 * strands) * beard[hairy], 0.0, 1.0))
-        colour[hairy] = mix(colour[hairy], hair.colour * (1.0 + (0.22 + 0.2 * hair.curls) * strands)[:, None], cover)
+        cover = np.maximum(
+            grown[hairy], np.clip(looks.beard * (0.85 + 0.3 * strands) * beard[hairy], 0.0, 1.0)
+        )
+        colour[hairy] = mix(
+            colour[hairy], hair.colour * (1.0 + (0.22 + 0.2 * hair.curls) * strands)[:, None], cover
+        )
         gloss = np.where(grown > 0.5, 0.13, np.where(lips > 0.5, 0.12, 0.07)) * (1.0 - cloth)
         sharpness = np.where(grown > 0.5, 14.0, 16.0)
         for eye in (LEFT_EYE, RIGHT_EYE):
@@ -133,7 +145,9 @@ def make_head(seed: int | tuple[int, ...]) -> Head:
     )
 
 
-def _assemble(vertices: Array, basis: HeadBasis, hair: Hair, looks: Looks) -> tuple[Mesh, NDArray[np.uint8], Array, Array]:
+def _assemble(
+    vertices: Array, basis: HeadBasis, hair: Hair, looks: Looks
+) -> tuple[Mesh, NDArray[np.uint8], Array, Array]:
     """Push the scalp and the clothes out, add the mantle, and join the per-vertex attributes."""
     if hair.hem is not None:
         vertices = _flatten_ears(vertices, basis)
@@ -153,7 +167,10 @@ def _assemble(vertices: Array, basis: HeadBasis, hair: Hair, looks: Looks) -> tu
     count = len(canonical)
     mantle_masks = np.tile([0.0, 0.0, 0.0, 0.9], (count, 1))
     return (
-        Mesh(vertices=np.concatenate([vertices, fitted]), triangles=np.concatenate([basis.triangles, triangles + len(vertices)])),
+        Mesh(
+            vertices=np.concatenate([vertices, fitted]),
+            triangles=np.concatenate([basis.triangles, triangles + len(vertices)]),
+        ),
         np.concatenate([basis.part, np.full(count, MANTLE, np.uint8)]),
         np.concatenate([basis.canonical, canonical]),
         np.concatenate([masks, mantle_masks]),
@@ -171,7 +188,9 @@ def _flatten_ears(vertices: Array, basis: HeadBasis) -> Array:
 
 
 def _fit(points: Array, basis: HeadBasis, vertices: Array) -> Array:
-    """Canonical points (K, 3) in the world, by the axis-aligned map that takes the mean skull's box to this one's."""
+    """Canonical points (K, 3) in the world, by the axis-aligned map that takes the mean skull's box to this
+    one's.
+    """
     skull = (basis.part == SKIN) & (basis.canonical[:, 1] > CENTRE[1] + 0.1) & (basis.ears < 0.1)
     low, high = basis.canonical[skull].min(0), basis.canonical[skull].max(0)
     world_low, world_high = vertices[skull].min(0), vertices[skull].max(0)
@@ -186,4 +205,3 @@ def _draw_backdrop(rng: np.random.Generator) -> Backdrop:
     turn = rng.uniform(0.0, 2 * np.pi)
     direction = rng.uniform(2.0, 9.0) * np.array([np.cos(turn), np.sin(turn)])
     return Backdrop(near=decode_srgb(colour), far=decode_srgb(other), direction=direction)
-

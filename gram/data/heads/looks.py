@@ -1,4 +1,6 @@
-"""What a head looks like: the colours of skin, lips, brows, beard, eyes and clothes as functions of canonical positions."""
+"""What a head looks like: the colours of skin, lips, brows, beard, eyes and clothes as functions of canonical
+positions.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.heads.noise import Waves, mix, smoothstep
 from gram.data.heads.shape import Person
+from gram.data.noise import Waves, mix, smoothstep
 from gram.data.render import dot
 
 Array = NDArray[np.float64]
@@ -22,10 +24,21 @@ SKIN_TONES = np.array(
         [0.450, 0.300, 0.220],
     ]
 )
-IRIS_COLOURS = np.array([[0.30, 0.17, 0.09], [0.20, 0.11, 0.07], [0.42, 0.29, 0.14], [0.36, 0.50, 0.66], [0.36, 0.46, 0.30], [0.45, 0.48, 0.50]])
+IRIS_COLOURS = np.array(
+    [
+        [0.30, 0.17, 0.09],
+        [0.20, 0.11, 0.07],
+        [0.42, 0.29, 0.14],
+        [0.36, 0.50, 0.66],
+        [0.36, 0.46, 0.30],
+        [0.45, 0.48, 0.50],
+    ]
+)
 DARK_IRIS = np.array([0.45, 0.50, 0.05, 0.0, 0.0, 0.0])
 LIGHT_IRIS = np.array([0.22, 0.08, 0.16, 0.28, 0.14, 0.12])
-LIP_TINTS = np.array([[0.92, 0.72, 0.70], [0.88, 0.62, 0.61], [0.80, 0.36, 0.38], [0.72, 0.22, 0.27], [0.78, 0.42, 0.50]])
+LIP_TINTS = np.array(
+    [[0.92, 0.72, 0.70], [0.88, 0.62, 0.61], [0.80, 0.36, 0.38], [0.72, 0.22, 0.27], [0.78, 0.42, 0.50]]
+)
 CLOTHES = np.array(
     [
         *[[0.16, 0.18, 0.22], [0.90, 0.89, 0.86], [0.20, 0.30, 0.48], [0.55, 0.16, 0.18], [0.22, 0.36, 0.28]],
@@ -69,7 +82,11 @@ class Looks:
         x = np.abs(canonical[:, 0])
         along = (x - 0.105) / 0.43  # 0 at the inner end, 1 at the tail
         line = self.brow_height + self.brow_arch * (1.0 - ((along - 0.62) / 0.62) ** 2) - 0.02 * along
-        width = self.brow_width * (1.0 - 0.65 * np.clip(along, 0.0, 1.0) ** 2) * (0.75 + 0.25 * smoothstep(0.0, 0.3, along))
+        width = (
+            self.brow_width
+            * (1.0 - 0.65 * np.clip(along, 0.0, 1.0) ** 2)
+            * (0.75 + 0.25 * smoothstep(0.0, 0.3, along))
+        )
         across = np.abs(canonical[:, 1] - line) / width
         ends = smoothstep(-0.04, 0.22, along) * smoothstep(1.03, 0.85, along)
         return self.brow_strength * smoothstep(1.25, 0.55, across) * ends * (canonical[:, 2] > 0.7)
@@ -78,9 +95,20 @@ class Looks:
         """Where a beard grows (H,), 0 to 1: jaw, chin and upper lip."""
         x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
         upper = 6.60 + 0.46 * smoothstep(0.30, 0.64, x)
-        jaw = smoothstep(upper + 0.05, upper - 0.08, y) * smoothstep(6.02, 6.22, y) * smoothstep(0.30, 0.50, z)
-        moustache = smoothstep(6.90 - 0.25 * x, 6.82 - 0.25 * x, y) * smoothstep(6.66, 6.74, y) * smoothstep(0.36, 0.24, x) * (z > 1.0)
-        sides = smoothstep(0.34, 0.16, x + 0.5 * np.abs(y - 6.42)) * smoothstep(6.60, 6.5, y) * smoothstep(6.1, 6.25, y)
+        jaw = (
+            smoothstep(upper + 0.05, upper - 0.08, y) * smoothstep(6.02, 6.22, y) * smoothstep(0.30, 0.50, z)
+        )
+        moustache = (
+            smoothstep(6.90 - 0.25 * x, 6.82 - 0.25 * x, y)
+            * smoothstep(6.66, 6.74, y)
+            * smoothstep(0.36, 0.24, x)
+            * (z > 1.0)
+        )
+        sides = (
+            smoothstep(0.34, 0.16, x + 0.5 * np.abs(y - 6.42))
+            * smoothstep(6.60, 6.5, y)
+            * smoothstep(6.1, 6.25, y)
+        )
         cover = np.maximum(sides if self.beard_chin_only else np.maximum(jaw, sides), moustache) * (z > 0.3)
         return cover * (1.0 - smoothstep(0.15, 0.5, lips))
 
@@ -121,7 +149,9 @@ class Looks:
 def draw_looks(person: Person, hair_colour: Array, rng: np.random.Generator) -> Looks:
     """Looks that fit the person and the colour of their hair."""
     african, asian, caucasian = person.races
-    melanin = float(np.clip(0.80 * african + 0.36 * asian + 0.16 * caucasian + rng.normal(0.0, 0.09), 0.0, 1.0))
+    melanin = float(
+        np.clip(0.80 * african + 0.36 * asian + 0.16 * caucasian + rng.normal(0.0, 0.09), 0.0, 1.0)
+    )
     stops = np.linspace(0.0, 1.0, len(SKIN_TONES))
     skin = np.array([np.interp(melanin, stops, SKIN_TONES[:, k]) for k in range(3)])
     skin = np.clip(skin * (1.0 + rng.normal(0.0, [0.012, 0.018, 0.022])), 0.0, 0.97)

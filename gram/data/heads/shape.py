@@ -22,8 +22,22 @@ OPPOSITES = (
     ("concave", "convex"),
     ("pointed", "triangle"),
 )
-CALM = ("head-age", "head-trans", "head-angle", "neck", "head-fat", "ear-trans", "ear-flap", "ear-rot", "septumangle", "double", "mouth-angles")
-"""Words in the names of targets that look odd, or move the head out of the frame, unless they are used sparingly."""
+CALM = (
+    "head-age",
+    "head-trans",
+    "head-angle",
+    "neck",
+    "head-fat",
+    "ear-trans",
+    "ear-flap",
+    "ear-rot",
+    "septumangle",
+    "double",
+    "mouth-angles",
+)
+"""Words in the names of targets that look odd, or move the head out of the frame, unless they are used
+sparingly.
+"""
 SPREAD, CALM_SPREAD = 0.26, 0.08
 """Standard deviations of target weights."""
 
@@ -61,7 +75,9 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def draw_shape(person: Person, rng: np.random.Generator) -> dict[str, float]:
-    """Weights of the shape targets by name: the person's kind, features of their own, some asymmetry and an expression."""
+    """Weights of the shape targets by name: the person's kind, features of their own, some asymmetry and an
+    expression.
+    """
     weights = _macro_weights(person, fatness=float(np.clip(rng.normal(0.0, 0.4), -0.8, 0.9)))
     pairs, shapes, asymmetries = _feature_names()
     amounts = np.clip(rng.normal(size=len(pairs)), -2.5, 2.5)
@@ -79,14 +95,16 @@ def draw_shape(person: Person, rng: np.random.Generator) -> dict[str, float]:
 
 
 def place_in_world(vertices: Array, basis: HeadBasis) -> Array:
-    """Vertices in decimetres as world coordinates: every head about as large, the face centred on the z axis."""
+    """Decimetres to world coordinates: every head about as large, the face centred on the z axis."""
     eyes = (vertices[basis.part == LEFT_EYE].mean(0) + vertices[basis.part == RIGHT_EYE].mean(0)) / 2
     chin = vertices[_chin_vertices()].mean(0)
     crown = vertices[basis.part == SKIN, 1].max()
-    # Between "eyes to chin is constant" (as photos are aligned) and "crown to chin is constant" (as the frame wants).
+    # Between "eyes to chin is constant" (as photos are aligned) and "crown to chin is constant" (as the frame
+    # wants).
     unit = 0.5 * (eyes[1] - chin[1]) / EYES_TO_CHIN + 0.5 * (crown - chin[1]) / CROWN_TO_CHIN
     middle = 0.5 * (eyes[1] + chin[1]) + 0.25 * unit
-    origin = np.array([0.5 * (eyes[0] + chin[0]), 0.5 * middle + 0.5 * (crown - 1.3 * unit), ORIGIN_DEPTH])
+    height = 0.5 * middle + 0.5 * (crown - 1.3 * unit)
+    origin = np.array([0.5 * (eyes[0] + chin[0]), height, ORIGIN_DEPTH])
     return (vertices - origin) * (WORLD_SCALE / unit)
 
 
@@ -94,7 +112,11 @@ def _macro_weights(person: Person, fatness: float) -> dict[str, float]:
     """Weights of the race and weight targets; each group sums to 1, as the base mesh expects."""
     ages = {"child": person.child, "old": person.old, "young": 1.0 - person.child - person.old}
     genders = {"female": 1.0 - person.male, "male": person.male}
-    builds = {"averageweight": 1.0 - abs(fatness), "maxweight": max(fatness, 0.0), "minweight": max(-fatness, 0.0)}
+    builds = {
+        "averageweight": 1.0 - abs(fatness),
+        "maxweight": max(fatness, 0.0),
+        "minweight": max(-fatness, 0.0),
+    }
     weights = {}
     for age, age_share in ages.items():
         for gender, gender_share in genders.items():
@@ -108,7 +130,9 @@ def _macro_weights(person: Person, fatness: float) -> dict[str, float]:
 
 def _draw_expression(rng: np.random.Generator) -> dict[str, float]:
     """A mild expression: mostly neutral or smiling, sometimes laughing, astonished, stern or sad."""
-    kind = rng.choice(["neutral", "smile", "laugh", "astonished", "stern", "sad"], p=[0.32, 0.38, 0.14, 0.06, 0.06, 0.04])
+    kind = rng.choice(
+        ["neutral", "smile", "laugh", "astonished", "stern", "sad"], p=[0.32, 0.38, 0.14, 0.06, 0.06, 0.04]
+    )
     strength = float(rng.uniform(0.35, 0.95))
     both = {
         "neutral": {"mouthSmile": 0.5},
@@ -118,7 +142,11 @@ def _draw_expression(rng: np.random.Generator) -> dict[str, float]:
         "stern": {"browDown": 0.8, "mouthPress": 0.5},
         "sad": {"mouthFrown": 0.6},
     }[kind]
-    middle = {"laugh": {"jawOpen": 0.16}, "astonished": {"browInnerUp": 0.9, "jawOpen": 0.18}, "sad": {"browInnerUp": 0.7}}.get(kind, {})
+    middle = {
+        "laugh": {"jawOpen": 0.16},
+        "astonished": {"browInnerUp": 0.9, "jawOpen": 0.18},
+        "sad": {"browInnerUp": 0.7},
+    }.get(kind, {})
     weights = {f"expression/{name}": strength * amount for name, amount in middle.items()}
     for name, amount in both.items():
         for side in ("Left", "Right"):

@@ -20,7 +20,9 @@ class Waves:
     """(K,) radians."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, frequency: float, *, count: int = 5, stretch: Array | None = None) -> Waves:
+    def draw(
+        cls, rng: np.random.Generator, frequency: float, *, count: int = 5, stretch: Array | None = None
+    ) -> Waves:
         """Random directions at about one frequency; `stretch` (3,) scales the frequency along each axis."""
         directions = rng.normal(size=(count, 3))
         directions /= np.sqrt((directions**2).sum(1, keepdims=True))
@@ -35,7 +37,7 @@ class Waves:
         return total / len(self.phases)
 
 
-def smoothstep(low: float, high: float, x: Array) -> Array:
+def smoothstep(low: Array | float, high: Array | float, x: Array) -> Array:
     """0 below low, 1 above high, and a smooth cubic between; high may be below low for a falling step."""
     s = np.clip((x - low) / (high - low), 0.0, 1.0)
     return s * s * (3.0 - 2.0 * s)

@@ -1,0 +1,207 @@
+"""A procedural car, ready to be rendered: `make_car(seed)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram.data.cars.mesh import BODY, MIRROR, WHEEL, build_mesh
+from gram.data.cars.shape import ARCH, CarShape, draw_shape
+from gram.data.lighting import Lighting, soft_clip
+from gram.data.noise import mix, smoothstep
+from gram.data.render import Hits, Mesh, Shadow, decode_srgb, dot, normalised
+
+Array = NDArray[np.float64]
+
+RADIUS = 0.257
+"""Every car fits a sphere of this radius around the origin, and so the image from every side."""
+PAINTS = np.array(
+    [
+        *[[0.86, 0.86, 0.87], [0.13, 0.13, 0.15], [0.62, 0.64, 0.67], [0.78, 0.10, 0.11], [0.12, 0.26, 0.62]],
+        *[[0.90, 0.74, 0.16], [0.14, 0.42, 0.24], [0.92, 0.45, 0.12], [0.42, 0.30, 0.22], [0.52, 0.70, 0.82]],
+    ]
+)
+Colour = tuple[float, float, float]
+GLASS = np.array([0.13, 0.16, 0.19])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Car:
+    """A car on white; `gram.data.render.Subject`."""
+
+    mesh: Mesh
+    shape: CarShape
+    part: NDArray[np.uint8]
+    """(T,) part number of every triangle."""
+    own: Array
+    """(V, 3) vertices in the car's own units."""
+    paint: Array
+    """(3,) sRGB."""
+    rim: float
+    spokes: int
+    pillar: float
+    """Where the pillar between the doors is, u."""
+    lighting: Lighting
+    normals: Array = field(repr=False)
+
+    @property
+    def shadow_light(self) -> Array:
+        """A point (3,) far away towards the sun."""
+        return 10.0 * self.lighting.key
+
+    def background(self, origin: Array, directions: Array) -> Array:
+        """White."""
+        return np.ones_like(directions)
+
+    def shade(self, hits: Hits, shadow: Shadow) -> Array:
+        """Linear colours (H, 3) of the hits."""
+        attributes = hits.interpolate(self.mesh, np.concatenate([self.own, self.normals], 1))
+        own, normals = attributes[:, :3], normalised(attributes[:, 3:])
+        colour, gloss = self._surface(self.part[hits.triangle], own, normals)
+        lit = self.lighting.key_arrives(hits, normals, shadow, offset=0.004)
+        openness = 0.35 + 0.65 * smoothstep(0.0, 0.30, own[:, 1])
+        diffuse = self.lighting.diffuse(normals, openness, lit)
+        facing = -dot(normals, hits.directions)
+        mirrored = hits.directions + 2.0 * facing[:, None] * normals
+        fresnel = gloss * (0.05 + 0.55 * (1.0 - np.clip(facing, 0.0, 1.0)) ** 4)
+        sky = mix(
+            np.array([0.30, 0.29, 0.28]), np.array([0.80, 0.90, 1.0]), smoothstep(-0.08, 0.12, mirrored[:, 1])
+        )
+        sun = self.lighting.highlight(normals, hits.directions, lit, np.where(gloss > 0.5, 160.0, 30.0))
+        return soft_clip(
+            decode_srgb(colour) * diffuse
+            + fresnel[:, None] * sky * openness[:, None]
+            + 0.6 * gloss[:, None] * sun
+        )
+
+    def _surface(self, part: NDArray[np.uint8], own: Array, normals: Array) -> tuple[Array, Array]:
+        """sRGB colour (H, 3) and gloss (H,) at points in the car's own units."""
+        colour, gloss = np.tile(self.paint, (len(own), 1)), np.full(len(own), 0.9)
+        body = np.flatnonzero(part == BODY)
+        colour[body], gloss[body] = self._body(own[body], normals[body])
+        wheel = np.flatnonzero(part == WHEEL)
+        colour[wheel], gloss[wheel] = self._wheel(own[wheel]), 0.3
+        colour[part == MIRROR] *= 0.8
+        return colour, gloss
+
+    def _body(self, own: Array, normals: Array) -> tuple[Array, Array]:
+        """Paint, windows, lights, grille, plates, seams and wheel arches."""
+        shape, x, y = self.shape, np.abs(own[:, 0]) / (0.5 * self.shape.width), own[:, 1]
+        u = 0.5 - own[:, 2] / shape.length
+        colour, gloss = np.tile(self.paint, (len(own), 1)), np.full(len(own), 0.9)
+
+        def put(where: NDArray[np.bool_], new: Array | Colour, shine: float) -> None:
+            colour[where], gloss[where] = new, shine
+
+        doors = (
+            (u > shape.hood + 0.06)
+            & (u < shape.roof_end - 0.04)
+            & (y > shape.clearance + 0.08)
+            & (y < 1.02 * shape.belt)
+        )
+        seams = np.min(
+            [np.abs(u - at) for at in (shape.hood + 0.06, self.pillar, shape.roof_end - 0.05)], axis=0
+        )
+        put(doors & (x > 0.7) & (seams < 0.004), 0.45 * self.paint, 0.3)
+        handles = (
+            doors
+            & (np.abs(y - 0.90 * shape.belt) < 0.012)
+            & (np.abs(u - self.pillar + 0.035) < 0.018)
+            & (x > 0.7)
+        )
+        put(handles, (0.25, 0.25, 0.26), 0.8)
+        put(y < shape.clearance + 0.05, (0.20, 0.20, 0.21), 0.1)
+        put(self._windows(u, x, y, normals), GLASS, 1.0)
+        lights = (x > 0.50) & (x < 0.97)
+        put((u < 0.07) & lights & (y > 0.54 * shape.belt) & (y < 0.73 * shape.belt), (0.96, 0.96, 0.92), 1.0)
+        put(
+            (u < 0.03) & (x < 0.46) & (y > 0.42 * shape.belt) & (y < 0.68 * shape.belt),
+            (0.14, 0.14, 0.15),
+            0.4,
+        )
+        put(
+            (u > 0.955) & (x > 0.60) & (y > 0.64 * shape.belt) & (y < 0.88 * shape.belt),
+            (0.80, 0.07, 0.07),
+            1.0,
+        )
+        put(
+            (u > 0.97) & (x < 0.26) & (y > 0.48 * shape.belt) & (y < 0.62 * shape.belt),
+            (0.93, 0.93, 0.90),
+            0.3,
+        )
+        for axle in shape.axles:
+            arch = np.hypot(own[:, 2] - axle, y - shape.wheel_radius) < ARCH * shape.wheel_radius
+            put(arch & (x > 0.6) & (np.abs(normals[:, 0]) > 0.3), (0.05, 0.05, 0.055), 0.0)
+        return colour, gloss
+
+    def _windows(self, u: Array, x: Array, y: Array, normals: Array) -> NDArray[np.bool_]:
+        """Side windows between the pillars, windscreen and rear window."""
+        shape = self.shape
+        above = np.clip((y - shape.belt) / (shape.height - shape.belt), 0.0, 1.0)
+        front = shape.hood + (shape.windscreen_end - shape.hood) * above
+        rear = shape.rear_window_end + (shape.roof_end - shape.rear_window_end) * above
+        glazed = (y > 1.05 * shape.belt) & (y < 0.93 * shape.height)
+        side = (
+            (np.abs(normals[:, 0]) > 0.45)
+            & glazed
+            & (u > front + 0.035)
+            & (u < rear - 0.03)
+            & (np.abs(u - self.pillar) > 0.012)
+        )
+        if shape.kind == "van":
+            side &= u < 0.58
+        screens = (np.abs(normals[:, 0]) <= 0.45) & glazed & (x < 0.80) & (np.abs(normals[:, 2]) > 0.15)
+        ahead, behind = np.abs(u - front) < 0.07, (np.abs(u - rear) < 0.06) & (y < 0.92 * shape.height)
+        return side | (screens & (ahead | behind))
+
+    def _wheel(self, own: Array) -> Array:
+        """sRGB (H, 3) of tyres and rims."""
+        z, y = own[:, 2], own[:, 1] - self.shape.wheel_radius
+        front, rear = self.shape.axles
+        z = z - np.where(np.abs(z - front) < np.abs(z - rear), front, rear)
+        radius, turn = np.hypot(z, y) / self.shape.wheel_radius, np.arctan2(y, z)
+        metal = (radius < 0.66) & ((np.cos(self.spokes * turn) > -0.5) | (radius < 0.22) | (radius > 0.58))
+        return np.where(metal[:, None], self.rim, np.where(radius < 0.66, 0.10, 0.16)[:, None])
+
+
+def make_car(seed: int | tuple[int, ...]) -> Car:
+    """The car with this number or tuple of numbers; the same gives the same car everywhere."""
+    rng = np.random.default_rng(seed)
+    shape = draw_shape(rng)
+    own, part = build_mesh(shape)
+    middle = np.array([0.0, 0.5 * shape.height, 0.0])
+    centred = own.vertices - middle
+    scale = RADIUS / np.sqrt(dot(centred, centred).max())
+    mesh = Mesh(vertices=centred * scale, triangles=own.triangles)
+    return Car(
+        mesh=mesh,
+        shape=shape,
+        part=part,
+        own=own.vertices,
+        paint=np.clip(
+            PAINTS[rng.integers(len(PAINTS))] * rng.uniform(0.85, 1.08, 1) + rng.normal(0.0, 0.02, 3),
+            0.03,
+            0.97,
+        ),
+        rim=float(rng.uniform(0.55, 0.85)),
+        spokes=int(rng.integers(5, 11)),
+        pillar=float(rng.uniform(0.47, 0.55)),
+        lighting=_draw_daylight(rng),
+        normals=mesh.vertex_normals(),
+    )
+
+
+def _draw_daylight(rng: np.random.Generator) -> Lighting:
+    """A high sun anywhere around the car, and a bright sky."""
+    turn, height = rng.uniform(0.0, 2 * np.pi), rng.uniform(0.7, 1.3)
+    key = np.array([np.cos(turn) * np.cos(height), np.sin(height), np.sin(turn) * np.cos(height)])
+    return Lighting(
+        key=key,
+        key_colour=rng.uniform(0.55, 0.8) * np.array([1.04, 1.0, 0.95]),
+        fill=normalised(np.array([-key[0], 0.3, -key[2]])),
+        fill_colour=np.full(3, 0.22),
+        sky_colour=rng.uniform(0.45, 0.6) * np.array([0.96, 1.0, 1.05]),
+        ground_colour=np.full(3, 0.28),
+    )
