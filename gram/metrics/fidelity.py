@@ -124,26 +124,29 @@ def compare(
         raise ValueError(f"KID needs subsets of at least 2 images; kid_subset_size is {kid_subset_size}.")
     if subset == len(fakes) == len(reals):
         kid_subsets = 1
+    own = _own_protocol(fakes, reals) | {
+        "kid_subsets": kid_subsets,
+        "kid_subset_size": subset,
+        "kid_seed": seed,
+    }
+    if clash := own.keys() & (protocol or {}).keys():
+        raise ValueError(f"The protocol entries {sorted(clash)} are the measurement's own; rename yours.")
     found = _distances(fakes, reals, metrics, kid_subsets, subset, seed)
-    own: dict[str, Any] = {
+    values = {_label(metric, fakes.extractor): found[metric] for metric in metrics}
+    return Measurement(values, own | dict(protocol or {}))
+
+
+def _own_protocol(fakes: Features, reals: Features) -> dict[str, Any]:
+    return {
         "num_fakes": len(fakes),
         "num_reals": len(reals),
         "resolution": list(fakes.size),
         "extractor": fakes.extractor,
         "extractor_weights_sha256": fakes.weights_hash,
         "reals_hash": reals.images_hash,
-        "kid_subsets": kid_subsets,
-        "kid_subset_size": subset,
-        "kid_seed": seed,
         "neighborhood": NEIGHBORHOOD,
         "torch_fidelity": torch_fidelity.__version__,
     }
-    if clash := own.keys() & (protocol or {}).keys():
-        raise ValueError(
-            f"The protocol entries {sorted(clash)} are set by the measurement itself; rename yours."
-        )
-    values = {_label(metric, fakes.extractor): found[metric] for metric in metrics}
-    return Measurement(values, own | dict(protocol or {}))
 
 
 def _distances(

@@ -152,7 +152,7 @@ def test_every_number_comes_with_its_protocol():
 
 
 def test_protocol_entries_of_the_caller_cannot_hide_measured_ones():
-    with pytest.raises(ValueError, match=r"\['num_fakes'\] are set by the measurement"):
+    with pytest.raises(ValueError, match=r"\['num_fakes'\] are the measurement's own"):
         compare(cloud(9, seed=0), cloud(9, seed=1), protocol={"num_fakes": 50_000})
 
 
