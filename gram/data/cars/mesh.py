@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 BODY, WHEEL, MIRROR = range(3)
 """Part numbers of triangles."""
 RINGS, SIDES = 84, 52
+WHEEL_SIDES = 28
 
 
 def build_mesh(shape: CarShape) -> tuple[Mesh, NDArray[np.uint8]]:

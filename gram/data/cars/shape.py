@@ -1,7 +1,7 @@
 """The dimensions of a car: `draw_shape`.
 
-A unit is about two metres: x across, y up from the ground, z towards the front. Positions along the car are also
-given as u, from 0 at the front bumper to 1 at the rear one.
+A unit is about two metres: x across, y up from the ground, z towards the front. Positions along the car are
+also given as u, from 0 at the front bumper to 1 at the rear one.
 """
 
 from __future__ import annotations

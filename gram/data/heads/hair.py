@@ -211,7 +211,7 @@ def _draw_colour(person: Person, rng: np.random.Generator) -> Array:
     colour = np.array(list(PALETTE.values())[rng.choice(len(PALETTE), p=odds / odds.sum())])
     colour = colour * rng.uniform(0.85, 1.2)
     grey = (
-        float(np.clip((person.old - 0.45) * 2.2 + rng.normal(0.0, 0.2), 0.0, 0.95))
+        float(np.clip((person.old - 0.55) * 2.4 + rng.normal(0.0, 0.2), 0.0, 0.95))
         if person.old > 0.4
         else 0.0
     )

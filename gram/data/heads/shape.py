@@ -41,8 +41,8 @@ sparingly.
 SPREAD, CALM_SPREAD = 0.26, 0.08
 """Standard deviations of target weights."""
 
-WORLD_SCALE = 0.066
-"""World units for a decimetre of the mean head: crown to chin is 0.14."""
+WORLD_SCALE = 0.064
+"""World units for a decimetre of the mean head: crown to chin is 0.134."""
 ORIGIN_DEPTH = 0.47
 """z in decimetres of the world's origin, the middle of the head."""
 
