@@ -1,55 +1,17 @@
-"""The only place where configuration becomes objects."""
-
-import math
+"""From configuration to networks and training: the only place where its values become their arguments."""
 
 import torch
 
 from gram.data.format import DatasetMeta
-from gram.data.reader import ImageDataset
 from gram.discriminator import Discriminator
 from gram.generator import Generator
 from gram.manifold import ManifoldPredictor
-from gram.poses import GaussianPoses, PosePrior, SphericalPoses
 from gram.radiance import RadianceField
 from gram.samplers import SurfaceSampler
-from pipeline.schema import Config, DataConfig
+from pipeline.schema import Config
 
 BACKGROUND_Z = -0.12
 """Height of the background plane z = const in the world of heads."""
-
-
-class MismatchError(ValueError):
-    """A data set that is not the one that the configuration describes."""
-
-
-def synthesis_poses(data: DataConfig) -> PosePrior:
-    """Where the cameras of generated pictures stand."""
-    if data.poses == "spherical":
-        return SphericalPoses()
-    return GaussianPoses(yaw_std=data.yaw_std, pitch_std=data.pitch_std)
-
-
-def training_poses(data: DataConfig, meta: DatasetMeta) -> PosePrior:
-    """Where the cameras of fakes stand: as those of the real pictures do."""
-    return SphericalPoses() if data.poses == "spherical" else GaussianPoses(**meta.pose)
-
-
-def open_dataset(path: str, data: DataConfig) -> ImageDataset:
-    """The prepared data set at `path`.
-
-    Raises:
-        DatasetError: it is missing or cannot be used.
-        MismatchError: it was prepared for another configuration.
-    """
-    dataset = ImageDataset(path)
-    kind = "custom" if data.kind == "images" else data.kind
-    made = f"{dataset.meta.kind} of {dataset.meta.size} x {dataset.meta.size} pixels"
-    if (dataset.meta.kind, dataset.meta.size) != (kind, data.size):
-        raise MismatchError(
-            f"{path} holds {made}, but the configuration asks for {kind} of {data.size} x {data.size}: "
-            "run python -m pipeline.prepare with the same arguments, or choose the matching data=PRESET"
-        )
-    return dataset
 
 
 def generator(config: Config, meta: DatasetMeta) -> Generator:
@@ -113,8 +75,3 @@ def device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ValueError("train.device = cuda, but torch sees no GPU: use auto or cpu, or check the driver")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
-
-
-def fov(data: DataConfig) -> float:
-    """Field of view of generated pictures, radians."""
-    return math.radians(data.fov_degrees)

@@ -34,11 +34,12 @@ def fingerprint(config: Config, *, data_hash: str) -> str:
 
 
 def program_hash() -> str:
-    """Hash of the text of every module of gram that is loaded now."""
+    """Hash of the text of every module that is loaded now and shapes training: gram's, and what builds it."""
     digest = hashlib.sha256()
     for name, module in sorted(sys.modules.items()):
         source = getattr(module, "__file__", None)
-        if (name == "gram" or name.startswith("gram.")) and source:
+        shapes = name.partition(".")[0] == "gram" or name in ("pipeline.build", "pipeline.scene")
+        if shapes and source:
             digest.update(name.encode() + b"\0" + Path(source).read_bytes())
     return digest.hexdigest()[:8]
 

@@ -8,7 +8,7 @@ from gram.data.format import DatasetError, DatasetMeta
 from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
-from pipeline import build
+from pipeline import scene
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.progress import Progress
@@ -48,7 +48,7 @@ def _synthesize(config: Config) -> None:
     from gram.data.synthesis import synthesize
 
     data = config.data
-    poses = build.synthesis_poses(data)
+    poses = scene.synthesis_poses(data)
     for split, path, identities, views in (
         ("train", config.paths.train_data, data.identities, 1),
         ("test", config.paths.test_data, data.test_identities, data.views),
@@ -62,7 +62,7 @@ def _synthesize(config: Config) -> None:
                 identities=identities,
                 views=views,
                 seed=data.seed,
-                fov=build.fov(data),
+                fov=scene.fov(data),
                 near=data.near,
                 far=data.far,
                 poses=poses,
