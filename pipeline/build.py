@@ -8,6 +8,7 @@ from gram.generator import Generator
 from gram.manifold import ManifoldPredictor
 from gram.radiance import RadianceField
 from gram.samplers import SurfaceSampler
+from gram.training import TrainingSettings, TrainingState
 from pipeline.schema import Config
 
 BACKGROUND_Z = -0.12
@@ -24,8 +25,6 @@ def generator(config: Config, meta: DatasetMeta) -> Generator:
         centre=(x, y, z),
         init="sphere" if model.manifold_init == "sphere" else "published",
     )
-    if sampler.kind == "spheres":
-        manifold.requires_grad_(False)
     surfaces = SurfaceSampler(
         manifold,
         levels=sampler.levels,
@@ -75,3 +74,35 @@ def device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ValueError("train.device = cuda, but torch sees no GPU: use auto or cpu, or check the driver")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def training_settings(config: Config) -> TrainingSettings:
+    """What shapes a training step."""
+    train = config.train
+    surfaces_stay = config.sampler.kind == "spheres"
+    return TrainingSettings(
+        batch_size=train.batch_size,
+        lr_generator=train.lr_generator,
+        lr_discriminator=train.lr_discriminator,
+        lr_manifold=0.0 if surfaces_stay else train.lr_manifold,
+        betas=(train.betas[0], train.betas[1]),
+        grad_clip=train.grad_clip,
+        r1_weight=train.r1_weight,
+        r1_every=train.r1_every,
+        pose_weight=train.pose_weight,
+        real_pose_weight=train.real_pose_weight,
+        ema_decays=(train.ema_decays[0], train.ema_decays[1]),
+        mirror=train.mirror,
+        share_fakes=train.share_fakes,
+        manifold_every=train.manifold_every,
+        coarse_steps=train.coarse_steps,
+        seed=config.seed,
+    )
+
+
+def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> TrainingState:
+    """Untrained networks, their averages and optimisers; the same seed gives the same weights."""
+    torch.manual_seed(config.seed)
+    untrained = generator(config, meta).to(device)
+    judge = discriminator(config, meta.size).to(device)
+    return TrainingState(untrained, judge, training_settings(config))

@@ -46,9 +46,26 @@ def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
 
 def resume(state: TrainingState, folder: Path) -> None:
     """Bring `state` to the newest checkpoint, and say so."""
-    ...
+    step = checkpoint.load_newest(folder, state)
+    if step is not None:
+        say(f"train: going on from step {step} in {folder}")
+        return
+    others = made_by_another_program(folder.parent, folder.name)
+    if others:
+        say(f"train: {folder.name} starts anew, as gram has changed since {others[-1].name} was trained")
+        say(f"train: to go on from there all the same: mv {others[-1]}/* {folder}/")
 
 
 def save(state: TrainingState, folder: Path, *, keep: int) -> None:
-    """Write a checkpoint and remove all but the newest `keep`."""
-    ...
+    """Write a checkpoint, then remove all but the newest `keep`.
+
+    Raises:
+        OSError: it cannot be written, for instance on a full disk; the checkpoint before it is intact.
+    """
+    before = checkpoint.newest_step(folder)
+    try:
+        checkpoint.save(folder, state, keep=keep)
+    except OSError as error:
+        kept = "none is left" if before is None else f"the one of step {before} is intact"
+        problem = f"the checkpoint of step {state.step} cannot be written to {folder} ({error.strerror})"
+        raise OSError(f"{problem}; {kept}: make room and run again") from error

@@ -4,7 +4,7 @@ import math
 
 from gram.data.format import DatasetMeta
 from gram.data.reader import ImageDataset
-from gram.poses import GaussianPoses, PosePrior, SphericalPoses
+from gram.poses import GaussianPoses, SphericalPoses
 from pipeline.schema import DataConfig
 
 
@@ -12,14 +12,14 @@ class MismatchError(ValueError):
     """A data set that is not the one that the configuration describes."""
 
 
-def synthesis_poses(data: DataConfig) -> PosePrior:
+def synthesis_poses(data: DataConfig) -> GaussianPoses | SphericalPoses:
     """Where the cameras of generated pictures stand."""
     if data.poses == "spherical":
         return SphericalPoses()
     return GaussianPoses(yaw_std=data.yaw_std, pitch_std=data.pitch_std)
 
 
-def training_poses(data: DataConfig, meta: DatasetMeta) -> PosePrior:
+def training_poses(data: DataConfig, meta: DatasetMeta) -> GaussianPoses | SphericalPoses:
     """Where the cameras of fakes stand: as those of the real pictures do."""
     return SphericalPoses() if data.poses == "spherical" else GaussianPoses(**meta.pose)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 BATCH = 100
+STATE = "tracking.json"
+"""File beside the checkpoints that names the run."""
 
 
 class Tracker(Protocol):

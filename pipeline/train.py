@@ -125,11 +125,11 @@ class _Session:
 
     def _report(self, step: int, progress: Progress) -> None:
         means = self._averages.take()
+        shown = {"D": "loss/discriminator", "G": "loss/generator", "pose": "pose/fake"}
+        progress.update(step, {short: means[name] for short, name in shown.items() if name in means})
         speed = {"images": step * self._config.train.batch_size, "images_per_second": progress.speed}
         self._log.report(step, {**means, **speed, "memory_gib": peak_memory_gib()})
         self._tracker.follow(self._log.metrics)
-        shown = {"D": "loss/discriminator", "G": "loss/generator", "pose": "pose/fake"}
-        progress.update(step, {short: means[name] for short, name in shown.items() if name in means})
 
     def _draw(self, device: torch.device) -> None:
         """The first average of the generator, always on the same latents and poses."""
