@@ -31,7 +31,8 @@ def loaded_modules(stage: str) -> set[str]:
     program = (
         f"import sys, pipeline.{stage}\n"
         "for name, module in sys.modules.items():\n"
-        "    if name.startswith('gram.') or name in ('pipeline.build', 'pipeline.scene'): print(module.__file__)"
+        "    if name.startswith('gram.') or name in ('pipeline.build', 'pipeline.scene'):\n"
+        "        print(module.__file__)"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)

@@ -1,0 +1,133 @@
+"""The whole chain, small: `dvc repro` in a fresh clone, twice, and the experiments that the README names."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from pipeline.config import CONF, PROJECT
+
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+SIZE = 16
+
+
+def call(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A repository of its own with the small experiment as its params.yaml, run once."""
+    folder = tmp_path_factory.mktemp("clone") / "project"
+    tracked = subprocess.run(
+        ["git", "ls-files", "gram", "pipeline", "conf", "dvc.yaml", ".dvc", ".dvcignore", ".gitignore"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in tracked.stdout.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT / name, folder / name)
+    shutil.copyfile(CONF / "experiment/tiny.yaml", folder / "params.yaml")
+    call(folder, "git", "init", "-q")
+    call(folder, "git", "config", "user.name", "test")
+    call(folder, "git", "config", "user.email", "test@localhost")
+    call(folder, "git", "add", ".")
+    call(folder, "git", "commit", "-qm", "start")
+    call(folder, "dvc", "repro")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def stages_that_ran(output: str) -> list[str]:
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
+
+
+def test_every_promised_file_is_there_and_opens(clone: Path) -> None:
+    for name in ("samples", "truncated", "sweep", "reals"):
+        with Image.open(clone / f"runs/evaluate/{name}.png") as image:
+            assert np.asarray(image).std() > 0, name
+    metrics = json.loads((clone / "runs/evaluate/metrics.json").read_text())
+    protocol = json.loads((clone / "runs/evaluate/protocol.json").read_text())
+    assert set(protocol) == {"trained", "at_initialisation", "real_against_real"}
+    for values in (metrics, metrics["at_initialisation"], metrics["real_against_real"]):
+        numbers = {name: value for name, value in values.items() if not isinstance(value, dict)}
+        assert set(numbers) == {f"{name}_effnetlite0" for name in ("fid", "kid", "precision", "recall")}
+        assert np.isfinite(list(numbers.values())).all()
+    assert protocol["trained"]["num_fakes"] == protocol["trained"]["num_reals"] == 8
+    for suffix in ("glb", "ply"):
+        mesh = trimesh.load(clone / f"runs/export/seed_0000.{suffix}", force="mesh")
+        assert len(mesh.faces) > 0
+    with Image.open(clone / "runs/export/seed_0000.gif") as turntable:
+        assert (turntable.n_frames, turntable.size) == (3, (SIZE, SIZE))
+    facts = json.loads((clone / "runs/export/meshes.json").read_text())["seed_0000"]
+    assert facts["watertight"] == (facts["why_not_watertight"] is None)
+
+
+def test_a_second_repro_runs_nothing(clone: Path) -> None:
+    assert stages_that_ran(call(clone, "dvc", "repro")) == []
+    assert call(clone, "git", "status", "--porcelain").split() in ([], ["A", "dvc.lock"])
+
+
+def test_metrics_and_plots_show_the_run(clone: Path) -> None:
+    shown = json.loads(call(clone, "dvc", "metrics", "show", "--json"))
+    assert "fid_effnetlite0" in shown[""]["data"]["runs/evaluate/metrics.json"]["data"]
+    call(clone, "dvc", "plots", "show", "-o", "plots")
+    page = (clone / "plots/index.html").read_text()
+    assert "loss/discriminator" in page
+    assert "sweep.png" in page
+
+
+@pytest.mark.parametrize("change", ["train.steps=5", "sampler.levels=3"])
+def test_an_experiment_runs_training_onward_only(clone: Path, change: str) -> None:
+    option, value = change.split("=")
+    file = clone / "params.yaml"
+    before = file.read_text()
+    group, name = option.split(".")
+    content = json.loads(
+        call(
+            clone,
+            sys.executable,
+            "-c",
+            "import yaml, json; print(json.dumps(yaml.safe_load(open('params.yaml'))))",
+        )
+    )
+    content[group][name] = int(value)
+    file.write_text(json.dumps(content))
+    try:
+        changed = json.loads(call(clone, "dvc", "status", "--json"))
+        assert set(changed) == {"train"}
+    finally:
+        file.write_text(before)
+
+
+def test_dvc_exp_run_trains_on_and_leaves_the_data_alone(clone: Path) -> None:
+    ran = stages_that_ran(call(clone, "dvc", "exp", "run", "-S", "train.steps=5"))
+    assert ran == ["train", "evaluate", "export"]
+    steps = [
+        json.loads(line)["step"] for line in (clone / "runs/train/metrics.jsonl").read_text().splitlines()
+    ]
+    assert steps == [1, 2, 3, 4, 5]
+    checkpoints = [path for path in (clone / "checkpoints").iterdir() if path.is_dir()]
+    assert len(checkpoints) == 1, "raising the steps goes on in the same folder"
+
+
+def test_a_change_of_an_unselected_preset_runs_nothing(clone: Path) -> None:
+    preset = clone / "conf/train/two_cores.yaml"
+    before = preset.read_text()
+    preset.write_text(before.replace("batch_size: 8", "batch_size: 9"))
+    try:
+        assert json.loads(call(clone, "dvc", "status", "--json")) == {}
+    finally:
+        preset.write_text(before)
