@@ -105,8 +105,9 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     @cached_property
     def meta(self) -> DatasetMeta:
         """What is known about the images as this object gives them (size and field of view follow `size`)."""
+        if self._stored_meta is not None and self.size == self._file_size:
+            return self._stored_meta
         fov = fov_from_focal(self._labels.focal, self.size)
-        pose = fit_pose_prior(self.poses.numpy())
         if self._stored_meta is not None:
             return replace(self._stored_meta, size=self.size, fov=fov, content_hash=self.content_hash)
         return DatasetMeta(
@@ -116,7 +117,7 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
             near=DEFAULT_NEAR,
             far=DEFAULT_FAR,
             background="plane",
-            pose=pose,
+            pose=fit_pose_prior(self.poses.numpy()),
             split="train",
             licence="unknown",
             seed=None,

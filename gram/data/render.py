@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,7 @@ Shadow = Callable[[Array, Array], NDArray[np.bool_]]
 """Points (H, 3) and unit directions (H, 3) -> which of them see the light from there."""
 
 
+@runtime_checkable
 class Subject(Protocol):
     """What can be rendered: a mesh with a material, and what is behind it."""
 
@@ -105,7 +106,7 @@ class Subject(Protocol):
 
 def dot(a: Array, b: Array) -> Array:
     """Scalar products along a last axis of length 3; several times faster than a sum over it."""
-    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
+    return np.asarray(a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2])
 
 
 def cross(a: Array, b: Array) -> Array:

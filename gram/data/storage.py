@@ -6,11 +6,12 @@ import os
 import threading
 import zipfile
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gram.data.format import DatasetError
 
 
+@runtime_checkable
 class Storage(Protocol):
     """A set of named files; names are relative and use forward slashes."""
 

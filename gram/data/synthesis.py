@@ -14,21 +14,20 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetMeta
-from gram.data.render import Mesh, Subject, render, render_depth
+from gram.data.studio import Job, Kind, Shot, take_pictures
+from gram.data.writer import DatasetWriter
+from gram.poses import GaussianPoses, SphericalPoses
 
-if TYPE_CHECKING:
-    from gram.poses import PosePrior
-
-Kind = Literal["heads", "cars"]
 Split = Literal["train", "test"]
+Prior = GaussianPoses | SphericalPoses
 
 LICENCE = "CC0-1.0"
 SPLIT_NUMBERS = {"train": 0, "test": 1}
@@ -36,26 +35,6 @@ POSE_DIGITS = 6
 """Poses are rounded, so that a last bit that differs between processors does not change the images."""
 POSE_POOL = 32
 """Poses drawn for each one that is kept when the views of an identity are spread over the prior."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One identity and the poses to show it from."""
-
-    identity: int
-    seed: tuple[int, ...]
-    poses: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shot:
-    """The finished pictures of one identity."""
-
-    identity: int
-    poses: tuple[tuple[float, float], ...]
-    images: list[NDArray[np.uint8]]
-    depths: list[NDArray[np.float16]] | None
-    mesh: Mesh | None
 
 
 def synthesize(
@@ -70,7 +49,7 @@ def synthesize(
     fov: float,
     near: float,
     far: float,
-    poses: PosePrior,
+    poses: Prior,
     processes: int = 1,
     supersampling: int = 3,
     overwrite: bool = False,
@@ -95,8 +74,6 @@ def synthesize(
         overwrite: replace an existing folder.
         progress: called with the number of images done and in total.
     """
-    from gram.data.writer import DatasetWriter
-
     _check(identities=identities, views=views, size=size, processes=processes, supersampling=supersampling)
     jobs = plan(split, identities=identities, views=views, seed=seed, poses=poses)
     shoot = partial(
@@ -113,23 +90,8 @@ def synthesize(
         )
 
 
-def make_subject(kind: Kind, seed: int | tuple[int, ...]) -> Subject:
-    """The head or car that follows from a seed, in world coordinates."""
-    if kind == "heads":
-        from gram.data.heads.head import make_head
-
-        return make_head(seed)
-    if kind == "cars":
-        from gram.data.cars.car import make_car
-
-        return make_car(seed)
-    raise ValueError(f"kind is {kind!r}; choose 'heads' or 'cars'")
-
-
-def plan(split: Split, *, identities: int, views: int, seed: int, poses: PosePrior) -> list[Job]:
+def plan(split: Split, *, identities: int, views: int, seed: int, poses: Prior) -> list[Job]:
     """Which identities to show and from where; the splits share no identity."""
-    import torch
-
     generator = torch.Generator().manual_seed(2 * seed + SPLIT_NUMBERS[split])
     spread = POSE_POOL if views > 1 else 1
     drawn = poses.sample(identities * views * spread, generator=generator)
@@ -146,20 +108,7 @@ def plan(split: Split, *, identities: int, views: int, seed: int, poses: PosePri
     ]
 
 
-def take_pictures(kind: Kind, job: Job, *, size: int, fov: float, supersampling: int, exact: bool) -> Shot:
-    """Render one identity from all its poses; `exact` adds depth and the mesh."""
-    subject = make_subject(kind, job.seed)
-    settings = {"size": size, "fov": fov}
-    return Shot(
-        identity=job.identity,
-        poses=job.poses,
-        images=[render(subject, pose=pose, supersampling=supersampling, **settings) for pose in job.poses],
-        depths=[render_depth(subject.mesh, pose=pose, **settings) for pose in job.poses] if exact else None,
-        mesh=subject.mesh if exact else None,
-    )
-
-
-def _write(writer, shot: Shot) -> None:
+def _write(writer: DatasetWriter, shot: Shot) -> None:
     for k, (image, pose) in enumerate(zip(shot.images, shot.poses, strict=True)):
         writer.add(image, pose, identity=shot.identity, depth=None if shot.depths is None else shot.depths[k])
     if shot.mesh is not None:

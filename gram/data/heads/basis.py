@@ -49,6 +49,9 @@ class HeadBasis:
 
         The sum runs in a fixed order in float64, so the same weights give the same bytes on every machine.
         """
+        unknown = sorted(set(weights) - set(self.names))
+        if unknown:
+            raise ValueError(f"there is no shape target {unknown[0]!r}; the names are in HeadBasis.names")
         column = np.array([weights.get(name, 0.0) for name in self.names])
         return self.base + (self.targets @ column).reshape(-1, 3)
 

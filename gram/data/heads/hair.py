@@ -163,10 +163,10 @@ def mantle(hair: Hair) -> tuple[Array, NDArray[np.int64]]:
     top, bottom = grid[0], grid[-1]
     crown, floor = np.full(count, len(vertices) - 2), np.full(count, len(vertices) - 1)
     triangles = [
-        np.stack([a, b, c], 1),
-        np.stack([b, d, c], 1),
-        np.stack([crown, np.roll(top, -1), top], 1),
-        np.stack([floor, bottom, np.roll(bottom, -1)], 1),
+        np.stack([a, c, b], 1),
+        np.stack([b, c, d], 1),
+        np.stack([crown, top, np.roll(top, -1)], 1),
+        np.stack([floor, np.roll(bottom, -1), bottom], 1),
     ]
     return vertices, np.concatenate(triangles)
 
