@@ -5,6 +5,7 @@ It imports no Torch, so that workers start quickly.
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,3 +61,8 @@ def take_pictures(kind: Kind, job: Job, *, size: int, fov: float, supersampling:
         depths=[render_depth(subject.mesh, pose=pose, **settings) for pose in job.poses] if exact else None,
         mesh=subject.mesh if exact else None,
     )
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent, which ends the pool; or else every worker prints a traceback of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

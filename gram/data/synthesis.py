@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetMeta
-from gram.data.studio import Job, Kind, Shot, take_pictures
+from gram.data.studio import Job, Kind, Shot, ignore_interrupts, take_pictures
 from gram.data.writer import DatasetWriter
 from gram.poses import GaussianPoses, SphericalPoses
 
@@ -130,17 +129,12 @@ def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Shot]]]:
         yield map
         return
     context = multiprocessing.get_context("spawn")  # a fork could inherit locked threads of Torch or Embree
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=ignore_interrupts)
     try:
         yield partial(pool.map, chunksize=8)
         pool.shutdown()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which ends the pool; or else every worker prints a traceback of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _check(**counts: int) -> None:
