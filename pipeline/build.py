@@ -1,13 +1,13 @@
 """From configuration to networks and training: the only place where its values become their arguments."""
 
+from pathlib import Path
+from typing import Any
+
 import torch
 
+from gram import models
 from gram.data.format import DatasetMeta
-from gram.discriminator import Discriminator
 from gram.generator import Generator
-from gram.manifold import ManifoldPredictor
-from gram.radiance import RadianceField
-from gram.samplers import SurfaceSampler
 from gram.training import TrainingSettings, TrainingState
 from pipeline.schema import Config
 
@@ -15,65 +15,47 @@ BACKGROUND_Z = -0.12
 """Height of the background plane z = const in the world of heads."""
 
 
-def generator(config: Config, meta: DatasetMeta) -> Generator:
-    """An untrained generator with the data set's cameras and space; draws from torch's global RNG."""
+def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
+    """Arguments of every part of a model whose cameras and space are those of the data set."""
     model, sampler = config.model, config.sampler
-    x, y, z = model.manifold_centre
-    manifold = ManifoldPredictor(
-        width=model.manifold_hidden,
-        hidden_layers=model.manifold_layers,
-        centre=(x, y, z),
-        init="sphere" if model.manifold_init == "sphere" else "published",
-    )
-    surfaces = SurfaceSampler(
-        manifold,
-        levels=sampler.levels,
-        first_level=sampler.first_level,
-        last_level=sampler.last_level,
-        near=meta.near,
-        far=meta.far,
-        num_samples=sampler.num_samples,
-        delta=sampler.delta,
-        mode="refined" if sampler.mode == "refined" else "linear",
-        background_z=BACKGROUND_Z if meta.background == "plane" else None,
-    )
-    radiance = RadianceField(
-        width=model.hidden,
-        layers=model.layers,
-        view_dependent=model.view_dependent,
-        box=model.box,
-        frequency_scale=model.frequency_scale,
-        frequency_offset=model.frequency_offset,
-    )
-    return Generator(
-        radiance=radiance,
-        sampler=surfaces,
-        fov=meta.fov,
-        z_dim=model.z_dim,
-        mapping_width=model.mapping_width,
-        mapping_layers=model.mapping_layers,
-    )
-
-
-def discriminator(config: Config, size: int) -> Discriminator:
-    """An untrained discriminator; draws from torch's global RNG."""
-    return Discriminator(
-        size=size,
-        width=config.model.discriminator_width,
-        max_channels=config.model.discriminator_max_channels,
-    )
-
-
-def device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise ValueError("train.device = cuda, but torch sees no GPU: use auto or cpu, or check the driver")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    return {
+        "generator": {
+            "fov": meta.fov,
+            "z_dim": model.z_dim,
+            "mapping_width": model.mapping_width,
+            "mapping_layers": model.mapping_layers,
+        },
+        "radiance": {
+            "width": model.hidden,
+            "layers": model.layers,
+            "view_dependent": model.view_dependent,
+            "box": model.box,
+            "frequency_scale": model.frequency_scale,
+            "frequency_offset": model.frequency_offset,
+        },
+        "manifold": {
+            "width": model.manifold_hidden,
+            "hidden_layers": model.manifold_layers,
+            "centre": list(model.manifold_centre),
+            "init": model.manifold_init,
+        },
+        "sampler": {
+            "levels": sampler.levels,
+            "first_level": sampler.first_level,
+            "last_level": sampler.last_level,
+            "near": meta.near,
+            "far": meta.far,
+            "num_samples": sampler.num_samples,
+            "delta": sampler.delta,
+            "mode": sampler.mode,
+            "background_z": BACKGROUND_Z if meta.background == "plane" else None,
+        },
+        "discriminator": {
+            "size": meta.size,
+            "width": model.discriminator_width,
+            "max_channels": model.discriminator_max_channels,
+        },
+    }
 
 
 def training_settings(config: Config) -> TrainingSettings:
@@ -103,6 +85,42 @@ def training_settings(config: Config) -> TrainingSettings:
 def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> TrainingState:
     """Untrained networks, their averages and optimisers; the same seed gives the same weights."""
     torch.manual_seed(config.seed)
-    untrained = generator(config, meta).to(device)
-    judge = discriminator(config, meta.size).to(device)
-    return TrainingState(untrained, judge, training_settings(config))
+    settings = model_settings(config, meta)
+    generator = models.build_generator(settings).to(device)
+    discriminator = models.build_discriminator(settings).to(device)
+    return TrainingState(generator, discriminator, training_settings(config))
+
+
+def averaged(state: TrainingState) -> Generator:
+    """The first average of the generator: what is drawn, measured and published."""
+    average = state.emas[0].module
+    assert isinstance(average, Generator)
+    return average
+
+
+def save_model(path: Path, state: TrainingState, settings: dict[str, Any], made_from: dict[str, Any]) -> None:
+    """Write the model folder; `made_from` tells where it comes from."""
+    generator = averaged(state)
+    generator.update_mean_film(generator=torch.Generator().manual_seed(0))
+    models.save_model(path, generator, state.discriminator, {**settings, "made_from": made_from})
+
+
+def untrained_twin(path: str) -> Generator:
+    """The generator of a model folder as it was before training."""
+    settings = models.load_settings(Path(path))
+    torch.manual_seed(settings["made_from"]["seed"])
+    generator = models.build_generator(settings).eval()
+    generator.update_mean_film(generator=torch.Generator().manual_seed(0))
+    return generator
+
+
+def device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one.
+
+    Raises:
+        ValueError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ValueError("train.device = cuda, but torch sees no GPU: use auto or cpu, or check the driver")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")

@@ -11,14 +11,13 @@ from torch import Tensor
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
 from gram.metrics import Features, Measurement, compare, extract_features, load_extractor
+from gram.models import load_model
 from gram.poses import PosePrior
 from pipeline import build, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
-from pipeline.model_folder import open_model, untrained_twin
 from pipeline.progress import Progress
 from pipeline.schema import Config
-from pipeline.train_record import recorded_run
 
 STAGE = Stage(
     name="evaluate",
@@ -35,6 +34,7 @@ metrics.json, says for each number how it was measured.""",
         ("python -m pipeline.evaluate model=models/heads64 data=heads64", "a model from a folder"),
         ("python -m pipeline.evaluate evaluate=inception", "published FID and KID, on 20 thousand pictures"),
     ),
+    reads_model=True,
 )
 GRID = 32
 SHOWN_PSI = 0.7
@@ -47,8 +47,8 @@ def run(config: Config) -> None:
     Raises:
         ValueError: the model, the data or the extractor's weights cannot be used.
     """
-    generator, size = open_model(config.paths.model)
-    generator.to(build.device(config.train.device))
+    generator = load_model(config.paths.model).to(build.device(config.train.device))
+    size = generator.settings["discriminator"]["size"]
     dataset = ImageDataset(config.paths.train_data, size=size)
     prior = scene.training_poses(config.data, dataset.meta)
     out = Path(config.paths.evaluate)
@@ -60,48 +60,61 @@ def run(config: Config) -> None:
     drawn = _draw(config, generator, dataset, prior, size)
     for name, pixels in drawn.items():
         pictures.write_png(out / f"{name}.png", pixels)
-    _track(config, out, measured)
+    _track(config, out, measured, generator.settings["made_from"]["run"])
     for name, measurement in measured.items():
         numbers = "  ".join(f"{metric} {value:.4g}" for metric, value in measurement.values.items())
         say(f"{name or 'trained':20} {numbers}")
+
+
+class _Ruler:
+    """Measures sets of pictures with one extractor, and keeps the features of those that come again."""
+
+    def __init__(self, config: Config) -> None:
+        self._settings = config.evaluate
+        self._kept = Path(config.paths.checkpoints) / "features"
+        self._extractor = load_extractor(
+            config.evaluate.extractor,
+            weights_path=config.evaluate.inception_weights,
+            device=build.device(config.train.device),
+        )
+
+    def features(self, images: Tensor, what: str, *, keep: bool = False) -> Features:
+        """Features of uint8 pictures."""
+        with Progress(f"features of {what}", total=len(images)) as progress:
+            return extract_features(
+                images,
+                self._extractor,
+                batch_size=self._settings.batch_size,
+                cache_dir=self._kept if keep else None,
+                progress=lambda done, _: progress.update(done),
+            )
 
 
 def _measure_all(
     config: Config, generator: Generator, dataset: ImageDataset, prior: PosePrior, size: int
 ) -> dict[str, Measurement]:
     """Name ('' is the trained model) -> measurement."""
-    settings = config.evaluate
-    extractor = load_extractor(
-        settings.extractor, weights_path=settings.inception_weights, device=build.device(config.train.device)
-    )
-    # Two disjoint parts of the real pictures, in an order that mixes whatever they are sorted by.
+    settings, ruler = config.evaluate, _Ruler(config)
+    # Disjoint parts of the real pictures are its ends, in an order that mixes whatever they are sorted by.
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(settings.seed))
-    count = min(settings.images, len(dataset))
+    images = dataset.load_images()[order]
+    count = min(settings.images, len(images))
     if count < settings.images:
         say(f"evaluate: {count} pictures of each kind, as there are no more real ones")
-    images = dataset.load_images()[order]
-    common = {"seed": settings.seed, "reals": "training split"}
-
-    def features(of: Tensor, what: str) -> Features:
-        with Progress(what, total=len(of)) as progress:
-            return extract_features(
-                of, extractor, batch_size=settings.batch_size, progress=lambda done, _: progress.update(done)
-            )
-
-    reals = features(images[:count], "features of real pictures")
-    of_model = {**common, "psi": settings.psi, "poses": str(prior), "weights": "first average"}
-    fakes = features(_fakes(config, generator, prior, count, size), "features of generated pictures")
-    measured = {"": compare(fakes, reals, protocol=of_model)}
+    reals = ruler.features(images[:count], "real pictures", keep=True)
+    common = {"seed": settings.seed, "reals": "training split", "data_hash": dataset.content_hash}
+    protocol = {**common, "psi": settings.psi, "poses": str(prior), "weights": "first average"}
+    fakes = ruler.features(_fakes(config, generator, prior, count, size), "generated pictures")
+    measured = {"": compare(fakes, reals, protocol=protocol)}
     if settings.at_initialisation:
-        twin = untrained_twin(config.paths.model, seed=config.seed).to(build.device(config.train.device))
-        fakes = features(_fakes(config, twin, prior, count, size), "features of the untrained model")
-        measured["at_initialisation"] = compare(fakes, reals, protocol={**of_model, "weights": "untrained"})
+        twin = build.untrained_twin(config.paths.model).to(next(generator.parameters()).device)
+        fakes = ruler.features(_fakes(config, twin, prior, count, size), "the untrained model", keep=True)
+        measured["at_initialisation"] = compare(fakes, reals, protocol={**protocol, "weights": "untrained"})
     if settings.real_against_real:
-        half = min(count, len(dataset) // 2)
-        others = features(images[len(images) - half :], "features of other real pictures")
-        measured["real_against_real"] = compare(
-            others, reals[:half], protocol={**common, "fakes": "other reals"}
-        )
+        half = min(count, len(images) // 2)
+        others = ruler.features(images[len(images) - half :], "other real pictures", keep=True)
+        protocol = {**common, "fakes": "other real pictures"}
+        measured["real_against_real"] = compare(others, reals[:half], protocol=protocol)
     return measured
 
 
@@ -109,18 +122,15 @@ def _fakes(config: Config, generator: Generator, prior: PosePrior, count: int, s
     """Generated pictures, uint8 (count, 3, size, size)."""
     settings = config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
-    z = torch.randn(count, generator.z_dim, generator=rng)
-    poses = prior.sample(count, generator=rng)
     device = next(generator.parameters()).device
-    drawn = []
+    z = torch.randn(count, generator.z_dim, generator=rng).to(device).split(settings.batch_size)
+    poses = prior.sample(count, generator=rng).to(device).split(settings.batch_size)
+    drawn: list[Tensor] = []
     with Progress("generate", total=count) as progress:
-        for start in range(0, count, settings.batch_size):
-            part = slice(start, start + settings.batch_size)
-            rendered = generator.render(
-                z[part].to(device), poses[part].to(device), size=size, psi=settings.psi
-            )
+        for some_z, some_poses in zip(z, poses, strict=True):
+            rendered = generator.render(some_z, some_poses, size=size, psi=settings.psi)
             drawn.append(pictures.quantised(rendered.image).cpu())
-            progress.update(min(start + settings.batch_size, count))
+            progress.update(sum(map(len, drawn)))
     return torch.cat(drawn)
 
 
@@ -150,9 +160,8 @@ def _draw(
     }
 
 
-def _track(config: Config, out: Path, measured: dict[str, Measurement]) -> None:
+def _track(config: Config, out: Path, measured: dict[str, Measurement], run_id: str | None) -> None:
     """Add to the run that trained the model."""
-    run_id = recorded_run(config.paths.model)
     tracker = tracking.start(config.tracking, run_id=run_id)
     for name, measurement in measured.items():
         prefix = f"{name}." if name else ""

@@ -20,6 +20,7 @@ from gram.meshing import (
     write_glb,
     write_ply,
 )
+from gram.models import load_model
 from pipeline import build, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
@@ -42,6 +43,8 @@ unless given. meshes.json says for each its size, its level, and whether it is w
 )
 PREVIEW_SIZE = 256
 PREVIEW_VIEWS = 3
+PLANE_MARGIN = 0.02
+"""Distance to the background plane, in front of which nothing of a head is that near."""
 
 
 def run(config: Config) -> None:
@@ -51,7 +54,7 @@ def run(config: Config) -> None:
         ValueError: the model cannot be used, or there is no surface at export.level.
     """
     settings = config.export
-    generator = build.load_model(config.paths.model).to(build.device(config.train.device))
+    generator = load_model(config.paths.model).to(build.device(config.train.device))
     out = Path(config.paths.export)
     out.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {}
@@ -63,7 +66,7 @@ def run(config: Config) -> None:
     for name, fact in facts.items():
         state = "watertight" if fact["watertight"] else f"not watertight: {fact['why_not_watertight']}"
         say(f"{out / name}.glb: {fact['triangles']} triangles, level {fact['level']:.3g}, {state}")
-    tracker = tracking.start(config.tracking, run_id=build.tracked_run(generator))
+    tracker = tracking.start(config.tracking, run_id=generator.settings["made_from"]["run"])
     tracker.artifact(out, "export")
     tracker.finish()
 
@@ -81,7 +84,7 @@ def _export_one(config: Config, generator: Generator, seed: int, out: Path) -> d
 
     mesh = extract_surface(
         occupancy,
-        bounds=build.bounds(generator),
+        bounds=bounds(generator),
         resolution=settings.resolution,
         level=settings.level,
         largest_only=settings.largest_only,
@@ -89,7 +92,7 @@ def _export_one(config: Config, generator: Generator, seed: int, out: Path) -> d
     mesh = color_vertices(mesh, color)
     write_glb(mesh, out / f"{name}.glb")
     write_ply(mesh, out / f"{name}.ply")
-    around = build.sees_all_around(generator)
+    around = generator.sampler.white_background
     poses = turntable_poses(settings.frames, swing=None if around else settings.yaw)
     frames = generator.render(
         z.expand(len(poses), -1), poses.to(device), size=settings.size, psi=settings.psi
@@ -108,6 +111,14 @@ def _export_one(config: Config, generator: Generator, seed: int, out: Path) -> d
         "why_not_watertight": reason,
         "bounds": np.round(mesh.bounds, 4).tolist(),
     }
+
+
+def bounds(generator: Generator) -> list[tuple[float, float]]:
+    """The box that the surface is looked for in: the visible one, in front of the background plane if any."""
+    half = generator.radiance.box / 2.0
+    plane = generator.sampler.background_z
+    behind = -half if plane is None else max(-half, plane + PLANE_MARGIN)
+    return [(-half, half), (-half, half), (behind, half)]
 
 
 if __name__ == "__main__":

@@ -70,7 +70,16 @@ def run(config: Config) -> int | None:
             tracker.finish("FAILED")
             raise
         if code is None:
-            _publish(config, state, tracker)
+            made_from = {
+                "seed": config.seed,
+                "images": state.step * config.train.batch_size,
+                "steps": state.step,
+            }
+            made_from |= {"data_hash": dataset.content_hash, "fingerprint": mark, "run": tracker.run_id}
+            model = Path(config.paths.train) / "model"
+            build.save_model(model, state, build.model_settings(config, dataset.meta), made_from)
+            tracker.artifact(model)
+            say(f"train: {model} after {state.step} steps")
         tracker.finish("FINISHED" if code is None else "KILLED")
     return code
 
@@ -154,14 +163,6 @@ class _Session:
 def due(step: int, every: int) -> bool:
     """Whether something that happens every so many steps happens after this one."""
     return step % every == 0
-
-
-def _publish(config: Config, state: TrainingState, tracker: tracking.Tracker) -> None:
-    """The model folder, also in the tracked run."""
-    folder = Path(config.paths.train) / "model"
-    build.save_model(folder, state, config, run_id=tracker.run_id)
-    tracker.artifact(folder, "model")
-    say(f"train: {folder} after {state.step} steps")
 
 
 def _set_up_torch(config: Config) -> None:
