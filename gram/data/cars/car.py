@@ -19,12 +19,21 @@ RADIUS = 0.257
 """Every car fits a sphere of this radius around the origin, and so the image from every side."""
 PAINTS = np.array(
     [
-        *[[0.86, 0.86, 0.87], [0.13, 0.13, 0.15], [0.62, 0.64, 0.67], [0.78, 0.10, 0.11], [0.12, 0.26, 0.62]],
-        *[[0.90, 0.74, 0.16], [0.14, 0.42, 0.24], [0.92, 0.45, 0.12], [0.42, 0.30, 0.22], [0.52, 0.70, 0.82]],
+        [0.86, 0.86, 0.87],
+        [0.13, 0.13, 0.15],
+        [0.62, 0.64, 0.67],
+        [0.78, 0.10, 0.11],
+        [0.12, 0.26, 0.62],
+        [0.90, 0.74, 0.16],
+        [0.14, 0.42, 0.24],
+        [0.92, 0.45, 0.12],
+        [0.42, 0.30, 0.22],
+        [0.52, 0.70, 0.82],
     ]
 )
-Colour = tuple[float, float, float]
-GLASS = np.array([0.13, 0.16, 0.19])
+GLASS = (0.13, 0.16, 0.19)
+HEADLIGHT, TAIL_LIGHT = (0.96, 0.96, 0.92), (0.80, 0.07, 0.07)
+GRILLE, PLATE = (0.14, 0.14, 0.15), (0.93, 0.93, 0.90)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,54 +96,37 @@ class Car:
         return colour, gloss
 
     def _body(self, own: Array, normals: Array) -> tuple[Array, Array]:
-        """Paint, windows, lights, grille, plates, seams and wheel arches."""
+        """Paint, windows, seams, lights, grille, plates and wheel arches; later ones cover earlier ones."""
         shape, x, y = self.shape, np.abs(own[:, 0]) / (0.5 * self.shape.width), own[:, 1]
-        u = 0.5 - own[:, 2] / shape.length
+        u, level = 0.5 - own[:, 2] / shape.length, own[:, 1] / shape.belt
+        seam, handle = self._doors(u, x, y)
+        side = (x > 0.6) & (np.abs(normals[:, 0]) > 0.3)
+        arch = [np.hypot(own[:, 2] - axle, y - shape.wheel_radius) for axle in shape.axles]
+        features = [
+            (seam, 0.45 * self.paint, 0.3),
+            (handle, (0.25, 0.25, 0.26), 0.8),
+            (y < shape.clearance + 0.05, (0.20, 0.20, 0.21), 0.1),
+            (self._windows(u, x, y, normals), GLASS, 1.0),
+            ((u < 0.07) & _within(x, 0.50, 0.97) & _within(level, 0.54, 0.73), HEADLIGHT, 1.0),
+            ((u < 0.03) & (x < 0.46) & _within(level, 0.42, 0.68), GRILLE, 0.4),
+            ((u > 0.955) & (x > 0.60) & _within(level, 0.64, 0.88), TAIL_LIGHT, 1.0),
+            ((u > 0.97) & (x < 0.26) & _within(level, 0.48, 0.62), PLATE, 0.3),
+            (side & (np.min(arch, axis=0) < ARCH * shape.wheel_radius), (0.05, 0.05, 0.055), 0.0),
+        ]
         colour, gloss = np.tile(self.paint, (len(own), 1)), np.full(len(own), 0.9)
-
-        def put(where: NDArray[np.bool_], new: Array | Colour, shine: float) -> None:
+        for where, new, shine in features:
             colour[where], gloss[where] = new, shine
-
-        doors = (
-            (u > shape.hood + 0.06)
-            & (u < shape.roof_end - 0.04)
-            & (y > shape.clearance + 0.08)
-            & (y < 1.02 * shape.belt)
-        )
-        seams = np.min(
-            [np.abs(u - at) for at in (shape.hood + 0.06, self.pillar, shape.roof_end - 0.05)], axis=0
-        )
-        put(doors & (x > 0.7) & (seams < 0.004), 0.45 * self.paint, 0.3)
-        handles = (
-            doors
-            & (np.abs(y - 0.90 * shape.belt) < 0.012)
-            & (np.abs(u - self.pillar + 0.035) < 0.018)
-            & (x > 0.7)
-        )
-        put(handles, (0.25, 0.25, 0.26), 0.8)
-        put(y < shape.clearance + 0.05, (0.20, 0.20, 0.21), 0.1)
-        put(self._windows(u, x, y, normals), GLASS, 1.0)
-        lights = (x > 0.50) & (x < 0.97)
-        put((u < 0.07) & lights & (y > 0.54 * shape.belt) & (y < 0.73 * shape.belt), (0.96, 0.96, 0.92), 1.0)
-        put(
-            (u < 0.03) & (x < 0.46) & (y > 0.42 * shape.belt) & (y < 0.68 * shape.belt),
-            (0.14, 0.14, 0.15),
-            0.4,
-        )
-        put(
-            (u > 0.955) & (x > 0.60) & (y > 0.64 * shape.belt) & (y < 0.88 * shape.belt),
-            (0.80, 0.07, 0.07),
-            1.0,
-        )
-        put(
-            (u > 0.97) & (x < 0.26) & (y > 0.48 * shape.belt) & (y < 0.62 * shape.belt),
-            (0.93, 0.93, 0.90),
-            0.3,
-        )
-        for axle in shape.axles:
-            arch = np.hypot(own[:, 2] - axle, y - shape.wheel_radius) < ARCH * shape.wheel_radius
-            put(arch & (x > 0.6) & (np.abs(normals[:, 0]) > 0.3), (0.05, 0.05, 0.055), 0.0)
         return colour, gloss
+
+    def _doors(self, u: Array, x: Array, y: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where the seams and the handles of the doors are."""
+        shape = self.shape
+        doors = _within(u, shape.hood + 0.06, shape.roof_end - 0.04) & (x > 0.7)
+        doors &= _within(y, shape.clearance + 0.08, 1.02 * shape.belt)
+        edges = (shape.hood + 0.06, self.pillar, shape.roof_end - 0.05)
+        seam = np.min([np.abs(u - edge) for edge in edges], axis=0) < 0.004
+        handle = (np.abs(y - 0.90 * shape.belt) < 0.012) & (np.abs(u - self.pillar + 0.035) < 0.018)
+        return doors & seam, doors & handle
 
     def _windows(self, u: Array, x: Array, y: Array, normals: Array) -> NDArray[np.bool_]:
         """Side windows between the pillars, windscreen and rear window."""
@@ -191,6 +183,10 @@ def make_car(seed: int | tuple[int, ...]) -> Car:
         lighting=_draw_daylight(rng),
         normals=mesh.vertex_normals(),
     )
+
+
+def _within(x: Array, low: float, high: float) -> NDArray[np.bool_]:
+    return (x > low) & (x < high)
 
 
 def _draw_daylight(rng: np.random.Generator) -> Lighting:

@@ -20,20 +20,12 @@ Array = NDArray[np.float64]
 
 CENTRE = np.array([0.0, 7.35, 0.45])
 """Middle of the skull in canonical decimetres."""
-HAIRLINE = np.array(
-    [  # azimuth from the face (radians), elevation of the hairline (radians)
-        *[(0.00, 0.70), (0.35, 0.69), (0.60, 0.64), (0.80, 0.56), (0.95, 0.44), (1.08, 0.20), (1.20, -0.10)],
-        *[
-            (1.32, -0.18),
-            (1.45, -0.05),
-            (1.60, 0.00),
-            (1.78, -0.25),
-            (2.10, -0.50),
-            (2.60, -0.62),
-            (3.15, -0.64),
-        ],
-    ]
+HAIRLINE_AZIMUTH = np.array([0, 0.35, 0.6, 0.8, 0.95, 1.08, 1.2, 1.32, 1.45, 1.6, 1.78, 2.1, 2.6, 3.15])
+HAIRLINE_HEIGHT = np.array(
+    [0.70, 0.69, 0.64, 0.56, 0.44, 0.20, -0.10, -0.18, -0.05, 0.0, -0.25, -0.50, -0.62, -0.64]
 )
+"""Where hair begins, from the forehead over the temples and around the ears to the nape: azimuth from the
+face and elevation, both as seen from CENTRE, radians."""
 PALETTE = {
     "black": (0.115, 0.10, 0.10),
     "espresso": (0.185, 0.13, 0.105),
@@ -50,9 +42,8 @@ GREY = np.array([0.70, 0.69, 0.68])
 MANTLE_RINGS, MANTLE_SIDES = 22, 26
 CROWN, EARS = 8.38, 7.5
 """Heights between which the mantle follows the skull; its crown is hidden under the hair of the scalp."""
-OPENING = np.array(
-    [(0.0, 0.05), (0.15, 0.3), (0.35, 0.75), (0.6, 0.95), (1.1, 1.08), (1.8, 1.15), (3.4, 1.25)]
-)
+OPENING_DEPTH = np.array([0.0, 0.15, 0.35, 0.6, 1.1, 1.8, 3.4])
+OPENING_AZIMUTH = np.array([0.05, 0.3, 0.75, 0.95, 1.08, 1.15, 1.25])
 """Depth below the crown (decimetres) and azimuth of the front edge of the mantle there (radians)."""
 
 
@@ -94,19 +85,17 @@ class Hair:
         offset = canonical - CENTRE
         around = np.arctan2(np.abs(offset[:, 0]), offset[:, 2])
         up = np.arctan2(offset[:, 1], np.sqrt(offset[:, 0] ** 2 + offset[:, 2] ** 2))
-        line = np.interp(around, HAIRLINE[:, 0], HAIRLINE[:, 1])
-        line += self.front * smoothstep(1.0, 0.3, around) + self.temples * np.exp(
-            -(((around - 0.72) / 0.32) ** 2)
-        )
+        line = np.interp(around, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
+        line += self.front * smoothstep(1.0, 0.3, around)
+        line += self.temples * np.exp(-(((around - 0.72) / 0.32) ** 2))
         line += 0.03 * self.waves(canonical * 4.0)
         return smoothstep(low, high, up - line)
 
     def thickness(self, canonical: Array) -> Array:
         """How far hair stands off the scalp (H,), decimetres, where it covers it fully."""
         up = smoothstep(7.55, 8.25, canonical[:, 1])
-        lift = self.sides + (self.top - self.sides) * up * (
-            1.0 + self.parting * np.tanh(2.5 * canonical[:, 0])
-        )
+        lean = 1.0 + self.parting * np.tanh(2.5 * canonical[:, 0])
+        lift = self.sides + (self.top - self.sides) * up * lean
         lift *= 0.3 + 0.7 * smoothstep(6.7, 7.4, canonical[:, 1])  # close to the neck
         return lift * (1.0 + 0.35 * self.curls * self.waves(canonical * (1.0 + 2.0 * self.curls)))
 
@@ -182,7 +171,7 @@ def _crescents(hair: Hair) -> Array:
     half_width = (0.86 + hair.sides - 0.1 + 0.08 * below) * cap + 0.01
     half_depth = (1.04 - 0.22 * below**2) * cap + 0.01
     middle = 0.42 - 0.06 * below
-    opening = np.interp(CROWN - height, OPENING[:, 0], OPENING[:, 1]) * (1.0 + 0.18 * hair.opening)
+    opening = np.interp(CROWN - height, OPENING_DEPTH, OPENING_AZIMUTH) * (1.0 + 0.18 * hair.opening)
     along = np.linspace(-1.0, 1.0, MANTLE_SIDES)
     turn = np.pi + along * (np.pi - opening)
     thickness = (0.02 + 0.18 * np.sqrt(np.clip(1.0 - np.abs(along) ** 8, 0.0, 1.0))) * cap

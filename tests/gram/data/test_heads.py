@@ -8,8 +8,9 @@ import trimesh
 from scipy.spatial import KDTree
 
 from gram.data.heads.basis import LEFT_EYE, RIGHT_EYE, SKIN, load_basis
+from gram.data.heads.bust import MANTLE
 from gram.data.heads.hair import draw_hair, mantle
-from gram.data.heads.head import BACKGROUND_Z, MANTLE, Head, make_head
+from gram.data.heads.head import BACKGROUND_Z, Head, make_head
 from gram.data.heads.looks import draw_looks
 from gram.data.heads.shape import RACES, draw_person, draw_shape
 from gram.data.render import RayCaster, camera_frame, dot, pixel_directions, render, render_depth
@@ -144,7 +145,7 @@ def test_long_hair_leaves_the_face_free():
         if head.hair.hem is None:
             continue
         hits = RayCaster(head.mesh).intersect(*frontal_rays(48))
-        part = head.part[head.mesh.triangles[hits.triangle, 0]]
+        part = head.bust.part[head.mesh.triangles[hits.triangle, 0]]
         features = np.isin(part, [LEFT_EYE, RIGHT_EYE])
         assert features.sum() >= 3
         hair = part == MANTLE
@@ -198,7 +199,7 @@ def boundary_vertices(head: Head) -> np.ndarray:
     edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), 1)
     unique, count = np.unique(edges, axis=0, return_counts=True)
     rim = np.unique(unique[count == 1])
-    rim = rim[(head.part[rim] == SKIN) & (head.canonical[rim, 1] < 5.6)]
+    rim = rim[(head.bust.part[rim] == SKIN) & (head.bust.canonical[rim, 1] < 5.6)]
     assert len(rim) > 20
     return rim
 
@@ -214,7 +215,7 @@ def test_eyes_are_visible_in_small_pictures():
     contrasts = []
     for head in heads():
         image = render(head, pose=FRONT, size=32, fov=FOV).astype(float).mean(2)
-        eyes = [head.mesh.vertices[head.part == eye].mean(0) for eye in (LEFT_EYE, RIGHT_EYE)]
+        eyes = [head.mesh.vertices[head.bust.part == eye].mean(0) for eye in (LEFT_EYE, RIGHT_EYE)]
         rows = [round(15.5 - 15.5 * eye[1] / (1 - eye[2]) / np.tan(FOV / 2)) for eye in eyes]
         columns = [round(15.5 + 15.5 * eye[0] / (1 - eye[2]) / np.tan(FOV / 2)) for eye in eyes]
         darkest = min(
