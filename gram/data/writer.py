@@ -119,7 +119,7 @@ class DatasetWriter:
         meta = DatasetMeta(
             kind=kind,
             size=self._size,
-            fov=self._fov,
+            fov=float(self._fov),
             near=near,
             far=far,
             background=background,

@@ -130,7 +130,7 @@ def draw_hair(person: Person, rng: np.random.Generator) -> Hair:
     return Hair(
         colour=_draw_colour(person, rng),
         opening=float(rng.uniform(0.0, 1.0)),
-        waves=Waves.draw(rng, 4.0),
+        waves=Waves.draw(rng, 4.0, count=3),
         strands=Waves.draw(rng, 34.0, stretch=np.array([1.0, 0.12, 0.7])),
         **(full | defaults | lengths),
     )

@@ -138,8 +138,9 @@ class Looks:
         colour *= 1.0 - warm[:, None] * np.array([0.02, 0.20, 0.18])
         sockets = np.exp(-(((x - 0.29) / 0.17) ** 2) - ((y - 7.34) / 0.15) ** 2) * (z > 0.8)
         colour *= 1.0 - sockets[:, None] * np.array([0.10, 0.16, 0.15])
-        spots = self.freckles * smoothstep(0.35, 0.6, self.spots(canonical)) * np.maximum(cheeks, nose)
-        colour *= 1.0 - spots[:, None] * np.array([0.15, 0.3, 0.35])
+        if self.freckles:
+            spots = self.freckles * smoothstep(0.35, 0.6, self.spots(canonical)) * np.maximum(cheeks, nose)
+            colour *= 1.0 - spots[:, None] * np.array([0.15, 0.3, 0.35])
         shadow = self.stubble * self.beard_cover(canonical, lips)
         colour *= 1.0 - shadow[:, None] * np.array([0.40, 0.32, 0.27])
         colour = mix(colour, self.lips, smoothstep(0.2, 0.75, lips))
@@ -187,6 +188,6 @@ def draw_looks(person: Person, hair_colour: Array, rng: np.random.Generator) -> 
         clothes=np.clip(CLOTHES[rng.integers(len(CLOTHES))] * rng.uniform(0.8, 1.15), 0.03, 0.95),
         neckline=float(rng.uniform(-0.05, 0.12)),
         v_neck=float(rng.uniform(0.15, 0.5)) if rng.uniform() < 0.3 else 0.0,
-        mottle=Waves.draw(rng, 5.0),
+        mottle=Waves.draw(rng, 5.0, count=4),
         spots=Waves.draw(rng, 60.0, count=6),
     )
