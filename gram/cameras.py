@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 
 class Rays(NamedTuple):
-    """Rays in world space; a point on a ray is `origins + t * directions`, so t is a length in world units."""
+    """Rays in world space: points are `origins + t * directions`, so t is a length in world units."""
 
     origins: Float[Tensor, "*batch 3"]
     directions: Float[Tensor, "*batch 3"]  # unit length
@@ -49,34 +49,15 @@ def poses_from_cam2world(cam2world: Float[Tensor, "batch 4 4"]) -> Float[Tensor,
     return torch.stack([torch.acos(y.clamp(-1.0, 1.0)), torch.atan2(z, x)], dim=-1)
 
 
-def pixel_grid(size: int, *, pooled_from: int | None = None, device: torch.device | None = None) -> Float[Tensor, " size"]:
-    """Image-plane coordinates of pixel centres in [-1, 1]; the outermost ones lie on the border.
-
-    Args:
-        size: pixels along one side.
-        pooled_from: side of a larger image whose average-pooled version this is; the centres are then
-            those of the pooled blocks, so that both resolutions show the same picture.
-        device: where the result lives.
-    """
-    if pooled_from is None or pooled_from == size:
-        return torch.linspace(-1.0, 1.0, size, device=device)
-    if pooled_from % size:
-        raise ValueError(f"{pooled_from} pixels cannot be pooled into {size}: not a multiple")
-    return torch.linspace(-1.0, 1.0, pooled_from, device=device).view(size, -1).mean(dim=1)
-
-
-def pixel_rays(
-    cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float, pooled_from: int | None = None
-) -> Rays:
+def pixel_rays(cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float) -> Rays:
     """Rays through all pixels of square images, row by row from the top left: (batch, size * size, 3).
 
     Args:
         cam2world: camera poses.
-        size: pixels along one side.
+        size: pixels along one side; the outermost pixel centres lie on the border of the image plane.
         fov: angle between the outermost pixel centres, radians.
-        pooled_from: see `pixel_grid`.
     """
-    grid = pixel_grid(size, pooled_from=pooled_from, device=cam2world.device).to(cam2world.dtype)
+    grid = torch.linspace(-1.0, 1.0, size, dtype=cam2world.dtype, device=cam2world.device)
     y, x = torch.meshgrid(-grid, grid, indexing="ij")
     depth = torch.full_like(x, -1.0 / math.tan(fov / 2.0))
     in_camera = normalize(torch.stack([x, y, depth], dim=-1).view(-1, 3), dim=-1)

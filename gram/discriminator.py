@@ -1,13 +1,14 @@
-"""The discriminator: CoordConv residual blocks down to one logit and the camera pose (pi-GAN's, without growing)."""
+"""The discriminator: CoordConv residual blocks down to one logit and the camera pose."""
 
 import math
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, leaky_relu
 
-from gram.layers import LEAKY_SLOPE
+from gram.layers import LEAKY_SLOPE, Stack
 
 FULL_CHANNELS_LOG2 = 13
 """Channels at resolution n are 2^13 / n, bounded by max_channels."""
@@ -19,13 +20,15 @@ class CoordConv(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, padding: int) -> None:
         super().__init__(in_channels + 2, out_channels, kernel_size, padding=padding)
 
-    def forward(self, x: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch out size size"]:
+    def forward(
+        self, input: Float[Tensor, "batch channels size size"]
+    ) -> Float[Tensor, "batch out size size"]:
         """The convolution; what the coordinates add is the same for all images, and computed once."""
-        line = torch.linspace(-1.0, 1.0, x.shape[-1], dtype=x.dtype, device=x.device)
+        line = torch.linspace(-1.0, 1.0, input.shape[-1], dtype=input.dtype, device=input.device)
         coordinates = torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]
         features, position = self.weight[:, :-2], self.weight[:, -2:]
         offset = conv2d(coordinates, position, self.bias, padding=self.padding)
-        return conv2d(x, features, padding=self.padding) + offset
+        return conv2d(input, features, padding=self.padding) + offset
 
 
 class ResidualBlock(nn.Module):
@@ -35,7 +38,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = CoordConv(in_channels, out_channels, 3, padding=1)
         self.second = CoordConv(out_channels, out_channels, 3, padding=1)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+        self.shortcut = (
+            nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+        )
 
     def forward(self, x: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch out half half"]:
         """Features at half the resolution, variance kept."""
@@ -59,12 +64,14 @@ class Discriminator(nn.Module):
         super().__init__()
         log2 = size.bit_length() - 1
         if size < 4 or size != 1 << log2:
-            raise ValueError(f"discriminator for {size} x {size} pixels: the side must be a power of two, 4 or more")
+            raise ValueError(
+                f"discriminator for {size} x {size} pixels: the side must be a power of two, 4 or more"
+            )
         exponents = range(FULL_CHANNELS_LOG2 - log2, FULL_CHANNELS_LOG2)
         channels = [max(1, round(width * min(max_channels, 2**e))) for e in exponents]
         self.size = size
         self.from_rgb = nn.Conv2d(3, channels[0], 1)
-        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(channels[:-1], channels[1:], strict=True))
+        self.blocks = Stack(ResidualBlock(i, o) for i, o in pairwise(channels))
         self.output = nn.Conv2d(channels[-1], 3, 2)
 
     def forward(

@@ -1,7 +1,8 @@
 """Exponential moving averages of weights, with warm-up."""
 
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+import torch
+from torch import nn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel
 
 WARMUP_UPDATES = 10.0
 
@@ -9,7 +10,7 @@ WARMUP_UPDATES = 10.0
 def averaged_copy(model: nn.Module, decay: float) -> AveragedModel:
     """A copy of `model` whose `update_parameters(model)` moves it towards the model.
 
-    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that the random initial weights are soon forgotten.
+    After n updates the decay is min(decay, (1 + n) / (10 + n)): the initial weights are soon forgotten.
 
     Raises:
         ValueError: decay outside [0, 1).
@@ -17,8 +18,9 @@ def averaged_copy(model: nn.Module, decay: float) -> AveragedModel:
     if not 0.0 <= decay < 1.0:
         raise ValueError(f"EMA decay {decay}: a value in [0, 1) is needed, for instance 0.999")
 
-    def update(averages: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
-        keep = ((1.0 + updates) / (WARMUP_UPDATES + updates)).clamp(max=decay)
+    def update(averages: PARAM_LIST, current: PARAM_LIST, updates: torch.Tensor | int) -> None:
+        n = torch.as_tensor(updates, dtype=torch.float32)
+        keep = ((1.0 + n) / (WARMUP_UPDATES + n)).clamp(max=decay)
         for average, value in zip(averages, current, strict=True):
             average.lerp_(value.to(average.dtype), (1.0 - keep).to(average.dtype))
 

@@ -40,8 +40,14 @@ class Generator(nn.Module):
     mean_phase_shifts: Tensor
 
     def __init__(
-        self, *, radiance: RadianceField, sampler: SurfaceSampler, fov: float, z_dim: int = 256,
-        mapping_width: int = 256, mapping_layers: int = 3,
+        self,
+        *,
+        radiance: RadianceField,
+        sampler: SurfaceSampler,
+        fov: float,
+        z_dim: int = 256,
+        mapping_width: int = 256,
+        mapping_layers: int = 3,
     ) -> None:
         super().__init__()
         if not 0.0 < fov < math.pi:
@@ -58,8 +64,7 @@ class Generator(nn.Module):
         self.register_buffer("mean_phase_shifts", torch.zeros(radiance.film_layers, radiance.width))
 
     def forward(
-        self, z: Float[Tensor, "batch z_dim"], poses: Float[Tensor, "batch 2"], *, size: int,
-        pooled_from: int | None = None,
+        self, z: Float[Tensor, "batch z_dim"], poses: Float[Tensor, "batch 2"], *, size: int
     ) -> Float[Tensor, "batch 3 size size"]:
         """Images of `size` x `size` pixels in [-1, 1] (a hair beyond), with gradient.
 
@@ -67,9 +72,8 @@ class Generator(nn.Module):
             z: latents.
             poses: (pitch, yaw) of the cameras, radians.
             size: pixels along one side.
-            pooled_from: see `gram.cameras.pixel_grid`.
         """
-        rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov, pooled_from=pooled_from)
+        rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
         return _as_image(self.shade(self.mapping(z), rays).rgb, size)
 
     def shade(self, film: Film, rays: Rays) -> Composite:
@@ -88,7 +92,12 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def render(
-        self, z: Float[Tensor, "batch z_dim"], poses: Float[Tensor, "batch 2"], *, size: int, psi: float = 1.0,
+        self,
+        z: Float[Tensor, "batch z_dim"],
+        poses: Float[Tensor, "batch 2"],
+        *,
+        size: int,
+        psi: float = 1.0,
         max_rays: int = 16_384,
     ) -> RenderedImages:
         """Images, depth and opacity without gradient, at most `max_rays` rays at a time.
@@ -108,9 +117,39 @@ class Generator(nn.Module):
                 chunk = slice(start, start + max_rays)
                 one = Rays(rays.origins[i : i + 1, chunk], rays.directions[i : i + 1, chunk])
                 parts.append(self.shade(Film(*(part[i : i + 1] for part in film)), one))
-        rgb, depth, opacity = (torch.cat([p[k] for p in parts], 1).view(len(z), size * size, -1) for k in range(3))
+        rgb, depth, opacity = (
+            torch.cat([p[k] for p in parts], 1).view(len(z), size * size, -1) for k in range(3)
+        )
         square = (len(z), size, size)
         return RenderedImages(_as_image(rgb, size), depth.view(square), opacity.view(square))
+
+    @torch.no_grad()
+    def occupancy(
+        self, z: Float[Tensor, " z_dim"], points: Float[Tensor, "n 3"], *, psi: float = 1.0
+    ) -> Float[Tensor, " n"]:
+        """alpha in [0, 1] at world points, as if each of them lay on an isosurface."""
+        _, density = self._at_points(z, points, torch.zeros_like(points), psi)
+        delta = self.sampler.deltas[0]
+        return -torch.expm1(-delta * density)
+
+    @torch.no_grad()
+    def color(
+        self,
+        z: Float[Tensor, " z_dim"],
+        points: Float[Tensor, "n 3"],
+        directions: Float[Tensor, "n 3"],
+        *,
+        psi: float = 1.0,
+    ) -> Float[Tensor, "n 3"]:
+        """RGB in [0, 1] at world points, seen along unit directions."""
+        rgb, _ = self._at_points(z, points, directions, psi)
+        return rgb.clamp(0.0, 1.0)
+
+    def _at_points(
+        self, z: Tensor, points: Tensor, directions: Tensor, psi: float
+    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+        rgb, density = self.radiance(points[None], directions[None], self.truncated_film(z[None], psi))
+        return rgb[0], density[0]
 
     @torch.no_grad()
     def update_mean_film(self, *, generator: torch.Generator | None = None) -> None:

@@ -1,8 +1,8 @@
 """Where rays meet the isosurfaces of a scalar field (GRAM, section 3.2).
 
-A surface S_l = {x | s(x) = l} is met at the FIRST decreasing crossing of its level: the first interval k of
-`num_samples` evenly spaced points on the ray with s_k >= l >= s_{k+1}. That search is always free of autograd;
-only the few points that decide a hit are evaluated again with gradient. Rays carry no gradient.
+A surface S_l = {x | s(x) = l} is met at the FIRST decreasing crossing of its level: the first interval k
+of `num_samples` evenly spaced points on the ray with s_k >= l >= s_{k+1}. That search is always free of
+autograd; only the few points that decide a hit are evaluated again with gradient. Rays carry no gradient.
 
 Two ways from a bracket to a hit:
 - `linear`, as published: linear interpolation between the two ends of the bracket.
@@ -40,7 +40,7 @@ class Hits(NamedTuple):
 
 
 class _Brackets(NamedTuple):
-    index: Int[Tensor, "*rays levels"]  # k: the crossing lies between points k and k + 1
+    start: Int[Tensor, "*rays levels"]  # k: the crossing lies between points k and k + 1
     hit: Bool[Tensor, "*rays levels"]
 
 
@@ -105,10 +105,10 @@ def _interpolate(
     if torch.is_grad_enabled():
         hit = brackets.hit.to(torch.uint8)
         uses = torch.zeros_like(values, dtype=torch.uint8)
-        ends = uses.scatter_add_(-1, brackets.index, hit).scatter_add_(-1, brackets.index + 1, hit) > 0
+        ends = uses.scatter_add_(-1, brackets.start, hit).scatter_add_(-1, brackets.start + 1, hit) > 0
         values = values.masked_scatter(ends, field(rays.at(t)[ends]))
-    start, end = values.gather(-1, brackets.index), values.gather(-1, brackets.index + 1)
-    t_start, t_end = t.gather(-1, brackets.index), t.gather(-1, brackets.index + 1)
+    start, end = values.gather(-1, brackets.start), values.gather(-1, brackets.start + 1)
+    t_start, t_end = t.gather(-1, brackets.start), t.gather(-1, brackets.start + 1)
     difference = end - start
     steep = difference.abs() > MIN_DIFFERENCE
     fraction = (levels - start) / torch.where(steep, difference, 1.0)
@@ -134,10 +134,10 @@ def _refine(
         return field(torch.addcmul(origins[rows], t[:, None], directions[rows])) - level[rows]
 
     with torch.no_grad():
-        lower = t.gather(-1, brackets.index)[hit]
-        upper = t.gather(-1, brackets.index + 1)[hit]
-        at_lower = values.gather(-1, brackets.index)[hit] - level
-        at_upper = values.gather(-1, brackets.index + 1)[hit] - level
+        lower = t.gather(-1, brackets.start)[hit]
+        upper = t.gather(-1, brackets.start + 1)[hit]
+        at_lower = values.gather(-1, brackets.start)[hit] - level
+        at_upper = values.gather(-1, brackets.start + 1)[hit] - level
         root = _chandrupatla(offset, lower, upper, at_lower, at_upper, tolerance)
     if torch.is_grad_enabled():
         root = _attach_implicit_gradient(field, root, origins, directions)
@@ -200,9 +200,9 @@ def _next_step(
     xi = (a - b) / (c - b)
     phi = (f_a - f_b) / (f_c - f_b)
     safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
-    inverse_quadratic = f_a / (f_b - f_a) * f_c / (f_b - f_c) + (c - a) / (b - a) * f_a / (f_c - f_a) * f_b / (
-        f_c - f_b
-    )
+    inverse_quadratic = f_a / (f_b - f_a) * f_c / (f_b - f_c) + (c - a) / (b - a) * f_a / (
+        f_c - f_a
+    ) * f_b / (f_c - f_b)
     margin = (0.5 * tolerance / (b - a).abs()).clamp(max=0.5)
     step = torch.where(safe, inverse_quadratic, 0.5)
     return torch.minimum(torch.maximum(step, margin), 1 - margin)

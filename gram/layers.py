@@ -1,7 +1,9 @@
 """Layers of the radiance generator: FiLM-modulated sines and the mapping network (pi-GAN, section 3.1)."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Generic, NamedTuple, TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -10,9 +12,11 @@ from torch.nn.functional import leaky_relu
 
 LEAKY_SLOPE = 0.2
 
+Block = TypeVar("Block", bound=nn.Module)
+
 
 class Film(NamedTuple):
-    """Modulation of every FiLM layer by a latent, as the mapping network gives it (before scale and offset)."""
+    """Modulation of every FiLM layer by a latent, before scale and offset."""
 
     frequencies: Float[Tensor, "batch layers width"]  # gamma_hat
     phase_shifts: Float[Tensor, "batch layers width"]  # beta
@@ -25,13 +29,25 @@ class Film(NamedTuple):
         )
 
 
+class Stack(nn.ModuleList, Generic[Block]):
+    """A list of modules of one type."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        super().__init__(blocks)
+
+    def __iter__(self) -> Iterator[Block]:
+        return cast(Iterator[Block], super().__iter__())
+
+
 class MappingNetwork(nn.Module):
     """z -> FiLM parameters of all layers: LeakyReLU hidden layers, then one linear layer."""
 
-    def __init__(self, *, z_dim: int, width: int, hidden_layers: int, film_layers: int, film_width: int) -> None:
+    def __init__(
+        self, *, z_dim: int, width: int, hidden_layers: int, film_layers: int, film_width: int
+    ) -> None:
         super().__init__()
         sizes = [z_dim] + [width] * hidden_layers
-        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+        self.hidden = Stack(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.output = nn.Linear(sizes[-1], 2 * film_layers * film_width)
         self.film_shape = (film_layers, film_width)
         for linear in (*self.hidden, self.output):

@@ -1,12 +1,14 @@
 """The manifold predictor M: a scalar field whose isosurfaces are where radiance lives (GRAM, section 3.2)."""
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gram.layers import Stack
 from gram.point_network import Layer, evaluate
 
 Init = Literal["published", "sphere"]
@@ -29,12 +31,16 @@ class ManifoldPredictor(nn.Module):
     centre: Tensor
 
     def __init__(
-        self, *, width: int = 128, hidden_layers: int = 3, centre: tuple[float, float, float] = (0, 0, -1.5),
+        self,
+        *,
+        width: int = 128,
+        hidden_layers: int = 3,
+        centre: tuple[float, float, float] = (0, 0, -1.5),
         init: Init = "published",
     ) -> None:
         super().__init__()
         sizes = [3] + [width] * hidden_layers
-        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+        self.hidden = Stack(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.output = nn.Linear(width, 1)
         self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32))
         with torch.no_grad():
@@ -59,7 +65,7 @@ class ManifoldPredictor(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def _init_sphere(self) -> None:
-        """The mean of relu(d . x) over evenly spread unit directions d is |x| / 4; later layers pass it on."""
+        """The mean of relu(d . x) over evenly spread unit d is |x| / 4; later layers pass it on."""
         first, *rest = self.hidden
         first.weight.copy_(_fibonacci_directions(first.out_features))
         for linear in rest:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gram.layers import Film, FilmSine, sine_head
+from gram.layers import Film, FilmSine, Stack, sine_head
 from gram.point_network import Layer, evaluate
 
 COLOR_MARGIN = 1e-3
@@ -25,8 +25,15 @@ class RadianceField(nn.Module):
     """
 
     def __init__(
-        self, *, width: int = 256, layers: int = 8, view_dependent: bool = True, box: float = 0.24,
-        frequency_scale: float = 15.0, frequency_offset: float = 30.0, recompute: bool = False,
+        self,
+        *,
+        width: int = 256,
+        layers: int = 8,
+        view_dependent: bool = True,
+        box: float = 0.24,
+        frequency_scale: float = 15.0,
+        frequency_offset: float = 30.0,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
@@ -34,10 +41,10 @@ class RadianceField(nn.Module):
         self.frequency_scale = frequency_scale
         self.frequency_offset = frequency_offset
         self.recompute = recompute
-        self.layers = nn.ModuleList(FilmSine(width if i else 3, width, first=i == 0) for i in range(layers))
+        self.layers = Stack(FilmSine(width if i else 3, width, first=i == 0) for i in range(layers))
         self.view_layer = FilmSine(3 + width, width) if view_dependent else None
-        self.density_heads = nn.ModuleList(sine_head(width, 1) for _ in range(layers - 1))
-        self.color_heads = nn.ModuleList(sine_head(width, 3) for _ in range(layers - 1))
+        self.density_heads = Stack(sine_head(width, 1) for _ in range(layers - 1))
+        self.color_heads = Stack(sine_head(width, 3) for _ in range(layers - 1))
 
     @property
     def film_layers(self) -> int:
@@ -49,7 +56,11 @@ class RadianceField(nn.Module):
     ) -> tuple[Float[Tensor, "batch n 3"], Float[Tensor, "batch n"]]:
         """Colours in [-0.001, 1.001] and densities >= 0 at world points seen along unit directions."""
         raw = evaluate(
-            points * (2.0 / self.box), self._folded(film), "sine", directions=directions, recompute=self.recompute
+            points * (2.0 / self.box),
+            self._folded(film),
+            "sine",
+            directions=directions,
+            recompute=self.recompute,
         )
         raw = raw + self._head_bias()
         rgb = torch.sigmoid(raw[..., 1:]) * (1.0 + 2.0 * COLOR_MARGIN) - COLOR_MARGIN
@@ -71,4 +82,6 @@ class RadianceField(nn.Module):
         ]
 
     def _head_bias(self) -> Float[Tensor, "4"]:
-        return torch.cat([sum(head.bias for head in self.density_heads), sum(head.bias for head in self.color_heads)])
+        density = torch.stack([head.bias for head in self.density_heads]).sum(0)
+        color = torch.stack([head.bias for head in self.color_heads]).sum(0)
+        return torch.cat([density, color])

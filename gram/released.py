@@ -1,7 +1,7 @@
 """Weights of the released implementation: its parameter names, mapped to ours.
 
-`settings` is the description that travels with such weights: the preset's name (`base`) and the sections `camera`,
-`renderer`, `representation` and `generator`.
+`settings` is the description that travels with such weights: the preset's name (`base`) and the sections
+`camera`, `renderer`, `representation` and `generator`.
 """
 
 import math
@@ -83,7 +83,9 @@ def load_released(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any])
         RuntimeError: a tensor of the wrong shape.
     """
     weights = {
-        k.removeprefix("generator."): v for k, v in state_dict.items() if "representation." in k and k[:5] != "grad."
+        k.removeprefix("generator."): v
+        for k, v in state_dict.items()
+        if "representation." in k and k[:5] != "grad."
     }
     renderer, representation = settings["renderer"], settings["representation"]
     preset = next((v for k, v in _PRESETS.items() if k in settings["base"].upper()), _FACES)
@@ -127,7 +129,9 @@ def load_released_discriminator(state_dict: Mapping[str, Tensor], image_size: in
     return discriminator
 
 
-def _load(module: Generator | Discriminator, weights: Mapping[str, Tensor], ignore: tuple[str, ...] = ()) -> None:
+def _load(
+    module: Generator | Discriminator, weights: Mapping[str, Tensor], ignore: tuple[str, ...] = ()
+) -> None:
     problems = module.load_state_dict(weights, strict=False)
     missing = [k for k in problems.missing_keys if not any(part in k for part in ignore)]
     if missing or problems.unexpected_keys:

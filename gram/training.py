@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
-from torch.optim.swa_utils import AveragedModel
 
 from gram.discriminator import Discriminator
 from gram.ema import averaged_copy
@@ -23,7 +21,23 @@ Metrics = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """Everything that shapes a step. Weights are those of method's losses; learning rates are Adam's."""
+    """Everything that shapes a step.
+
+    Attributes:
+        batch_size: images per update of each network.
+        lr_generator, lr_discriminator, lr_manifold: Adam's learning rates; M has its own.
+        betas: Adam's.
+        grad_clip: largest norm of the generator's gradient.
+        r1_weight: lambda_r1, on `losses.r1_penalty`.
+        r1_every: steps between R1 terms, each weighted by this number (lazy regularisation).
+        pose_weight, real_pose_weight: of the pose losses on fakes and reals.
+        ema_decays: of the averages of the generator.
+        mirror: flip half of the reals.
+        share_fakes: show D and G the same fakes, rendered once: a quarter less work, but G
+            learns on fakes that D has just seen.
+        manifold_every: steps between updates of M.
+        seed: of all randomness.
+    """
 
     batch_size: int
     lr_generator: float
@@ -39,7 +53,6 @@ class TrainingSettings:
     mirror: bool = True
     share_fakes: bool = False
     manifold_every: int = 1
-    coarse_steps: int = 0
     seed: int = 0
 
 
@@ -54,7 +67,9 @@ class Reals:
 class TrainingState:
     """All that changes while training."""
 
-    def __init__(self, generator: Generator, discriminator: Discriminator, settings: TrainingSettings) -> None:
+    def __init__(
+        self, generator: Generator, discriminator: Discriminator, settings: TrainingSettings
+    ) -> None:
         self.step = 0
         self.generator = generator
         self.discriminator = discriminator
@@ -68,9 +83,52 @@ class TrainingState:
             discriminator.parameters(), lr=settings.lr_discriminator, betas=settings.betas, fused=True
         )
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, averages and moments, by name."""
+        named = {f"{name}/{k}": v for name, module in self._modules() for k, v in module.state_dict().items()}
+        for name, optimizer in self._optimizers():
+            moments = optimizer.state_dict()["state"]
+            named |= {f"{name}/{i}/{k}": v for i, values in moments.items() for k, v in values.items()}
+        return named
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the values of `tensors()`; learning rates stay those of this object's settings.
+
+        Raises:
+            RuntimeError: names or shapes do not fit.
+        """
+        for name, module in self._modules():
+            module.load_state_dict(_below(name, tensors))
+        for name, optimizer in self._optimizers():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(name, tensors).items():
+                index, _, kind = key.partition("/")
+                moments.setdefault(int(index), {})[kind] = value
+            optimizer.load_state_dict(
+                {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+            )
+
+    def _modules(self) -> list[tuple[str, nn.Module]]:
+        averages = [(f"ema{i}", ema) for i, ema in enumerate(self.emas)]
+        return [("generator", self.generator), ("discriminator", self.discriminator), *averages]
+
+    def _optimizers(self) -> list[tuple[str, Adam]]:
+        return [
+            ("generator_optimizer", self.generator_optimizer),
+            ("discriminator_optimizer", self.discriminator_optimizer),
+        ]
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{prefix}/"): v for k, v in tensors.items() if k.startswith(f"{prefix}/")}
+
 
 def discriminator_step(
-    state: TrainingState, reals: Tensor, real_poses: Tensor, fakes: Tensor, fake_poses: Tensor,
+    state: TrainingState,
+    reals: Tensor,
+    real_poses: Tensor,
+    fakes: Tensor,
+    fake_poses: Tensor,
     settings: TrainingSettings,
 ) -> Metrics:
     """One update of D on reals and (detached) fakes."""
@@ -81,8 +139,8 @@ def discriminator_step(
     real_pose, fake_pose = pose_loss(real_predicted, real_poses), pose_loss(fake_predicted, fake_poses)
     loss = adversarial + settings.real_pose_weight * real_pose + settings.pose_weight * fake_pose
     metrics = {
-        "loss/discriminator": adversarial, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean(),
-        "pose/real": real_pose, "pose/fake": fake_pose,
+        "loss/discriminator": adversarial, "pose/real": real_pose, "pose/fake": fake_pose,
+        "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean(),
     }  # fmt: skip
     if with_r1:
         metrics["r1"] = r1_penalty(real_logits, reals)
@@ -95,12 +153,60 @@ def discriminator_step(
 
 def generator_step(state: TrainingState, fakes: Tensor, poses: Tensor, settings: TrainingSettings) -> Metrics:
     """One update of G through D(fakes), and of its averages."""
+    state.discriminator.requires_grad_(False)
     logits, predicted = state.discriminator(fakes)
     adversarial, pose = generator_loss(logits), pose_loss(predicted, poses)
     state.generator_optimizer.zero_grad()
     (adversarial + settings.pose_weight * pose).backward()
     norm = clip_grad_norm_(state.generator.parameters(), settings.grad_clip)
     state.generator_optimizer.step()
+    state.discriminator.requires_grad_(True)
     for ema in state.emas:
         ema.update_parameters(state.generator)
     return {"loss/generator": adversarial.detach(), "gradient/generator": norm}
+
+
+def train_step(
+    state: TrainingState, reals: Reals, prior: PosePrior, sampler: EpochSampler, settings: TrainingSettings
+) -> Metrics:
+    """One D step and one G step."""
+    rng = step_generator(settings.seed, state.step)
+    images, image_poses = _draw_reals(reals, sampler.indices(state.step), rng, settings)
+    state.generator.sampler.manifold.requires_grad_(state.step % settings.manifold_every == 0)
+
+    def fakes() -> tuple[Tensor, Tensor]:
+        z = torch.randn(settings.batch_size, state.generator.z_dim, generator=rng).to(images.device)
+        poses = prior.sample(settings.batch_size, generator=rng).to(images.device)
+        return state.generator(z, poses, size=images.shape[-1]), poses
+
+    with torch.set_grad_enabled(settings.share_fakes):
+        shown, poses = fakes()
+    metrics = discriminator_step(state, images, image_poses, shown, poses, settings)
+    if not settings.share_fakes:
+        shown, poses = fakes()
+    return metrics | generator_step(state, shown, poses, settings)
+
+
+def fit(
+    state: TrainingState, reals: Reals, prior: PosePrior, settings: TrainingSettings, *, steps: int
+) -> Iterator[tuple[int, Metrics]]:
+    """Train until `steps` steps are done, yielding (steps done, metrics) after each."""
+    sampler = EpochSampler(len(reals.images), settings.batch_size, seed=settings.seed)
+    while state.step < steps:
+        metrics = train_step(state, reals, prior, sampler, settings)
+        state.step += 1
+        yield state.step, metrics
+
+
+def _draw_reals(
+    reals: Reals, indices: Tensor, rng: torch.Generator, settings: TrainingSettings
+) -> tuple[Float[Tensor, "batch 3 size size"], Float[Tensor, "batch 2"]]:
+    """Images in [-1, 1] and poses, half of them mirrored."""
+    mirrored = (torch.rand(len(indices), generator=rng) < 0.5) & settings.mirror
+    indices, mirrored = indices.to(reals.images.device), mirrored.to(reals.images.device)
+    images = reals.images[indices].float() / 127.5 - 1.0
+    poses = reals.poses[indices]
+    return (
+        torch.where(mirrored[:, None, None, None], images.flip(-1), images),
+        torch.where(mirrored[:, None], mirror_poses(poses), poses),
+    )

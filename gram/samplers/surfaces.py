@@ -15,7 +15,7 @@ OPAQUE = 1e10
 
 
 class SurfaceSampler(nn.Module):
-    """One sample per isosurface, the first decreasing crossing of its level, plus one on the background plane.
+    """One sample per isosurface, the first crossing of its level, plus one on the background plane.
 
     Args:
         manifold: the scalar field M.
@@ -37,14 +37,26 @@ class SurfaceSampler(nn.Module):
     deltas: Tensor
 
     def __init__(
-        self, manifold: ManifoldPredictor, *, levels: int, first_level: float, last_level: float, near: float,
-        far: float, num_samples: int, delta: float, mode: Mode = "linear", background_z: float | None = -0.12,
+        self,
+        manifold: ManifoldPredictor,
+        *,
+        levels: int,
+        first_level: float,
+        last_level: float,
+        near: float,
+        far: float,
+        num_samples: int,
+        delta: float,
+        mode: Mode = "linear",
+        background_z: float | None = -0.12,
     ) -> None:
         super().__init__()
         if levels < 1:
             raise ValueError(f"levels = {levels}: at least one isosurface is needed")
         if levels > 1 and first_level <= last_level:
-            raise ValueError(f"levels go from {first_level} to {last_level}: they must descend, as M does along a ray")
+            raise ValueError(
+                f"levels go from {first_level} to {last_level}: they must descend, as M does along a ray"
+            )
         self.manifold = manifold
         self.near, self.far = near, far
         self.num_samples = num_samples
@@ -66,10 +78,12 @@ class SurfaceSampler(nn.Module):
 
     def sample(self, rays: Rays) -> Samples:
         """Intersections in the order of the levels, then the plane; gradients reach M."""
-        t, hit = intersect(
-            self.manifold, rays, self.values,
-            near=self.near, far=self.far, num_samples=self.num_samples, mode=self.mode,
-        )  # fmt: skip
+        learned = any(p.requires_grad for p in self.manifold.parameters())
+        with torch.set_grad_enabled(learned and torch.is_grad_enabled()):
+            t, hit = intersect(
+                self.manifold, rays, self.values,
+                near=self.near, far=self.far, num_samples=self.num_samples, mode=self.mode,
+            )  # fmt: skip
         if self.background_z is None:
             return Samples(t, hit)
         on_plane = (self.background_z - rays.origins[..., 2:]) / rays.directions[..., 2:]

@@ -1,0 +1,127 @@
+"""Models on disk: folders of generator.safetensors, discriminator.safetensors and model.json; never pickle.
+
+`settings` holds the keyword arguments of every part: `generator`, `radiance`, `manifold`, `sampler` and
+`discriminator`; further entries are kept as they are.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from gram.discriminator import Discriminator
+from gram.folders import write_folder
+from gram.generator import Generator
+from gram.manifold import ManifoldPredictor
+from gram.radiance import RadianceField
+from gram.samplers import SurfaceSampler
+
+GENERATOR = "generator.safetensors"
+DISCRIMINATOR = "discriminator.safetensors"
+SETTINGS = "model.json"
+
+
+class ModelError(ValueError):
+    """A model folder that cannot be used; the message says why and what to do."""
+
+
+def build_generator(settings: Mapping[str, Any]) -> Generator:
+    """A generator with fresh random weights."""
+    manifold = ManifoldPredictor(**{**settings["manifold"], "centre": tuple(settings["manifold"]["centre"])})
+    sampler = SurfaceSampler(manifold, **settings["sampler"])
+    return Generator(radiance=RadianceField(**settings["radiance"]), sampler=sampler, **settings["generator"])
+
+
+def build_discriminator(settings: Mapping[str, Any]) -> Discriminator:
+    """A discriminator with fresh random weights."""
+    return Discriminator(**settings["discriminator"])
+
+
+def save_model(
+    path: str | Path, generator: Generator, discriminator: Discriminator, settings: Mapping[str, Any]
+) -> None:
+    """Write a model folder, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; a model that was there is intact.
+    """
+    write_folder(
+        Path(path),
+        {
+            GENERATOR: _to_bytes(generator),
+            DISCRIMINATOR: _to_bytes(discriminator),
+            SETTINGS: (json.dumps(settings, indent=2) + "\n").encode(),
+        },
+    )
+
+
+def load_settings(path: str | Path) -> dict[str, Any]:
+    """model.json of a model folder.
+
+    Raises:
+        ModelError: there is none, or it is no JSON.
+    """
+    file = Path(path) / SETTINGS
+    if not file.is_file():
+        raise ModelError(f"{path} is no model: it has no {SETTINGS}. name a folder that training wrote")
+    try:
+        return json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise ModelError(
+            f"{file} is no JSON ({error}): the folder is damaged, copy or train the model again"
+        ) from error
+
+
+def load_model(path: str | Path) -> Generator:
+    """A generator that renders, in evaluation mode on the CPU.
+
+    Raises:
+        ModelError: a file is missing or damaged, or tensors are missing, unknown or misshapen.
+    """
+    generator = build_generator(load_settings(path))
+    _load(generator, Path(path) / GENERATOR)
+    return generator.eval().requires_grad_(False)
+
+
+def load_discriminator(path: str | Path) -> Discriminator:
+    """The discriminator of a model folder, in evaluation mode on the CPU.
+
+    Raises:
+        ModelError: as `load_model`.
+    """
+    discriminator = build_discriminator(load_settings(path))
+    _load(discriminator, Path(path) / DISCRIMINATOR)
+    return discriminator.eval().requires_grad_(False)
+
+
+def _to_bytes(module: nn.Module) -> bytes:
+    return safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()})
+
+
+def _load(module: nn.Module, file: Path) -> None:
+    if not file.is_file():
+        raise ModelError(f"{file} is missing: the model folder is incomplete, copy it again")
+    try:
+        weights = safetensors.torch.load_file(file)
+    except safetensors.SafetensorError as error:
+        raise ModelError(f"{file} is damaged or no safetensors file ({error}): copy it again") from error
+    problems = _misfits(module.state_dict(), weights)
+    if problems:
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        raise ModelError(f"{file} does not fit {SETTINGS}: {shown}")
+    module.load_state_dict(weights)
+
+
+def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    missing = [f"{name} is missing" for name in wanted if name not in found]
+    unknown = [f"{name} is unknown" for name in found if name not in wanted]
+    shapes = [
+        f"{name} has shape {tuple(found[name].shape)}, not {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    return missing + unknown + shapes
