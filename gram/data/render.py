@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+RAYS_AT_ONCE = 65536
+"""Rays that are shaded together: few enough that their attributes stay in the processor's cache."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh:
@@ -216,9 +219,11 @@ def render(
     caster = RayCaster(
         subject.mesh, facing=[centre] if subject.shadow_light is None else [centre, subject.shadow_light]
     )
-    hits = caster.intersect(centre, directions)
     colours = subject.background(centre, directions)
-    colours[hits.ray] = subject.shade(hits, caster.sees)
+    for start in range(0, len(directions), RAYS_AT_ONCE):
+        part = slice(start, start + RAYS_AT_ONCE)
+        hits = caster.intersect(centre, directions[part])
+        colours[part][hits.ray] = subject.shade(hits, caster.sees)
     pixels = colours.reshape(size, size, supersampling * supersampling, 3)
     return encode_srgb(np.clip(pixels, 0.0, 1.0).mean(2))
 
