@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
-from pipeline.config import as_dict
+from omegaconf import OmegaConf
+
+from pipeline.config import PROJECT, as_dict
 from pipeline.schema import Config
 
 NOT_THE_RESULT = (
@@ -34,17 +35,20 @@ def fingerprint(config: Config, *, data_hash: str) -> str:
 
 
 def program_hash() -> str:
-    """Hash of the text of every module that is loaded now and shapes training: gram's, and what builds it."""
+    """Hash of the text of the modules that shape training: those that dvc.yaml lists for the stage train."""
+    stages = OmegaConf.to_container(OmegaConf.load(PROJECT / "dvc.yaml"))
+    assert isinstance(stages, dict)
     digest = hashlib.sha256()
-    for name, module in sorted(sys.modules.items()):
-        source = getattr(module, "__file__", None)
-        shapes = name.partition(".")[0] == "gram" or name in ("pipeline.build", "pipeline.scene")
-        if shapes and source:
-            digest.update(name.encode() + b"\0" + Path(source).read_bytes())
+    for name in stages["stages"]["train"]["deps"]:
+        if not name.startswith(("gram/", "pipeline/build", "pipeline/scene")):
+            continue
+        place = PROJECT / name
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(f"{file.relative_to(PROJECT)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:8]
 
 
 def made_by_another_program(checkpoints: Path, mark: str) -> list[Path]:
     """Folders of the same configuration and data, trained by another version of the program."""
-    settings, _, _ = mark.partition("-")
-    return sorted(path for path in checkpoints.glob(f"{settings}-*") if path.name != mark)
+    settings, program, *_ = mark.split("-")
+    return sorted(path for path in checkpoints.glob(f"{settings}-*") if path.name.split("-")[1] != program)

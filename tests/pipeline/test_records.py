@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline import pictures, runlog
 from pipeline.config import load
-from pipeline.fingerprint import fingerprint, made_by_another_program, program_hash
+from pipeline.fingerprint import fingerprint, made_by_another_program
 from pipeline.progress import Progress
 from pipeline.runlog import RunLog
 
@@ -130,16 +130,22 @@ def test_the_fingerprint_ignores_length_and_watching_only() -> None:
 
 
 def test_the_fingerprint_knows_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import gram.compositing
-
-    before, mark = program_hash(), fingerprint(load(["experiment=tiny"]), data_hash="a")
-    changed = tmp_path / "compositing.py"
-    changed.write_text(Path(gram.compositing.__file__).read_text() + "\n")
-    monkeypatch.setattr(gram.compositing, "__file__", str(changed))
-    assert program_hash() != before
-    (tmp_path / mark).mkdir()
-    now = fingerprint(load(["experiment=tiny"]), data_hash="a")
-    assert made_by_another_program(tmp_path, now) == [tmp_path / mark]
+    for name in ("gram/training.py", "gram/samplers/surfaces.py", "pipeline/build.py", "pipeline/train.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a = 1\n")
+    deps = ["data/train", "gram/samplers", "gram/training.py", "pipeline/build.py", "pipeline/train.py"]
+    (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"train": {"deps": deps}}}))
+    monkeypatch.setattr("pipeline.fingerprint.PROJECT", tmp_path)
+    marks = [fingerprint(load(["experiment=tiny"]), data_hash="a")]
+    for name in ("gram/training.py", "gram/samplers/surfaces.py", "pipeline/build.py"):
+        (tmp_path / name).write_text("a = 2\n")
+        marks.append(fingerprint(load(["experiment=tiny"]), data_hash="a"))
+    assert len(set(marks)) == 4
+    (tmp_path / "pipeline/train.py").write_text("a = 2\n")
+    assert fingerprint(load(["experiment=tiny"]), data_hash="a") == marks[-1]
+    (tmp_path / marks[0]).mkdir()
+    (tmp_path / f"{marks[-1]}-to-5").mkdir()
+    assert made_by_another_program(tmp_path, marks[-1]) == [tmp_path / marks[0]]
 
 
 def test_reports_are_json(tmp_path: Path) -> None:
