@@ -15,7 +15,8 @@ from PIL import Image
 
 from pipeline.config import CONF, PROJECT
 
-ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 SIZE = 16
 
 
@@ -80,6 +81,32 @@ def test_a_second_repro_runs_nothing(clone: Path) -> None:
     assert call(clone, "git", "status", "--porcelain").split() in ([], ["A", "dvc.lock"])
 
 
+def test_mlflow_has_one_run_with_parameters_curves_pictures_model_metrics_and_origin(clone: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    experiment = client.get_experiment_by_name("gram")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.steps"] == "4"
+    assert len(client.get_metric_history(run.info.run_id, "loss/discriminator")) == 4
+    measured = json.loads((clone / "runs/evaluate/metrics.json").read_text())
+    assert run.data.metrics["fid_effnetlite0"] == pytest.approx(measured["fid_effnetlite0"])
+    assert run.data.tags["mlflow.source.git.commit"] == call(clone, "git", "rev-parse", "HEAD").strip()
+    data = json.loads((clone / "data/train/meta.json").read_text())
+    assert run.data.tags["data_hash"] == data["content_hash"]
+    folders = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert {"model", "evaluate", "export", "images"} <= folders
+
+
+def test_the_summary_names_what_is_there(clone: Path) -> None:
+    text = call(clone, sys.executable, "-m", "pipeline.summary")
+    assert "missing" not in text
+    for part in ("runs/evaluate/sweep.png", "runs/export", "fid_effnetlite0", f"sqlite:///{clone}/mlflow.db"):
+        assert part in text
+
+
 def test_metrics_and_plots_show_the_run(clone: Path) -> None:
     shown = json.loads(call(clone, "dvc", "metrics", "show", "--json"))
     assert "fid_effnetlite0" in shown[""]["data"]["runs/evaluate/metrics.json"]["data"]
@@ -119,8 +146,8 @@ def test_dvc_exp_run_trains_on_and_leaves_the_data_alone(clone: Path) -> None:
         json.loads(line)["step"] for line in (clone / "runs/train/metrics.jsonl").read_text().splitlines()
     ]
     assert steps == [1, 2, 3, 4, 5]
-    checkpoints = [path for path in (clone / "checkpoints").iterdir() if path.is_dir()]
-    assert len(checkpoints) == 1, "raising the steps goes on in the same folder"
+    unfinished = list((clone / "checkpoints").glob("*/metrics.jsonl"))
+    assert len(unfinished) == 1, "raising the steps goes on in the same folder"
 
 
 def test_a_change_of_an_unselected_preset_runs_nothing(clone: Path) -> None:
