@@ -77,7 +77,6 @@ def training_settings(config: Config) -> TrainingSettings:
         mirror=train.mirror,
         share_fakes=train.share_fakes,
         manifold_every=train.manifold_every,
-        coarse_steps=train.coarse_steps,
         seed=config.seed,
     )
 

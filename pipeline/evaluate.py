@@ -11,7 +11,7 @@ from torch import Tensor
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
 from gram.metrics import Features, Measurement, compare, extract_features, load_extractor
-from gram.models import load_model
+from gram.models import load_model, load_settings
 from gram.poses import PosePrior
 from pipeline import build, pictures, scene, tracking
 from pipeline.cli import Stage, main
@@ -48,7 +48,8 @@ def run(config: Config) -> None:
         ValueError: the model, the data or the extractor's weights cannot be used.
     """
     generator = load_model(config.paths.model).to(build.device(config.train.device))
-    size = generator.settings["discriminator"]["size"]
+    described = load_settings(config.paths.model)
+    size = described["discriminator"]["size"]
     dataset = ImageDataset(config.paths.train_data, size=size)
     prior = scene.training_poses(config.data, dataset.meta)
     out = Path(config.paths.evaluate)
@@ -60,7 +61,7 @@ def run(config: Config) -> None:
     drawn = _draw(config, generator, dataset, prior, size)
     for name, pixels in drawn.items():
         pictures.write_png(out / f"{name}.png", pixels)
-    _track(config, out, measured, generator.settings["made_from"]["run"])
+    _track(config, out, measured, described["made_from"]["run"])
     for name, measurement in measured.items():
         numbers = "  ".join(f"{metric} {value:.4g}" for metric, value in measurement.values.items())
         say(f"{name or 'trained':20} {numbers}")

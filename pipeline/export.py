@@ -20,7 +20,7 @@ from gram.meshing import (
     write_glb,
     write_ply,
 )
-from gram.models import load_model
+from gram.models import load_model, load_settings
 from pipeline import build, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
@@ -66,7 +66,7 @@ def run(config: Config) -> None:
     for name, fact in facts.items():
         state = "watertight" if fact["watertight"] else f"not watertight: {fact['why_not_watertight']}"
         say(f"{out / name}.glb: {fact['triangles']} triangles, level {fact['level']:.3g}, {state}")
-    tracker = tracking.start(config.tracking, run_id=generator.settings["made_from"]["run"])
+    tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
     tracker.artifact(out, "export")
     tracker.finish()
 

@@ -110,7 +110,6 @@ class TrainConfig:
     mirror: bool = option("show real pictures flipped, too")
     share_fakes: bool = option("train both networks on the same fakes: faster, slightly stale")
     manifold_every: int = option("steps between updates of the manifold predictor", low=1)
-    coarse_steps: int = option("first steps, at half the resolution", low=0)
     log_every: int = option("steps between reports", low=1)
     sample_every: int = option("steps between sample pictures", low=1)
     checkpoint_every: int = option("steps between checkpoints: the most that a killed run loses", low=1)

@@ -27,16 +27,23 @@ def outputs(stage: str) -> list[str]:
 
 
 def loaded_modules(stage: str) -> set[str]:
-    """Files of gram, and of what builds it, that a stage has loaded when it starts."""
+    """Files of gram, and of what builds it, that a stage has loaded when it starts.
+
+    gram's own __init__ is left out: it loads everything for those who use gram by hand.
+    """
     program = (
-        f"import sys, pipeline.{stage}\n"
+        "import sys, types\n"
+        "bare = types.ModuleType('gram')\n"
+        "bare.__path__ = ['gram']\n"
+        "sys.modules['gram'] = bare\n"
+        f"import pipeline.{stage}\n"
         "for name, module in sys.modules.items():\n"
         "    if name.startswith('gram.') or name in ('pipeline.build', 'pipeline.scene'):\n"
         "        print(module.__file__)"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    files = {str(Path(line).relative_to(PROJECT)) for line in done.stdout.split()}
+    files = {str((PROJECT / line).relative_to(PROJECT)) for line in done.stdout.split()}
     return files - {"gram/data/__init__.py"}  # a docstring
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
 
 from pipeline.config import CONF, PROJECT
 
@@ -68,9 +69,11 @@ def test_every_promised_file_is_there_and_opens(clone: Path) -> None:
         assert np.isfinite(list(numbers.values())).all()
     assert protocol["trained"]["num_fakes"] == protocol["trained"]["num_reals"] == 8
     for suffix in ("glb", "ply"):
-        mesh = trimesh.load(clone / f"runs/export/seed_0000.{suffix}", force="mesh")
+        mesh = trimesh.load_mesh(clone / f"runs/export/seed_0000.{suffix}")
+        assert isinstance(mesh, trimesh.Trimesh)
         assert len(mesh.faces) > 0
     with Image.open(clone / "runs/export/seed_0000.gif") as turntable:
+        assert isinstance(turntable, GifImageFile)
         assert (turntable.n_frames, turntable.size) == (3, (SIZE, SIZE))
     facts = json.loads((clone / "runs/export/meshes.json").read_text())["seed_0000"]
     assert facts["watertight"] == (facts["why_not_watertight"] is None)
