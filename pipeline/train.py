@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from gram.data.reader import ImageDataset
+from gram.memory import keep_freed_memory
 from gram.training import Reals, TrainingState, fit
 from pipeline import build, checkpoints, pictures, scene, tracking
 from pipeline.averages import Averages
@@ -166,11 +167,13 @@ def due(step: int, every: int) -> bool:
 
 
 def _set_up_torch(config: Config) -> None:
+    keep_freed_memory()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     if config.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it, and filling takes time
         torch.backends.cudnn.benchmark = False
 
 
