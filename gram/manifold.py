@@ -35,7 +35,7 @@ class ManifoldPredictor(nn.Module):
         *,
         width: int = 128,
         hidden_layers: int = 3,
-        centre: tuple[float, float, float] = (0, 0, -1.5),
+        centre: tuple[float, float, float] = (0.0, 0.0, -1.5),
         init: Init = "published",
     ) -> None:
         super().__init__()

@@ -31,7 +31,8 @@ class ModelError(ValueError):
 
 def build_generator(settings: Mapping[str, Any]) -> Generator:
     """A generator with fresh random weights."""
-    manifold = ManifoldPredictor(**{**settings["manifold"], "centre": tuple(settings["manifold"]["centre"])})
+    centre = tuple(float(x) for x in settings["manifold"]["centre"])
+    manifold = ManifoldPredictor(**{**settings["manifold"], "centre": centre})
     sampler = SurfaceSampler(manifold, **settings["sampler"])
     return Generator(radiance=RadianceField(**settings["radiance"]), sampler=sampler, **settings["generator"])
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gram.threads import map_on_cores, split_evenly
 
@@ -111,6 +112,7 @@ class _Evaluate(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad_out):  # pyright: ignore[reportIncompatibleMethodOverride]
         activation, sees = ctx.settings
         points, directions, *saved = ctx.saved_tensors

@@ -90,18 +90,19 @@ def load_released(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any])
     renderer, representation = settings["renderer"], settings["representation"]
     preset = next((v for k, v in _PRESETS.items() if k in settings["base"].upper()), _FACES)
     background = renderer["background"]
+    x, y, z = (float(c) for c in representation["center"])
     manifold = ManifoldPredictor(
         width=representation["hidden_dim_sample"],
         hidden_layers=representation["layer_num_sample"],
-        centre=tuple(representation["center"]),
+        centre=(x, y, z),
     )
     sampler = SurfaceSampler(
         manifold,
         levels=renderer["num_manifolds"] - background,
-        first_level=renderer["levels_start"],
-        last_level=renderer["levels_end"],
-        near=settings["camera"]["ray_start"],
-        far=settings["camera"]["ray_end"],
+        first_level=float(renderer["levels_start"]),
+        last_level=float(renderer["levels_end"]),
+        near=float(settings["camera"]["ray_start"]),
+        far=float(settings["camera"]["ray_end"]),
         num_samples=renderer["num_samples"],
         delta=preset["delta"],
         background_z=BACKGROUND_Z if background else None,

@@ -77,7 +77,10 @@ class SurfaceSampler(nn.Module):
         return len(self.deltas)
 
     def sample(self, rays: Rays) -> Samples:
-        """Intersections in the order of the levels, then the plane; gradients reach M."""
+        """Intersections in the order of the levels, then the plane; gradients reach M.
+
+        The plane is hit by every ray that it lies ahead of.
+        """
         learned = any(p.requires_grad for p in self.manifold.parameters())
         with torch.set_grad_enabled(learned and torch.is_grad_enabled()):
             t, hit = intersect(
@@ -87,7 +90,9 @@ class SurfaceSampler(nn.Module):
         if self.background_z is None:
             return Samples(t, hit)
         on_plane = (self.background_z - rays.origins[..., 2:]) / rays.directions[..., 2:]
-        return Samples(torch.cat([t, on_plane], -1), torch.cat([hit, torch.ones_like(hit[..., :1])], -1))
+        ahead = (on_plane > 0) & on_plane.isfinite()  # not so where a ray looks along the plane or away
+        on_plane = torch.where(ahead, on_plane, self.far)
+        return Samples(torch.cat([t, on_plane], -1), torch.cat([hit, ahead], -1))
 
     def occupancy(self, samples: Samples, density: Float[Tensor, "*rays n"]) -> Float[Tensor, "*rays n"]:
         """alpha = 1 - exp(-delta density) with a constant delta: surfaces have no thickness."""
