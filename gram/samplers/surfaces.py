@@ -99,6 +99,13 @@ class SurfaceSampler(nn.Module):
         return occupancy_from_density(density, samples.hit, self.deltas)
 
     @torch.no_grad()
+    def field_range(self, rays: Rays) -> tuple[float, float]:
+        """Smallest and largest value of M on the rays, between near and far."""
+        t = torch.linspace(self.near, self.far, self.num_samples, device=rays.origins.device)
+        values = self.manifold(rays.at(t.expand(*rays.origins.shape[:-1], -1)))
+        return float(values.min()), float(values.max())
+
+    @torch.no_grad()
     def hit_rates(self, rays: Rays) -> Float[Tensor, " levels"]:
         """Share of the rays that meet each isosurface."""
         hit = self.sample(rays).hit[..., : len(self.values)]
