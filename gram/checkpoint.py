@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import safetensors.torch
 from torch import Tensor
@@ -16,6 +16,7 @@ DESCRIPTION = "checkpoint.json"
 FORMAT = 1
 
 
+@runtime_checkable
 class Resumable(Protocol):
     """What can be saved: its step, and tensors by name that determine everything else."""
 

@@ -6,11 +6,16 @@ from typing import Any
 import torch
 
 from gram import models
+from gram.cameras import look_at_origin, pixel_rays
 from gram.data.format import DatasetMeta
 from gram.generator import Generator
+from gram.poses import PosePrior
 from gram.training import TrainingSettings, TrainingState
 from pipeline.schema import Config
 
+PROBED_POSES = 256
+PROBED_SIZE = 17
+"""Pixels along one side of the pictures whose rays are probed, the border and the centre among them."""
 BACKGROUND_Z = -0.12
 """Height of the background plane z = const in the world of heads."""
 
@@ -88,6 +93,26 @@ def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> T
     generator = models.build_generator(settings).to(device)
     discriminator = models.build_discriminator(settings).to(device)
     return TrainingState(generator, discriminator, training_settings(config))
+
+
+def require_reachable_levels(generator: Generator, prior: PosePrior) -> None:
+    """Refuse isosurfaces that no ray can meet.
+
+    Raises:
+        ValueError: names them, and the values that can be met.
+    """
+    poses = prior.sample(PROBED_POSES, generator=torch.Generator().manual_seed(0))
+    poses = poses.to(next(generator.parameters()).device)
+    rays = pixel_rays(look_at_origin(poses), size=PROBED_SIZE, fov=generator.fov)
+    sampler = generator.sampler
+    missed = sampler.values[sampler.hit_rates(rays) == 0].tolist()
+    if missed:
+        low, high = sampler.field_range(rays)
+        raise ValueError(
+            f"no ray meets the isosurfaces of level {', '.join(f'{level:.4g}' for level in missed)}: "
+            f"between near and far the manifold predictor goes from {low:.4g} to {high:.4g}. "
+            "Choose sampler.first_level and sampler.last_level inside that range, or fewer sampler.levels"
+        )
 
 
 def averaged(state: TrainingState) -> Generator:

@@ -59,6 +59,7 @@ def run(config: Config) -> int | None:
     device = build.device(config.train.device)
     dataset = scene.open_dataset(config.paths.train_data, config.data)
     state = build.training_state(config, dataset.meta, device)
+    build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
     mark = fingerprint(config, data_hash=dataset.content_hash)
     with checkpoints.work_folder(Path(config.paths.checkpoints), mark, steps=config.train.steps) as folder:
         checkpoints.resume(state, folder)
@@ -173,7 +174,8 @@ def _set_up_torch(config: Config) -> None:
     if config.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it, and filling takes time
+        # Nothing reads uninitialised memory, and filling it takes time.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
         torch.backends.cudnn.benchmark = False
 
 

@@ -1,6 +1,6 @@
 """Samplers: where on a ray the radiance field is evaluated, and how densities become occupancies."""
 
-from gram.samplers.base import Sampler, Samples
+from gram.samplers.base import Samples
 from gram.samplers.surfaces import SurfaceSampler
 
-__all__ = ["Sampler", "Samples", "SurfaceSampler"]
+__all__ = ["Samples", "SurfaceSampler"]
