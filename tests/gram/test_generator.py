@@ -1,6 +1,7 @@
 """The generator: consistent ways to a picture, truncation, and queries of the field."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -108,6 +109,22 @@ def test_every_parameter_gets_a_finite_gradient(
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("view_dependent", [True, False])
+def test_gradients_share_no_memory_so_that_clipping_scales_each_once(
+    settings: dict[str, Any], view_dependent: bool
+) -> None:
+    settings["radiance"]["view_dependent"] = view_dependent
+    generator = build_generator(settings)
+    generator(some_latents(), POSES, size=SIZE).sum().backward()
+    spans = sorted(
+        (p.grad.data_ptr(), p.grad.data_ptr() + p.grad.numel() * p.grad.element_size(), name)
+        for name, p in generator.named_parameters()
+        if p.grad is not None
+    )
+    overlaps = [(a[2], b[2]) for a, b in pairwise(spans) if b[0] < a[1]]
+    assert overlaps == []
 
 
 def test_no_truncation_is_the_latent_itself(generator: Generator) -> None:

@@ -1,0 +1,171 @@
+"""Model folders come back to the bit, or say what is wrong with them."""
+
+import json
+import pickle  # noqa: TID251 - to show that it is never read
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import gram
+from gram.discriminator import Discriminator
+from gram.generator import Generator
+from gram.models import ModelError, load_discriminator, load_model, load_settings, save_model
+
+POSES = torch.tensor([[1.5, 1.4], [1.7, 1.9]])
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, generator: Generator, discriminator: Discriminator, settings: dict[str, Any]
+) -> Path:
+    generator.update_mean_film(generator=torch.Generator().manual_seed(0))
+    save_model(tmp_path / "model", generator, discriminator, {**settings, "made_from": {"commit": "abc"}})
+    return tmp_path / "model"
+
+
+def change_tensors(file: Path, change) -> None:
+    tensors = safetensors.torch.load_file(file)
+    change(tensors)
+    safetensors.torch.save_file(tensors, file)
+
+
+@pytest.mark.parametrize("psi", [1.0, 0.7])
+def test_a_model_renders_the_same_bits_after_the_way_to_disk(
+    folder: Path, generator: Generator, psi: float
+) -> None:
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
+    loaded = load_model(folder)
+    for ours, theirs in zip(loaded.render(z, POSES, size=8, psi=psi),
+                            generator.render(z, POSES, size=8, psi=psi), strict=True):  # fmt: skip
+        assert torch.equal(ours, theirs)
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_a_discriminator_judges_the_same_after_the_way_to_disk(
+    folder: Path, discriminator: Discriminator
+) -> None:
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    loaded = load_discriminator(folder)
+    for ours, theirs in zip(loaded(images), discriminator(images), strict=True):
+        assert torch.equal(ours, theirs)
+    assert not loaded.training
+
+
+def test_settings_keep_further_entries(folder: Path, settings: dict[str, Any]) -> None:
+    assert load_settings(folder) == {**settings, "made_from": {"commit": "abc"}}
+
+
+def test_a_folder_holds_tensors_and_json_only(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["discriminator.safetensors", "generator.safetensors", "model.json"]
+
+
+def test_saving_again_replaces_the_model(
+    folder: Path, generator: Generator, discriminator: Discriminator, settings: dict[str, Any]
+) -> None:
+    with torch.no_grad():
+        generator.mapping.output.bias.add_(1.0)
+    save_model(str(folder), generator, discriminator, settings)
+    assert torch.equal(load_model(str(folder)).mapping.output.bias, generator.mapping.output.bias)
+    assert load_settings(folder) == settings
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_the_package_offers_it() -> None:
+    assert gram.load_model is load_model
+    assert issubclass(gram.ModelError, ValueError)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
+def test_what_is_no_model_folder_is_said_to_be_none(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "nothing"
+    if kind == "empty":
+        path.mkdir()
+    if kind == "file":
+        path.write_text("x")
+    with pytest.raises(ModelError, match=r"nothing is no model: it has no model\.json\. name a folder that"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("content", [b"{half", b"", b"\xff\xfe\x00"])
+def test_a_damaged_description_is_named(folder: Path, content: bytes) -> None:
+    (folder / "model.json").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.json is no JSON \(.*\): the folder is damaged"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"manifold": {}}', '{"manifold": {"centre": [0, "x", 0]}}'])
+def test_a_description_of_something_else_is_named(folder: Path, content: str) -> None:
+    (folder / "model.json").write_text(content)
+    with pytest.raises(ModelError, match=r"model\.json describes no model \(.+\): copy it again"):
+        load_model(folder)
+
+
+def test_an_unknown_setting_is_named(folder: Path) -> None:
+    settings = json.loads((folder / "model.json").read_text())
+    settings["radiance"]["colour"] = 1
+    (folder / "model.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match=r"describes no model \(.*colour"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(("name", "load"), [("generator", load_model), ("discriminator", load_discriminator)])
+def test_a_missing_or_damaged_file_is_named(folder: Path, name: str, load) -> None:
+    file = folder / f"{name}.safetensors"
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"nonsense" * 10):
+        file.write_bytes(content)
+        with pytest.raises(
+            ModelError, match=rf"{name}\.safetensors is damaged or no safetensors file \(.*\): copy"
+        ):
+            load(folder)
+    file.unlink()
+    with pytest.raises(ModelError, match=rf"{name}\.safetensors is missing: the model folder is incomplete"):
+        load(folder)
+
+
+def test_missing_unknown_and_misshapen_tensors_are_all_named(folder: Path) -> None:
+    def change(tensors: dict[str, Tensor]) -> None:
+        del tensors["radiance.view_layer.bias"]
+        tensors["radiance.extra"] = torch.zeros(1)
+        tensors["mapping.output.bias"] = torch.zeros(7)
+
+    change_tensors(folder / "generator.safetensors", change)
+    with pytest.raises(ModelError) as error:
+        load_model(folder)
+    assert str(error.value).endswith(
+        "generator.safetensors does not fit model.json: radiance.view_layer.bias is missing; "
+        "radiance.extra is unknown; mapping.output.bias has shape (7,), not (128,)"
+    )
+
+
+def test_many_problems_are_counted_rather_than_listed(folder: Path) -> None:
+    change_tensors(folder / "discriminator.safetensors", lambda tensors: tensors.clear())
+    with pytest.raises(ModelError) as error:
+        load_discriminator(folder)
+    count = len(load_discriminator_names())
+    assert str(error.value).count(" is missing") == 5
+    assert str(error.value).endswith(f"; and {count - 5} more")
+
+
+def load_discriminator_names() -> list[str]:
+    return list(Discriminator(size=8, width=0.02).state_dict())
+
+
+class Bomb:
+    """Unpickling it runs code."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a user's file was unpickled",))
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "model.json"])
+def test_pickles_are_never_read(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ModelError, match=r"is damaged or no safetensors file|is no JSON"):
+        load_model(folder)
