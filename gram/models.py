@@ -5,9 +5,9 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -23,6 +23,8 @@ from gram.samplers import SurfaceSampler
 GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
 SETTINGS = "model.json"
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class ModelError(ValueError):
@@ -70,11 +72,14 @@ def load_settings(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ModelError(f"{path} is no model: it has no {SETTINGS}. name a folder that training wrote")
     try:
-        return json.loads(file.read_text())
-    except json.JSONDecodeError as error:
+        settings = json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{file} is no JSON ({error}): the folder is damaged, copy or train the model again"
         ) from error
+    if not isinstance(settings, dict):
+        raise ModelError(f"{file} describes no model (it holds a {type(settings).__name__}): copy it again")
+    return settings
 
 
 def load_model(path: str | Path) -> Generator:
@@ -83,7 +88,7 @@ def load_model(path: str | Path) -> Generator:
     Raises:
         ModelError: a file is missing or damaged, or tensors are missing, unknown or misshapen.
     """
-    generator = build_generator(load_settings(path))
+    generator = _described(path, build_generator)
     _load(generator, Path(path) / GENERATOR)
     return generator.eval().requires_grad_(False)
 
@@ -94,9 +99,20 @@ def load_discriminator(path: str | Path) -> Discriminator:
     Raises:
         ModelError: as `load_model`.
     """
-    discriminator = build_discriminator(load_settings(path))
+    discriminator = _described(path, build_discriminator)
     _load(discriminator, Path(path) / DISCRIMINATOR)
     return discriminator.eval().requires_grad_(False)
+
+
+def _described(path: str | Path, build: Callable[[Mapping[str, Any]], Network]) -> Network:
+    settings = load_settings(path)
+    try:
+        return build(settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{Path(path) / SETTINGS} describes no model ({type(error).__name__}: {error}): "
+            "copy it again, or read it with the version of gram that wrote it"
+        ) from error
 
 
 def _to_bytes(module: nn.Module) -> bytes:

@@ -1,5 +1,7 @@
 """The radiance generator Phi: (latent, point, direction) -> colour and density (GRAM, section 3.3)."""
 
+from functools import reduce
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -82,6 +84,7 @@ class RadianceField(nn.Module):
         ]
 
     def _head_bias(self) -> Float[Tensor, "4"]:
-        density = torch.stack([head.bias for head in self.density_heads]).sum(0)
-        color = torch.stack([head.bias for head in self.color_heads]).sum(0)
+        # Added one by one: the gradients of a sum over a stack share memory, and clipping scales in place.
+        density = reduce(torch.add, (head.bias for head in self.density_heads))
+        color = reduce(torch.add, (head.bias for head in self.color_heads))
         return torch.cat([density, color])
