@@ -14,7 +14,15 @@ from gram import checkpoint
 from gram.models import build_discriminator, build_generator
 from gram.poses import GaussianPoses, mirror_poses
 from gram.sampling import EpochSampler
-from gram.training import Reals, TrainingSettings, TrainingState, discriminator_step, fit, train_step
+from gram.training import (
+    Reals,
+    TrainingSettings,
+    TrainingState,
+    discriminator_step,
+    fit,
+    generator_step,
+    train_step,
+)
 
 PRIOR = GaussianPoses()
 BASE = TrainingSettings(batch_size=3, lr_generator=1e-3, lr_discriminator=2e-3, lr_manifold=1e-4)
@@ -128,6 +136,15 @@ def test_the_discriminator_step_leaves_no_gradient_in_the_generator(
     discriminator_step(state, reals.images[:3].float() / 127.5 - 1, reals.poses[:3], fakes, poses, BASE)
     assert all(p.grad is None for p in state.generator.parameters())
     assert changed(state.generator, before) == set()
+
+
+def test_the_generator_step_leaves_no_gradient_in_the_discriminator(settings: dict[str, Any]) -> None:
+    state = make_state(settings)
+    before = snapshot(state.discriminator)
+    poses = PRIOR.sample(3, generator=torch.Generator().manual_seed(0))
+    generator_step(state, state.generator(torch.randn(3, 8), poses, size=8), poses, BASE)
+    assert all(p.grad is None and p.requires_grad for p in state.discriminator.parameters())
+    assert changed(state.discriminator, before) == set()
 
 
 @pytest.fixture
