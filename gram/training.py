@@ -1,6 +1,6 @@
 """The adversarial training step and the loop around it (GRAM, section 3.4)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from gram.generator import Generator
 from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 from gram.poses import PosePrior, mirror_poses
 from gram.sampling import EpochSampler, step_generator
+from gram.threads import map_on_cores, split_evenly
 
 Metrics = dict[str, Tensor]
 
@@ -133,37 +134,70 @@ def discriminator_step(
 ) -> Metrics:
     """One update of D on reals and (detached) fakes."""
     with_r1 = state.step % settings.r1_every == 0 and settings.r1_weight > 0
-    real_logits, real_predicted = state.discriminator(reals.requires_grad_(with_r1))
-    fake_logits, fake_predicted = state.discriminator(fakes.detach())
-    adversarial = discriminator_loss(real_logits, fake_logits)
-    real_pose, fake_pose = pose_loss(real_predicted, real_poses), pose_loss(fake_predicted, fake_poses)
-    loss = adversarial + settings.real_pose_weight * real_pose + settings.pose_weight * fake_pose
-    metrics = {
-        "loss/discriminator": adversarial, "pose/real": real_pose, "pose/fake": fake_pose,
-        "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean(),
-    }  # fmt: skip
-    if with_r1:
-        metrics["r1"] = r1_penalty(real_logits, reals)
-        loss = loss + settings.r1_weight * settings.r1_every * metrics["r1"]
-    state.discriminator_optimizer.zero_grad()
-    loss.backward()
+    parameters = list(state.discriminator.parameters())
+
+    def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
+        own_reals = reals[rows].detach().requires_grad_(with_r1)
+        real_logits, real_predicted = state.discriminator(own_reals)
+        fake_logits, fake_predicted = state.discriminator(fakes[rows].detach())
+        metrics = {
+            "loss/discriminator": discriminator_loss(real_logits, fake_logits),
+            "pose/real": pose_loss(real_predicted, real_poses[rows]),
+            "pose/fake": pose_loss(fake_predicted, fake_poses[rows]),
+            "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean(),
+        }  # fmt: skip
+        if with_r1:
+            metrics["r1"] = r1_penalty(real_logits, own_reals)
+        loss = metrics["loss/discriminator"] + settings.real_pose_weight * metrics["pose/real"]
+        loss = loss + settings.pose_weight * metrics["pose/fake"]
+        loss = loss + settings.r1_weight * settings.r1_every * metrics.get("r1", loss.new_zeros(()))
+        return metrics, list(torch.autograd.grad(loss, parameters))
+
+    metrics, gradients = _average_over_parts(work, reals)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
     state.discriminator_optimizer.step()
-    return {k: v.detach() for k, v in metrics.items()}
+    return metrics
 
 
 def generator_step(state: TrainingState, fakes: Tensor, poses: Tensor, settings: TrainingSettings) -> Metrics:
     """One update of G through D(fakes), and of its averages."""
-    state.discriminator.requires_grad_(False)
-    logits, predicted = state.discriminator(fakes)
-    adversarial, pose = generator_loss(logits), pose_loss(predicted, poses)
+    gradient = torch.empty_like(fakes)
+
+    def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
+        own = fakes[rows].detach().requires_grad_()
+        logits, predicted = state.discriminator(own)
+        adversarial = generator_loss(logits)
+        loss = adversarial + settings.pose_weight * pose_loss(predicted, poses[rows])
+        gradient[rows] = torch.autograd.grad(loss, own)[0] * (len(own) / len(fakes))
+        return {"loss/generator": adversarial}, []
+
+    metrics, _ = _average_over_parts(work, fakes)
     state.generator_optimizer.zero_grad()
-    (adversarial + settings.pose_weight * pose).backward()
-    norm = clip_grad_norm_(state.generator.parameters(), settings.grad_clip)
+    fakes.backward(gradient)
+    metrics["gradient/generator"] = clip_grad_norm_(state.generator.parameters(), settings.grad_clip)
     state.generator_optimizer.step()
-    state.discriminator.requires_grad_(True)
     for ema in state.emas:
         ema.update_parameters(state.generator)
-    return {"loss/generator": adversarial.detach(), "gradient/generator": norm}
+    return metrics
+
+
+def _average_over_parts(
+    work: Callable[[slice], tuple[Metrics, list[Tensor]]], batch: Tensor
+) -> tuple[Metrics, list[Tensor]]:
+    """Means over the batch of the metrics and tensors that `work` gives for its parts, one part a core."""
+    count = torch.get_num_threads() if batch.device.type == "cpu" else 1
+    parts = [slice(part[0], part[-1] + 1) for part in split_evenly(range(len(batch)), count)]
+    results = map_on_cores(work, parts)
+    shares = [(part.stop - part.start) / len(batch) for part in parts]
+
+    def mean(values: Iterable[Tensor]) -> Tensor:
+        return torch.stack([share * value.detach() for share, value in zip(shares, values, strict=True)]).sum(
+            0
+        )
+
+    metrics = {name: mean(metrics[name] for metrics, _ in results) for name in results[0][0]}
+    return metrics, [mean(tensors) for tensors in zip(*(tensors for _, tensors in results), strict=True)]
 
 
 def train_step(
