@@ -24,6 +24,9 @@ class RadianceField(nn.Module):
         box: edge of the cube that is mapped to [-1, 1], world units.
         frequency_scale, frequency_offset: gamma = scale * gamma_hat + offset, radians.
         recompute: trade time for memory in the backward pass, see `gram.point_network`.
+
+    Raises:
+        ValueError: fewer than two layers.
     """
 
     def __init__(
@@ -38,6 +41,8 @@ class RadianceField(nn.Module):
         recompute: bool = False,
     ) -> None:
         super().__init__()
+        if layers < 2:
+            raise ValueError(f"layers = {layers}: the heads read every layer but the first, so 2 are needed")
         self.width = width
         self.box = box
         self.frequency_scale = frequency_scale

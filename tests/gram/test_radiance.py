@@ -121,3 +121,8 @@ def test_colours_and_densities_keep_their_ranges_at_extremes() -> None:
     assert 1.0 < float(rgb.detach().max()) <= 1.0 + 1e-3 + 1e-12
     assert (density >= 0).all()
     assert density.isfinite().all()
+
+
+def test_a_field_of_one_layer_is_refused_as_no_head_would_read_it() -> None:
+    with pytest.raises(ValueError, match="layers = 1: the heads read every layer but the first"):
+        RadianceField(width=4, layers=1)
