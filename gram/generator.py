@@ -127,10 +127,14 @@ class Generator(nn.Module):
     def occupancy(
         self, z: Float[Tensor, " z_dim"], points: Float[Tensor, "n 3"], *, psi: float = 1.0
     ) -> Float[Tensor, " n"]:
-        """alpha in [0, 1] at world points, as if each of them lay on an isosurface."""
+        """alpha in [0, 1] at world points, as if each of them lay on an isosurface.
+
+        In front of the outermost surface the radiance field was never trained and nothing is ever drawn:
+        there alpha fades to 0 within the distance of two surfaces.
+        """
         _, density = self._at_points(z, points, torch.zeros_like(points), psi)
-        delta = self.sampler.deltas[0]
-        return -torch.expm1(-delta * density)
+        alpha = -torch.expm1(-self.sampler.deltas[0] * density)
+        return alpha * self.sampler.inside(points)
 
     @torch.no_grad()
     def color(

@@ -99,6 +99,14 @@ class SurfaceSampler(nn.Module):
         return occupancy_from_density(density, samples.hit, self.deltas)
 
     @torch.no_grad()
+    def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
+        """1 inside the outermost surface, falling linearly to 0 where the next one outside would be."""
+        levels = self.values
+        spacing = (levels[0] - levels[-1]).abs() / max(len(levels) - 1, 1)
+        spacing = torch.where(spacing > 0, spacing, 1.0)
+        return (1.0 - (self.manifold(points) - levels[0]) / spacing).clamp(0.0, 1.0)
+
+    @torch.no_grad()
     def field_range(self, rays: Rays) -> tuple[float, float]:
         """Smallest and largest value of M on the rays, between near and far."""
         t = torch.linspace(self.near, self.far, self.num_samples, device=rays.origins.device)

@@ -126,3 +126,16 @@ def test_no_level_at_all_is_refused(levels: int) -> None:
 def test_levels_that_do_not_descend_are_refused(first: float, last: float) -> None:
     with pytest.raises(ValueError, match=f"levels go from {first} to {last}: they must descend"):
         make_sampler(first_level=first, last_level=last)
+
+
+def test_inside_is_one_up_to_the_outermost_surface_and_zero_from_a_spacing_outside_it() -> None:
+    manifold = ManifoldPredictor(width=64, hidden_layers=1, init="sphere", centre=(0.0, 0.0, 0.0))
+    sampler = SurfaceSampler(
+        manifold, levels=3, first_level=10.0, last_level=6.0, near=0.5, far=1.5, num_samples=8, delta=0.1
+    )
+    points = torch.tensor([[0.0, 0.0, r * 0.012] for r in (2.0, 5.0, 9.9, 10.5, 11.0, 12.1, 30.0)])
+    values = manifold(points).detach()  # about 10 |x| / 0.12, so 2, 5, 9.9, ...
+    expected = (1.0 - (values - 10.0) / 2.0).clamp(0.0, 1.0)
+    torch.testing.assert_close(sampler.inside(points), expected)
+    assert sampler.inside(points)[:2].eq(1.0).all()
+    assert sampler.inside(points)[-1].eq(0.0)
