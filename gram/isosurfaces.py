@@ -103,8 +103,8 @@ def _interpolate(
 ) -> Float[Tensor, "*rays levels"]:
     """Linear interpolation; only points that end a bracket are evaluated again, each once."""
     if torch.is_grad_enabled():
-        hit = brackets.hit.to(torch.uint8)
-        uses = torch.zeros_like(values, dtype=torch.uint8)
+        hit = brackets.hit.int()
+        uses = torch.zeros_like(values, dtype=torch.int32)
         ends = uses.scatter_add_(-1, brackets.start, hit).scatter_add_(-1, brackets.start + 1, hit) > 0
         values = values.masked_scatter(ends, field(rays.at(t)[ends]))
     start, end = values.gather(-1, brackets.start), values.gather(-1, brackets.start + 1)

@@ -9,8 +9,6 @@ about a fifth of its time.
 Importing this module registers `"effnetlite0"` with torch-fidelity.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,8 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
+
+from gram.threads import map_on_cores
 
 NAME = "effnetlite0"
 FEATURES = "1280"
@@ -136,7 +136,7 @@ class EffNetLite0(FeatureExtractorBase):
     def forward(self, input: UInt8[Tensor, "batch 3 height width"]) -> tuple[Float[Tensor, "batch 1280"]]:
         if input.device.type != "cpu":
             return (self._features(input),)
-        return (torch.cat(_map_on_cores(self._features, input.split(CPU_BATCH))),)
+        return (torch.cat(map_on_cores(self._features, input.split(CPU_BATCH))),)
 
     def _features(self, images: Tensor) -> Tensor:
         return self.layers(preprocess(images)).mean((2, 3))
@@ -156,22 +156,6 @@ class EffNetLite0(FeatureExtractorBase):
     @staticmethod
     def get_dummy_input_for_compile() -> Tensor:
         return torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE, dtype=torch.uint8)
-
-
-def _map_on_cores(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
-    """Every part on one core at a time, in as many threads as torch may use.
-
-    Threads inside the operations would wait for each other after each of fifty layers, which takes many times
-    as long as soon as another process wants the cores.
-    """
-    threads = torch.get_num_threads()
-    if threads == 1 or len(parts) == 1:
-        return [function(part) for part in parts]
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(function, parts))
-    finally:
-        torch.set_num_threads(threads)  # the workers' setting is also that of threads to come
 
 
 if NAME not in FEATURE_EXTRACTORS_REGISTRY:
