@@ -9,9 +9,10 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from gram.shapes import Float
 
 
 class Rays(NamedTuple):

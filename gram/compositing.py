@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
+
+from gram.shapes import Bool, Float
 
 EPSILON = 1e-10
 """Added to 1 - alpha, as published: transmittance stays positive behind an opaque sample."""

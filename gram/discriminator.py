@@ -4,11 +4,11 @@ import math
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, leaky_relu
 
 from gram.layers import LEAKY_SLOPE, Stack
+from gram.shapes import Float
 
 FULL_CHANNELS_LOG2 = 13
 """Channels at resolution n are 2^13 / n, bounded by max_channels."""

@@ -4,7 +4,6 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from gram.cameras import Rays, look_at_origin, pixel_rays
@@ -12,6 +11,7 @@ from gram.compositing import Composite, composite
 from gram.layers import Film, MappingNetwork
 from gram.radiance import RadianceField
 from gram.samplers import SurfaceSampler
+from gram.shapes import Float
 
 MEAN_FILM_LATENTS = 10_000
 

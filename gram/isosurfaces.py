@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gram.cameras import Rays
+from gram.shapes import Bool, Float, Int
 
 Field = Callable[[Tensor], Tensor]
 """A scalar field: points (..., 3) to values (...)."""

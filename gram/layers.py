@@ -6,9 +6,10 @@ from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar, cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+
+from gram.shapes import Float
 
 LEAKY_SLOPE = 0.2
 

@@ -1,9 +1,10 @@
 """Losses of the adversarial game (GRAM, section 3.4): non-saturating logistic, R1, and camera poses."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import mse_loss, softplus
+
+from gram.shapes import Float
 
 
 def discriminator_loss(

@@ -5,11 +5,11 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from gram.layers import Stack
 from gram.point_network import Layer, evaluate
+from gram.shapes import Float
 
 Init = Literal["published", "sphere"]
 SCALE = 2.0 / 0.24

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gram.shapes import Float
 from gram.threads import map_on_cores, split_evenly
 
 threshold_backward = torch.ops.aten.threshold_backward

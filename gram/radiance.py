@@ -3,12 +3,12 @@
 from functools import reduce
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gram.layers import Film, FilmSine, Stack, sine_head
 from gram.point_network import Layer, evaluate
+from gram.shapes import Float
 
 COLOR_MARGIN = 1e-3
 """Colours reach a little beyond [0, 1], so that pure black and white are not at infinity."""

@@ -5,8 +5,9 @@ Every process draws the whole batch and takes its share, so the number of proces
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor
+
+from gram.shapes import Int
 
 
 def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:

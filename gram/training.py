@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
@@ -15,6 +14,7 @@ from gram.generator import Generator
 from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 from gram.poses import PosePrior, mirror_poses
 from gram.sampling import EpochSampler, step_generator
+from gram.shapes import Float, UInt8
 from gram.threads import map_on_cores, split_evenly
 
 Metrics = dict[str, Tensor]

@@ -28,6 +28,7 @@ from pipeline.schema import GROUPS, Config
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
+SCHEMA = PROJECT / "pipeline/schema.py"
 COMMAND_LINE = "command line"
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -206,9 +207,11 @@ def _merge(
             sources[name] = source
     for name in all_options():
         group = name.partition(".")[0]
-        file = f"conf/{group}/{presets[group]}.yaml" if group in presets else "params.yaml"
-        source = sources.get(name, file)
         missing = OmegaConf.is_missing(tree, name)
+        if missing:
+            source = f"conf/{group}/{presets[group]}.yaml" if group in presets else "params.yaml"
+        else:
+            source = sources.setdefault(name, _shown_path(SCHEMA))
         check_limits(name, MISSING if missing else _selected(tree, name, source), source)
     config = OmegaConf.to_object(tree)
     assert isinstance(config, Config)

@@ -11,14 +11,22 @@ from pipeline.schema import Config
 
 NOT_THE_RESULT = (
     "steps",
+    "micro_batch",
+    "patches",
+    "recompute",
     "log_every",
     "sample_every",
     "checkpoint_every",
     "keep_checkpoints",
+    "keep_every",
+    "measure_every",
+    "measure_images",
+    "stop_on_collapse",
     "threads",
     "device",
+    "launch",
 )
-"""Options of training that say how long and how observed, not what."""
+"""Options of training that say how long, how observed and on what machines, not what."""
 
 
 def fingerprint(config: Config, *, data_hash: str) -> str:

@@ -92,11 +92,27 @@ class SamplerConfig:
 
 
 @dataclass(kw_only=True)
+class LaunchConfig:
+    """Processes that train together. As one process, or under `accelerate launch`, nothing here matters."""
+
+    processes: int = option("processes of each machine, one a GPU; 1 starts no launcher", low=1, default=1)
+    machines: int = option("machines that train together", low=1, default=1)
+    machine_rank: int = option("number of this machine, from 0", low=0, default=0)
+    main_address: str = option("address of machine 0", default="127.0.0.1")
+    main_port: int = option("port on machine 0; 0 takes a free one (one machine)", low=0, default=0)
+    max_restarts: int = option("times that all start anew after one of them died", low=0, default=0)
+
+
+@dataclass(kw_only=True)
 class TrainConfig:
     """The adversarial training."""
 
     steps: int = option("updates of each network", low=0)
-    batch_size: int = option("pictures an update", low=1)
+    batch_size: int = option("pictures an update, of all processes together", low=1)
+    micro_batch: int = option("pictures at a time on each process; 0 is all", low=0, default=0)
+    patches: int = option("parts of an image that are back-propagated in turn", low=1, default=1)
+    recompute: bool = option("keep no activations of the radiance field", default=False)
+    precision: str = option("of matrix products", choices=("no", "bf16", "fp16"), default="no")
     lr_generator: float = option("learning rate of mapping network and radiance field", low=0)
     lr_discriminator: float = option("learning rate of the discriminator", low=0)
     lr_manifold: float = option("learning rate of the manifold predictor", low=0)
@@ -114,9 +130,14 @@ class TrainConfig:
     sample_every: int = option("steps between sample pictures", low=1)
     checkpoint_every: int = option("steps between checkpoints: the most that a killed run loses", low=1)
     keep_checkpoints: int = option("newest checkpoints that stay", low=1)
+    keep_every: int = option("steps between checkpoints that stay for good; 0: none", low=0, default=0)
+    measure_every: int = option("steps between distances to real pictures; 0: never", low=0, default=0)
+    measure_images: int = option("pictures on each side of that distance", low=2, default=1000)
+    stop_on_collapse: bool = option("end a run whose pictures or surfaces are gone", default=True)
     deterministic: bool = option("bit-equal repetition on one device, somewhat slower on a GPU")
     threads: int = option("CPU threads; 0 leaves it to torch", low=0)
     device: str = option("auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
 
 
 @dataclass(kw_only=True)

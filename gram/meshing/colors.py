@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float
 from torch import Tensor
 from trimesh.visual import ColorVisuals
+
+from gram.shapes import Float
 
 ColorField = Callable[[Float[Tensor, "num 3"], Float[Tensor, "num 3"]], Float[Tensor, "num 3"]]
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
 from numpy import ndarray
 from skimage.filters import threshold_otsu
 from torch import Tensor
+
+from gram.shapes import Float, Float32
 
 Field = Callable[[Float[Tensor, "num 3"]], Float[Tensor, " num"]]
 Bounds = Sequence[Sequence[float]] | ndarray | Tensor

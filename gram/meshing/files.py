@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 from trimesh.exchange.gltf import export_glb
+
+from gram.shapes import UInt8
 
 _UNSIGNED_SHORT = 5123  # glTF's name of the type
 

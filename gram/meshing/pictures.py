@@ -7,12 +7,12 @@ import torch
 import trimesh
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
-from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 from trimesh.visual import ColorVisuals
 
 from gram.cameras import look_at_origin, pixel_rays
+from gram.shapes import Float, Int, UInt8
 
 CLAY = np.array([0.82, 0.80, 0.77])
 LIGHT = np.array([-0.4, 0.6, 1.0])  # direction towards it, in camera axes

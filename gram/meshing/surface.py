@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import trimesh
-from jaxtyping import Float
 from numpy import ndarray
 from skimage.measure import marching_cubes
 
 from gram.meshing.fields import Bounds, Field, Lattice, check_level, choose_level, sample_field
+from gram.shapes import Float
 
 
 def extract_surface(

@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 import safetensors.torch
-from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
+
+from gram.shapes import Float
 
 # Raised whenever an extractor's preprocessing or arithmetic changes its numbers: older files are then not
 # found.

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from gram.metrics.extractors import Extractor
 from gram.metrics.feature_cache import cache_path, read_features, write_features
+from gram.shapes import Float
 
 Images = Tensor | Dataset[Any]
 Progress = Callable[[int, int], None]

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Bool, Float
 from torch import Tensor
+
+from gram.shapes import Bool, Float
 
 
 class Samples(NamedTuple):

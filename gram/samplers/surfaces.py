@@ -1,7 +1,6 @@
 """Samples on the isosurfaces of a manifold predictor, and on a background plane (GRAM, section 3.2)."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from gram.cameras import Rays
@@ -9,6 +8,7 @@ from gram.compositing import occupancy_from_density
 from gram.isosurfaces import Mode, intersect
 from gram.manifold import ManifoldPredictor
 from gram.samplers.base import Samples
+from gram.shapes import Float
 
 OPAQUE = 1e10
 """The constant delta of the background plane."""

@@ -1,0 +1,90 @@
+"""Processes that train together: each takes its share of every batch, and gradients are averaged once a step.
+
+Every process holds all weights and makes the same updates. There is no wrapper around the networks: a step
+accumulates its gradients in any number of parts, and then averages them over the processes in one message.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """This process among those that train together; alone unless told otherwise.
+
+    Attributes:
+        rank: number of this process, from 0.
+        size: number of processes. More than one need torch's default process group.
+        control: group for small messages between CPUs; None is the default group.
+    """
+
+    rank: int = 0
+    size: int = 1
+    control: dist.ProcessGroup | None = None
+
+    def share(self, count: int) -> slice:
+        """This process's rows of a batch that all processes draw alike.
+
+        Raises:
+            ValueError: the rows cannot be shared out evenly.
+        """
+        if count % self.size:
+            raise ValueError(
+                f"a batch of {count} cannot be shared out evenly to {self.size} processes: "
+                f"choose a multiple of {self.size}"
+            )
+        own = count // self.size
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes: one message, whatever the number of tensors."""
+        if self.size == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.size
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.detach().copy_(part.view_as(tensor))
+
+    def average_numbers(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Means over the processes of numbers that all of them have."""
+        if self.size == 1:
+            return dict(values)
+        numbers = torch.tensor([values[name] for name in sorted(values)], dtype=torch.float64)
+        dist.all_reduce(numbers, group=self.control)
+        return dict(zip(sorted(values), (numbers / self.size).tolist(), strict=True))
+
+    def largest(self, value: int) -> int:
+        """The largest of the numbers that the processes give."""
+        if self.size == 1:
+            return value
+        number = torch.tensor(value)
+        dist.all_reduce(number, dist.ReduceOp.MAX, group=self.control)
+        return int(number)
+
+    def from_first(self, tensors: dict[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:
+        """What process 0 gives, in every process; the others give None."""
+        if self.size == 1:
+            return tensors
+        shapes = None if tensors is None else {k: (tuple(v.shape), v.dtype) for k, v in tensors.items()}
+        box = [shapes]
+        dist.broadcast_object_list(box, src=0, group=self.control)
+        (shapes,) = box
+        if shapes is None:
+            return None
+        received: dict[str, Tensor] = {}
+        for name, (shape, dtype) in shapes.items():
+            own = tensors[name] if tensors is not None else torch.zeros(shape, dtype=dtype)
+            value = own.to(device).contiguous()
+            dist.broadcast(value, src=0)
+            received[name] = value
+        return received
+
+
+ALONE = Processes()
+"""One process that trains by itself."""
