@@ -3,8 +3,9 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import safetensors.torch
 from torch import Tensor
@@ -31,8 +32,31 @@ class Resumable(Protocol):
         ...
 
 
-def save(folder: Path, state: Resumable, *, keep: int) -> Path:
-    """Write the checkpoint of the current step, then remove all but the newest `keep`.
+class Checkpoint(NamedTuple):
+    """What a folder holds; `conditions` are those that `save` was told."""
+
+    path: Path
+    step: int
+    tensors: dict[str, Tensor]
+    conditions: dict[str, Any]
+
+
+def save(
+    folder: Path,
+    state: Resumable,
+    *,
+    keep: int,
+    keep_every: int = 0,
+    conditions: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the checkpoint of the current step, then remove all that need not stay.
+
+    Args:
+        folder: of all checkpoints of a training.
+        state: to save.
+        keep: number of newest checkpoints that stay.
+        keep_every: checkpoints of multiples of this step stay for good; 0 keeps none of them.
+        conditions: what the next bits depend on beside the tensors, JSON.
 
     Returns:
         The checkpoint's folder.
@@ -40,21 +64,54 @@ def save(folder: Path, state: Resumable, *, keep: int) -> Path:
     Raises:
         OSError: it cannot be written, for instance on a full disk; older checkpoints are intact.
     """
-    path = folder / f"step-{state.step:08d}"
+    path = _path(folder, state.step)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
-    description = {"format": FORMAT, "step": state.step}
+    description = {"format": FORMAT, "step": state.step, "conditions": dict(conditions or {})}
     write_folder(
         path,
         {TENSORS: safetensors.torch.save(tensors), DESCRIPTION: json.dumps(description, indent=1).encode()},
     )
     for old in _steps(folder)[:-keep]:
-        shutil.rmtree(folder / f"step-{old:08d}")
+        if not keep_every or old % keep_every:
+            shutil.rmtree(_path(folder, old))
     return path
 
 
 def newest_step(folder: Path) -> int | None:
     """Step of the newest checkpoint in a folder; None where there is none."""
     return max(_steps(folder), default=None)
+
+
+def read_newest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint, tensors on the CPU; None where there is none.
+
+    Raises:
+        ValueError: it was made by another version of the format.
+    """
+    step = newest_step(folder)
+    if step is None:
+        return None
+    path = _path(folder, step)
+    description = json.loads((path / DESCRIPTION).read_text())
+    if description["format"] != FORMAT:
+        raise ValueError(
+            f"{path} has format {description['format']}, this program reads {FORMAT}: remove it to start anew"
+        )
+    tensors = safetensors.torch.load_file(path / TENSORS)
+    return Checkpoint(path, step, tensors, description.get("conditions", {}))
+
+
+def restore(state: Resumable, step: int, tensors: dict[str, Tensor], *, source: str) -> None:
+    """Bring `state` to a step; `source` names the tensors in messages.
+
+    Raises:
+        ValueError: they do not fit `state`.
+    """
+    try:
+        state.load_tensors(tensors)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(f"{source} is not of this model ({error}): remove it to start anew") from error
+    state.step = step
 
 
 def load_newest(folder: Path, state: Resumable) -> int | None:
@@ -66,21 +123,15 @@ def load_newest(folder: Path, state: Resumable) -> int | None:
     Raises:
         ValueError: it does not fit `state`, or was made by another version of the format.
     """
-    step = newest_step(folder)
-    if step is None:
+    found = read_newest(folder)
+    if found is None:
         return None
-    path = folder / f"step-{step:08d}"
-    description = json.loads((path / DESCRIPTION).read_text())
-    if description["format"] != FORMAT:
-        raise ValueError(
-            f"{path} has format {description['format']}, this program reads {FORMAT}: remove it to start anew"
-        )
-    try:
-        state.load_tensors(safetensors.torch.load_file(path / TENSORS))
-    except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{path} is not of this model ({error}): remove it to start anew") from error
-    state.step = step
-    return step
+    restore(state, found.step, found.tensors, source=str(found.path))
+    return found.step
+
+
+def _path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
 
 
 def _steps(folder: Path) -> list[int]:

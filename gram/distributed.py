@@ -4,7 +4,7 @@ Every process holds all weights and makes the same updates. There is no wrapper 
 accumulates its gradients in any number of parts, and then averages them over the processes in one message.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,6 +66,20 @@ class Processes:
         number = torch.tensor(value)
         dist.all_reduce(number, dist.ReduceOp.MAX, group=self.control)
         return int(number)
+
+    def largest_soon(self, value: int) -> Callable[[], int]:
+        """Like `largest`, to be asked for a step later, when nobody has to wait for it any more."""
+        if self.size == 1:
+            return lambda: value
+        number = torch.tensor(value)
+        work = dist.all_reduce(number, dist.ReduceOp.MAX, group=self.control, async_op=True)
+
+        def result() -> int:
+            assert work is not None
+            work.wait()
+            return int(number)
+
+        return result
 
     def from_first(self, tensors: dict[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:
         """What process 0 gives, in every process; the others give None."""

@@ -74,7 +74,11 @@ class Generator(nn.Module):
             size: pixels along one side.
         """
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
-        return _as_image(self.shade(self.mapping(z), rays).rgb, size)
+        return as_image(self.pixels(self.mapping(z), rays))
+
+    def pixels(self, film: Film, rays: Rays) -> Float[Tensor, "batch n 3"]:
+        """Colours in [-1, 1] (a hair beyond) of rays (batch, n)."""
+        return self.shade(film, rays).rgb * 2.0 - 1.0
 
     def shade(self, film: Film, rays: Rays) -> Composite:
         """What each ray (batch, n) sees of its image's latent; rgb in [0, 1]."""
@@ -121,7 +125,7 @@ class Generator(nn.Module):
             torch.cat([p[k] for p in parts], 1).view(len(z), size * size, -1) for k in range(3)
         )
         square = (len(z), size, size)
-        return RenderedImages(_as_image(rgb, size), depth.view(square), opacity.view(square))
+        return RenderedImages(as_image(rgb * 2.0 - 1.0), depth.view(square), opacity.view(square))
 
     @torch.no_grad()
     def occupancy(
@@ -173,5 +177,7 @@ class Generator(nn.Module):
                     self.mean_phase_shifts.expand_as(film.phase_shifts)).lerp(film, psi)  # fmt: skip
 
 
-def _as_image(rgb: Float[Tensor, "batch pixels 3"], size: int) -> Float[Tensor, "batch 3 size size"]:
-    return rgb.mT.reshape(len(rgb), 3, size, size) * 2.0 - 1.0
+def as_image(pixels: Float[Tensor, "batch n 3"]) -> Float[Tensor, "batch 3 size size"]:
+    """Square images from the colours of all their rays, row by row."""
+    size = math.isqrt(pixels.shape[1])
+    return pixels.mT.reshape(len(pixels), 3, size, size)

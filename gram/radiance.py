@@ -48,6 +48,7 @@ class RadianceField(nn.Module):
         self.frequency_scale = frequency_scale
         self.frequency_offset = frequency_offset
         self.recompute = recompute
+        self.matmul_dtype: torch.dtype | None = None
         self.layers = Stack(FilmSine(width if i else 3, width, first=i == 0) for i in range(layers))
         self.view_layer = FilmSine(3 + width, width) if view_dependent else None
         self.density_heads = Stack(sine_head(width, 1) for _ in range(layers - 1))

@@ -1,60 +1,28 @@
-"""The adversarial training step and the loop around it (GRAM, section 3.4)."""
+"""The adversarial training step and the loop around it (GRAM, section 3.4).
+
+Every process holds all weights, draws the randomness of the whole batch and works on its share of it.
+Gradients are accumulated in parts and averaged over the processes once for each update.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 
-from gram.discriminator import Discriminator
-from gram.ema import averaged_copy
-from gram.generator import Generator
+from gram.distributed import ALONE, Processes
+from gram.fakes import Fakes
 from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 from gram.poses import PosePrior, mirror_poses
 from gram.sampling import EpochSampler, step_generator
 from gram.shapes import Float, UInt8
+from gram.state import TrainingSettings, TrainingState
 from gram.threads import map_on_cores, split_evenly
 
 Metrics = dict[str, Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """Everything that shapes a step.
-
-    Attributes:
-        batch_size: images per update of each network.
-        lr_generator, lr_discriminator, lr_manifold: Adam's learning rates; M has its own.
-        betas: Adam's.
-        grad_clip: largest norm of the generator's gradient.
-        r1_weight: lambda_r1, on `losses.r1_penalty`.
-        r1_every: steps between R1 terms, each weighted by this number (lazy regularisation).
-        pose_weight, real_pose_weight: of the pose losses on fakes and reals.
-        ema_decays: of the averages of the generator.
-        mirror: flip half of the reals.
-        share_fakes: show D and G the same fakes, rendered once: a quarter less work, but G
-            learns on fakes that D has just seen.
-        manifold_every: steps between updates of M.
-        seed: of all randomness.
-    """
-
-    batch_size: int
-    lr_generator: float
-    lr_discriminator: float
-    lr_manifold: float
-    betas: tuple[float, float] = (0.0, 0.9)
-    grad_clip: float = 1.0
-    r1_weight: float = 1.0
-    r1_every: int = 1
-    pose_weight: float = 15.0
-    real_pose_weight: float = 15.0
-    ema_decays: tuple[float, float] = (0.999, 0.9999)
-    mirror: bool = True
-    share_fakes: bool = False
-    manifold_every: int = 1
-    seed: int = 0
+Work = Callable[[slice], tuple[Metrics, list[Tensor]]]
+"""Metrics and tensors for some rows of a batch, both means over these rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,65 +33,6 @@ class Reals:
     poses: Float[Tensor, "count 2"]
 
 
-class TrainingState:
-    """All that changes while training."""
-
-    def __init__(
-        self, generator: Generator, discriminator: Discriminator, settings: TrainingSettings
-    ) -> None:
-        self.step = 0
-        self.generator = generator
-        self.discriminator = discriminator
-        self.emas = [averaged_copy(generator, decay) for decay in settings.ema_decays]
-        manifold = list(generator.sampler.manifold.parameters())
-        apart = {id(p) for p in manifold}
-        rest = [p for p in generator.parameters() if id(p) not in apart]
-        groups = [{"params": rest}, {"params": manifold, "lr": settings.lr_manifold}]
-        self.generator_optimizer = Adam(groups, lr=settings.lr_generator, betas=settings.betas, fused=True)
-        self.discriminator_optimizer = Adam(
-            discriminator.parameters(), lr=settings.lr_discriminator, betas=settings.betas, fused=True
-        )
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights, averages and moments, by name."""
-        named = {f"{name}/{k}": v for name, module in self._modules() for k, v in module.state_dict().items()}
-        for name, optimizer in self._optimizers():
-            moments = optimizer.state_dict()["state"]
-            named |= {f"{name}/{i}/{k}": v for i, values in moments.items() for k, v in values.items()}
-        return named
-
-    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the values of `tensors()`; learning rates stay those of this object's settings.
-
-        Raises:
-            RuntimeError: names or shapes do not fit.
-        """
-        for name, module in self._modules():
-            module.load_state_dict(_below(name, tensors))
-        for name, optimizer in self._optimizers():
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in _below(name, tensors).items():
-                index, _, kind = key.partition("/")
-                moments.setdefault(int(index), {})[kind] = value
-            optimizer.load_state_dict(
-                {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
-            )
-
-    def _modules(self) -> list[tuple[str, nn.Module]]:
-        averages = [(f"ema{i}", ema) for i, ema in enumerate(self.emas)]
-        return [("generator", self.generator), ("discriminator", self.discriminator), *averages]
-
-    def _optimizers(self) -> list[tuple[str, Adam]]:
-        return [
-            ("generator_optimizer", self.generator_optimizer),
-            ("discriminator_optimizer", self.discriminator_optimizer),
-        ]
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(f"{prefix}/"): v for k, v in tensors.items() if k.startswith(f"{prefix}/")}
-
-
 def discriminator_step(
     state: TrainingState,
     reals: Tensor,
@@ -131,15 +40,18 @@ def discriminator_step(
     fakes: Tensor,
     fake_poses: Tensor,
     settings: TrainingSettings,
+    processes: Processes = ALONE,
 ) -> Metrics:
     """One update of D on reals and (detached) fakes."""
     with_r1 = state.step % settings.r1_every == 0 and settings.r1_weight > 0
     parameters = list(state.discriminator.parameters())
+    precision = state.precision
 
     def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
         own_reals = reals[rows].detach().requires_grad_(with_r1)
-        real_logits, real_predicted = state.discriminator(own_reals)
-        fake_logits, fake_predicted = state.discriminator(fakes[rows].detach())
+        with precision.autocast():
+            real_logits, real_predicted = state.discriminator(own_reals)
+            fake_logits, fake_predicted = state.discriminator(fakes[rows].detach())
         metrics = {
             "loss/discriminator": discriminator_loss(real_logits, fake_logits),
             "pose/real": pose_loss(real_predicted, real_poses[rows]),
@@ -147,97 +59,168 @@ def discriminator_step(
             "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean(),
         }  # fmt: skip
         if with_r1:
-            metrics["r1"] = r1_penalty(real_logits, own_reals)
+            metrics["r1"] = r1_penalty(
+                precision.scale(real_logits), own_reals, inverse_scale=precision.inverse_scale(real_logits)
+            )
         loss = metrics["loss/discriminator"] + settings.real_pose_weight * metrics["pose/real"]
         loss = loss + settings.pose_weight * metrics["pose/fake"]
         loss = loss + settings.r1_weight * settings.r1_every * metrics.get("r1", loss.new_zeros(()))
-        return metrics, list(torch.autograd.grad(loss, parameters))
+        return metrics, list(torch.autograd.grad(precision.scale(loss), parameters))
 
-    metrics, gradients = _average_over_parts(work, reals)
+    metrics, gradients = _average_over_batch(work, len(reals), settings.micro_batch, reals.device)
+    processes.average(gradients)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
-    state.discriminator_optimizer.step()
+    precision.unscale(state.discriminator_optimizer)
+    metrics["gradient/discriminator"] = get_total_norm(gradients)
+    precision.step(state.discriminator_optimizer)
     return metrics
 
 
-def generator_step(state: TrainingState, fakes: Tensor, poses: Tensor, settings: TrainingSettings) -> Metrics:
+def generator_step(
+    state: TrainingState, fakes: Fakes, settings: TrainingSettings, processes: Processes = ALONE
+) -> Metrics:
     """One update of G through D(fakes), and of its averages."""
-    gradient = torch.empty_like(fakes)
-
-    def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
-        own = fakes[rows].detach().requires_grad_()
-        logits, predicted = state.discriminator(own)
-        adversarial = generator_loss(logits)
-        loss = adversarial + settings.pose_weight * pose_loss(predicted, poses[rows])
-        gradient[rows] = torch.autograd.grad(loss, own)[0] * (len(own) / len(fakes))
-        return {"loss/generator": adversarial}, []
-
-    metrics, _ = _average_over_parts(work, fakes)
     state.generator_optimizer.zero_grad()
-    fakes.backward(gradient)
-    metrics["gradient/generator"] = clip_grad_norm_(state.generator.parameters(), settings.grad_clip)
-    state.generator_optimizer.step()
+    parts: list[Metrics] = []
+    shares: list[float] = []
+    for rows in fakes.micro_batches():
+        images = fakes.render(rows)
+        metrics, gradient = _judge(state, images, fakes.poses[rows], settings)
+        shares.append(len(images) / len(fakes.z))
+        fakes.backward(rows, images, gradient * shares[-1])
+        parts.append(metrics)
+    parameters = [p for p in state.generator.parameters() if p.grad is not None]
+    processes.average([p.grad for p in parameters if p.grad is not None])
+    state.precision.unscale(state.generator_optimizer)
+    metrics = {name: _mean((m[name] for m in parts), shares) for name in parts[0]}
+    metrics["gradient/generator"] = clip_grad_norm_(parameters, settings.grad_clip)
+    state.precision.step(state.generator_optimizer)
+    state.precision.update()
     for ema in state.emas:
         ema.update_parameters(state.generator)
     return metrics
 
 
-def _average_over_parts(
-    work: Callable[[slice], tuple[Metrics, list[Tensor]]], batch: Tensor
+def _judge(
+    state: TrainingState, images: Tensor, poses: Tensor, settings: TrainingSettings
+) -> tuple[Metrics, Tensor]:
+    """What D says of images, and the (scaled) derivative of G's loss by them."""
+    gradient = torch.empty_like(images)
+
+    def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
+        own = images[rows].detach().requires_grad_()
+        with state.precision.autocast():
+            logits, predicted = state.discriminator(own)
+        adversarial = generator_loss(logits)
+        loss = adversarial + settings.pose_weight * pose_loss(predicted, poses[rows])
+        (by_image,) = torch.autograd.grad(state.precision.scale(loss), own)
+        gradient[rows] = by_image * (len(own) / len(images))
+        return {"loss/generator": adversarial}, []
+
+    metrics, _ = _average_over_batch(work, len(images), 0, images.device)
+    return metrics, gradient
+
+
+def _average_over_batch(
+    work: Work, count: int, micro_batch: int, device: torch.device
 ) -> tuple[Metrics, list[Tensor]]:
-    """Means over the batch of the metrics and tensors that `work` gives for its parts, one part a core."""
-    count = torch.get_num_threads() if batch.device.type == "cpu" else 1
-    parts = [slice(part[0], part[-1] + 1) for part in split_evenly(range(len(batch)), count)]
+    """Means over a batch of what `work` gives for some rows: a micro-batch at a time, one part a core."""
+    cores = torch.get_num_threads() if device.type == "cpu" else 1
+    totals: tuple[Metrics, list[Tensor]] | None = None
+    for start in range(0, count, micro_batch or count):
+        rows = range(start, min(start + (micro_batch or count), count))
+        parts = [slice(part[0], part[-1] + 1) for part in split_evenly(rows, cores)]
+        metrics, tensors = _average_over_cores(work, parts)
+        if len(rows) == count:
+            return metrics, tensors
+        share = len(rows) / count
+        if totals is None:
+            totals = {k: v * share for k, v in metrics.items()}, [t.mul_(share) for t in tensors]
+        else:
+            totals = (
+                {k: totals[0][k] + v * share for k, v in metrics.items()},
+                [total.add_(t, alpha=share) for total, t in zip(totals[1], tensors, strict=True)],
+            )
+    assert totals is not None, "a batch has rows"
+    return totals
+
+
+def _average_over_cores(work: Work, parts: list[slice]) -> tuple[Metrics, list[Tensor]]:
     results = map_on_cores(work, parts)
-    shares = [(part.stop - part.start) / len(batch) for part in parts]
+    count = sum(part.stop - part.start for part in parts)
+    shares = [(part.stop - part.start) / count for part in parts]
+    metrics = {name: _mean((m[name] for m, _ in results), shares) for name in results[0][0]}
+    return metrics, [_mean(tensors, shares) for tensors in zip(*(t for _, t in results), strict=True)]
 
-    def mean(values: Iterable[Tensor]) -> Tensor:
-        return torch.stack([share * value.detach() for share, value in zip(shares, values, strict=True)]).sum(
-            0
-        )
 
-    metrics = {name: mean(metrics[name] for metrics, _ in results) for name in results[0][0]}
-    return metrics, [mean(tensors) for tensors in zip(*(tensors for _, tensors in results), strict=True)]
+def _mean(values: Iterable[Tensor], shares: list[float]) -> Tensor:
+    return torch.stack([share * v.detach() for share, v in zip(shares, values, strict=True)]).sum(0)
 
 
 def train_step(
-    state: TrainingState, reals: Reals, prior: PosePrior, sampler: EpochSampler, settings: TrainingSettings
+    state: TrainingState,
+    reals: Reals,
+    prior: PosePrior,
+    sampler: EpochSampler,
+    settings: TrainingSettings,
+    processes: Processes = ALONE,
 ) -> Metrics:
-    """One D step and one G step."""
+    """One D step and one G step; metrics are means over this process's share of the batch."""
+    own = processes.share(settings.batch_size)
     rng = step_generator(settings.seed, state.step)
-    images, image_poses = _draw_reals(reals, sampler.indices(state.step), rng, settings)
+    images, image_poses = _draw_reals(reals, sampler.indices(state.step), rng, settings, own)
     state.generator.sampler.manifold.requires_grad_(state.step % settings.manifold_every == 0)
 
-    def fakes() -> tuple[Tensor, Tensor]:
-        z = torch.randn(settings.batch_size, state.generator.z_dim, generator=rng).to(images.device)
-        poses = prior.sample(settings.batch_size, generator=rng).to(images.device)
-        return state.generator(z, poses, size=images.shape[-1]), poses
+    def draw() -> Fakes:
+        z = torch.randn(settings.batch_size, state.generator.z_dim, generator=rng)[own].to(images.device)
+        poses = prior.sample(settings.batch_size, generator=rng)[own].to(images.device)
+        return Fakes(
+            state.generator, z, poses,
+            size=images.shape[-1], micro_batch=settings.micro_batch or len(z), patches=settings.patches,
+        )  # fmt: skip
 
-    with torch.set_grad_enabled(settings.share_fakes):
-        shown, poses = fakes()
-    metrics = discriminator_step(state, images, image_poses, shown, poses, settings)
+    fakes = draw()
+    shown = fakes.show(again=settings.share_fakes)
+    metrics = discriminator_step(state, images, image_poses, shown, fakes.poses, settings, processes)
     if not settings.share_fakes:
-        shown, poses = fakes()
-    return metrics | generator_step(state, shown, poses, settings)
+        fakes = draw()
+    return metrics | generator_step(state, fakes, settings, processes)
 
 
 def fit(
-    state: TrainingState, reals: Reals, prior: PosePrior, settings: TrainingSettings, *, steps: int
+    state: TrainingState,
+    reals: Reals,
+    prior: PosePrior,
+    settings: TrainingSettings,
+    *,
+    steps: int,
+    processes: Processes = ALONE,
 ) -> Iterator[tuple[int, Metrics]]:
-    """Train until `steps` steps are done, yielding (steps done, metrics) after each."""
+    """Train until `steps` steps are done, yielding (steps done, metrics of this process) after each.
+
+    Raises:
+        ValueError: images cannot be cut into that many patches, or the batch not shared out to the processes.
+    """
+    if reals.images.shape[-1] ** 2 % settings.patches:
+        size = reals.images.shape[-1]
+        raise ValueError(
+            f"images of {size} x {size} pixels cannot be cut into {settings.patches} equal patches: "
+            f"choose a divisor of {size * size}"
+        )
     sampler = EpochSampler(len(reals.images), settings.batch_size, seed=settings.seed)
     while state.step < steps:
-        metrics = train_step(state, reals, prior, sampler, settings)
+        metrics = train_step(state, reals, prior, sampler, settings, processes)
         state.step += 1
         yield state.step, metrics
 
 
 def _draw_reals(
-    reals: Reals, indices: Tensor, rng: torch.Generator, settings: TrainingSettings
+    reals: Reals, indices: Tensor, rng: torch.Generator, settings: TrainingSettings, own: slice
 ) -> tuple[Float[Tensor, "batch 3 size size"], Float[Tensor, "batch 2"]]:
-    """Images in [-1, 1] and poses, half of them mirrored."""
+    """This process's images in [-1, 1] and poses, half of them mirrored."""
     mirrored = (torch.rand(len(indices), generator=rng) < 0.5) & settings.mirror
-    indices, mirrored = indices.to(reals.images.device), mirrored.to(reals.images.device)
+    indices, mirrored = indices[own].to(reals.images.device), mirrored[own].to(reals.images.device)
     images = reals.images[indices].float() / 127.5 - 1.0
     poses = reals.poses[indices]
     return (

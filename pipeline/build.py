@@ -1,7 +1,7 @@
 """From configuration to networks and training: the only place where its values become their arguments."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -10,7 +10,8 @@ from gram.cameras import look_at_origin, pixel_rays
 from gram.data.format import DatasetMeta
 from gram.generator import Generator
 from gram.poses import PosePrior
-from gram.training import TrainingSettings, TrainingState
+from gram.precision import Precision
+from gram.state import TrainingSettings, TrainingState
 from pipeline.schema import Config
 
 PROBED_POSES = 256
@@ -69,6 +70,9 @@ def training_settings(config: Config) -> TrainingSettings:
     surfaces_stay = config.sampler.kind == "spheres"
     return TrainingSettings(
         batch_size=train.batch_size,
+        micro_batch=train.micro_batch,
+        patches=train.patches,
+        precision=cast(Precision, train.precision),
         lr_generator=train.lr_generator,
         lr_discriminator=train.lr_discriminator,
         lr_manifold=0.0 if surfaces_stay else train.lr_manifold,
@@ -91,7 +95,10 @@ def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> T
     torch.manual_seed(config.seed)
     settings = model_settings(config, meta)
     generator = models.build_generator(settings).to(device)
+    generator.radiance.recompute = config.train.recompute
     discriminator = models.build_discriminator(settings).to(device)
+    if device.type == "cuda":
+        discriminator = discriminator.to(memory_format=torch.channels_last)
     return TrainingState(generator, discriminator, training_settings(config))
 
 

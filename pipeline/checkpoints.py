@@ -2,14 +2,21 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from gram import checkpoint
-from gram.training import TrainingState
+from gram.state import TrainingState
 from pipeline.console import say
 from pipeline.fingerprint import made_by_another_program
+from pipeline.processes import Team
+from pipeline.schema import Config, TrainConfig
+
+_STEP = "step"
 
 
 class BusyError(ValueError):
@@ -44,11 +51,39 @@ def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
         yield folder
 
 
-def resume(state: TrainingState, folder: Path) -> None:
-    """Bring `state` to the newest checkpoint, and say so."""
-    step = checkpoint.load_newest(folder, state)
-    if step is not None:
-        say(f"train: going on from step {step} in {folder}")
+def conditions(config: Config, team: Team) -> dict[str, Any]:
+    """What the bits of the next steps depend on beside the checkpoint."""
+    train = config.train
+    return {
+        "processes": team.processes.size,
+        "micro_batch": train.micro_batch,
+        "patches": train.patches,
+        "recompute": train.recompute,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if team.device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+    }
+
+
+def resume(state: TrainingState, folder: Path, team: Team, now: Mapping[str, Any]) -> None:
+    """Bring every process to the newest checkpoint of the first one's folder, and say so.
+
+    Where `now`, the conditions of this run, are not those of the checkpoint, it says what differs.
+    """
+    found = checkpoint.read_newest(folder) if team.is_first else None
+    mine = None if found is None else {**found.tensors, _STEP: torch.tensor(found.step)}
+    tensors = team.processes.from_first(mine, team.device)
+    if tensors is not None:
+        step = int(tensors.pop(_STEP))
+        checkpoint.restore(state, step, tensors, source=str(folder))
+    if not team.is_first:
+        return
+    if found is not None:
+        say(f"train: going on from step {found.step} in {folder}")
+        before = {name: found.conditions.get(name, value) for name, value in now.items()}
+        changed = [f"{name} {now[name]}, not {before[name]}" for name in now if now[name] != before[name]]
+        if changed:
+            say(f"train: now {'; '.join(changed)}: as good, but not bit for bit what it would have become")
         return
     others = made_by_another_program(folder.parent, folder.name)
     if others:
@@ -56,15 +91,17 @@ def resume(state: TrainingState, folder: Path) -> None:
         say(f"train: to go on from there all the same: mv {others[-1]}/* {folder}/")
 
 
-def save(state: TrainingState, folder: Path, *, keep: int) -> None:
-    """Write a checkpoint, then remove all but the newest `keep`.
+def save(state: TrainingState, folder: Path, config: TrainConfig, now: Mapping[str, Any]) -> None:
+    """Write a checkpoint, then remove those that need not stay.
 
     Raises:
         OSError: it cannot be written, for instance on a full disk; the checkpoint before it is intact.
     """
     before = checkpoint.newest_step(folder)
     try:
-        checkpoint.save(folder, state, keep=keep)
+        checkpoint.save(
+            folder, state, keep=config.keep_checkpoints, keep_every=config.keep_every, conditions=now
+        )
     except OSError as error:
         kept = "none is left" if before is None else f"the one of step {before} is intact"
         problem = f"the checkpoint of step {state.step} cannot be written to {folder} ({error.strerror})"

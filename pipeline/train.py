@@ -2,24 +2,24 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from gram.data.reader import ImageDataset
 from gram.memory import keep_freed_memory
-from gram.training import Reals, TrainingState, fit
-from pipeline import build, checkpoints, pictures, scene, tracking
-from pipeline.averages import Averages
+from gram.state import TrainingState
+from pipeline import build, checkpoints, scene, tracking
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import fingerprint
-from pipeline.interrupts import Interrupts
 from pipeline.options import leaves
-from pipeline.progress import Progress, peak_memory_gib
-from pipeline.runlog import RunLog
+from pipeline.processes import Team, join
 from pipeline.schema import Config
+from pipeline.session import Observer, train
 
 STAGE = Stage(
     name="train",
@@ -28,21 +28,21 @@ Trains a generator and a discriminator on data/train. Every train.checkpoint_eve
 go on exactly is written to checkpoints/<fingerprint of the configuration without its length>/; the same
 command goes on from there after any interruption, and raising train.steps goes on from the last step.
 
-runs/train/ receives metrics.jsonl and samples/*.png while training goes on, and model/ at its end.""",
+runs/train/ receives metrics.jsonl and samples/*.png while training goes on, and model/ at its end.
+
+train.launch.processes=2 trains on several processes of this machine, one a GPU; docs/multi-node.md tells how
+several machines train together. The result does not depend on their number, but for rounding.""",
     groups=("model", "sampler", "train", "tracking"),
     examples=(
         ("python -m pipeline.train", "what params.yaml says: eight minutes on two cores"),
         ("python -m pipeline.train train.steps=4000", "go on to twice the steps"),
         ("python -m pipeline.train sampler.levels=12 tracking=none", "more surfaces, without MLflow"),
+        ("python -m pipeline.train experiment=heads64 train.launch.processes=8", "eight GPUs"),
     ),
     exit_codes=f"""\
   {EXIT_REQUEUE}   stopped by SIGTERM or SIGUSR1 with a checkpoint: schedulers may requeue
   {EXIT_INTERRUPTED}  stopped by Ctrl-C with a checkpoint""",
 )
-SHOWN = 32
-"""Pictures of the grid."""
-SWEPT = 3
-"""Latents that are turned."""
 
 
 def run(config: Config) -> int | None:
@@ -56,115 +56,63 @@ def run(config: Config) -> int | None:
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
     _set_up_torch(config)
-    device = build.device(config.train.device)
-    dataset = scene.open_dataset(config.paths.train_data, config.data)
-    state = build.training_state(config, dataset.meta, device)
-    build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
-    mark = fingerprint(config, data_hash=dataset.content_hash)
+    with join(config) as team:
+        dataset = scene.open_dataset(config.paths.train_data, config.data)
+        mark = fingerprint(config, data_hash=dataset.content_hash)
+        team.require_equal("the fingerprint of program, configuration and data", mark)
+        state = build.training_state(config, dataset.meta, team.device)
+        build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
+        if not team.is_first:
+            checkpoints.resume(state, Path(), team, {})
+            return train(config, state, dataset, team)
+        return _run_first(config, state, dataset, team, mark)
+
+
+def _run_first(
+    config: Config, state: TrainingState, dataset: ImageDataset, team: Team, mark: str
+) -> int | None:
+    """What the process does that writes files and talks to people."""
     with checkpoints.work_folder(Path(config.paths.checkpoints), mark, steps=config.train.steps) as folder:
-        checkpoints.resume(state, folder)
-        tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
-        tracker.parameters(dict(leaves(as_dict(config))))
-        tracker.tags(tracking.provenance(data_hash=dataset.content_hash, fingerprint=mark))
-        try:
-            code = _Session(config, state, dataset, folder, tracker).train(device)
-        except BaseException:
-            tracker.finish("FAILED")
-            raise
-        if code is None:
-            made_from = {
-                "seed": config.seed,
-                "images": state.step * config.train.batch_size,
-                "steps": state.step,
-            }
-            made_from |= {"data_hash": dataset.content_hash, "fingerprint": mark, "run": tracker.run_id}
-            model = Path(config.paths.train) / "model"
-            build.save_model(model, state, build.model_settings(config, dataset.meta), made_from)
-            tracker.artifact(model)
-            say(f"train: {model} after {state.step} steps")
-        tracker.finish("FINISHED" if code is None else "KILLED")
+        now = checkpoints.conditions(config, team)
+        checkpoints.resume(state, folder, team, now)
+        with _tracked(config, dataset, mark, folder) as tracker:
+            observer = Observer(config, state, dataset, folder, tracker, now)
+            code = train(config, state, dataset, team, observer)
+            if code is None:
+                observer.finish()
+                _publish(config, state, dataset, mark, tracker)
+            tracker.finish("FINISHED" if code is None else "KILLED")
     return code
 
 
-class _Session:
-    """What happens around the steps: reports, pictures, checkpoints."""
-
-    def __init__(
-        self,
-        config: Config,
-        state: TrainingState,
-        dataset: ImageDataset,
-        folder: Path,
-        tracker: tracking.Tracker,
-    ) -> None:
-        self._config, self._state, self._dataset = config, state, dataset
-        self._folder, self._tracker = folder, tracker
-        self._prior = scene.training_poses(config.data, dataset.meta)
-        self._log = RunLog(folder, published=Path(config.paths.train), step=state.step)
-        self._averages = Averages()
-        rng = torch.Generator().manual_seed(config.seed)
-        self._z = torch.randn(SHOWN, config.model.z_dim, generator=rng)
-        self._poses = self._prior.sample(SHOWN, generator=rng)
-
-    def train(self, device: torch.device) -> int | None:
-        """Steps until train.steps are done or a signal arrives; returns the signal's exit code."""
-        settings, state = self._config.train, self._state
-        reals = Reals(images=self._dataset.load_images().to(device), poses=self._dataset.poses.to(device))
-        steps = fit(state, reals, self._prior, build.training_settings(self._config), steps=settings.steps)
-        if state.step == 0:
-            self._draw(device)
-        with (
-            Interrupts() as interrupts,
-            Progress(
-                "train", total=settings.steps, done=state.step, items_per_unit=settings.batch_size
-            ) as progress,
-        ):
-            for step, metrics in steps:
-                self._averages.add(metrics)
-                last = step == settings.steps or interrupts.exit_code is not None
-                if due(step, settings.log_every) or last:
-                    self._report(step, progress)
-                if due(step, settings.sample_every) or step == settings.steps:
-                    self._draw(device)
-                if due(step, settings.checkpoint_every) or last:
-                    checkpoints.save(state, self._folder, keep=settings.keep_checkpoints)
-                if interrupts.exit_code is not None and step < settings.steps:
-                    say(f"train: stopped at step {step} of {settings.steps}; run again to go on")
-                    return interrupts.exit_code
-        self._log.finish()
-        return None
-
-    def _report(self, step: int, progress: Progress) -> None:
-        means = self._averages.take()
-        shown = {"D": "loss/discriminator", "G": "loss/generator", "pose": "pose/fake"}
-        progress.update(step, {short: means[name] for short, name in shown.items() if name in means})
-        speed = {"images": step * self._config.train.batch_size, "images_per_second": progress.speed}
-        self._log.report(step, {**means, **speed, "memory_gib": peak_memory_gib()})
-        self._tracker.follow(self._log.metrics)
-
-    def _draw(self, device: torch.device) -> None:
-        """The first average of the generator, always on the same latents and poses."""
-        generator, meta = build.averaged(self._state), self._dataset.meta
-        z, poses = self._z.to(device), self._poses.to(device)
-        drawn = {
-            "grid": pictures.sample_grid(generator, z, poses, size=meta.size),
-            "sweep": pictures.yaw_sweep(
-                generator,
-                z[:SWEPT],
-                size=meta.size,
-                yaw=scene.shown_yaw(self._config.data, meta),
-                near=meta.near,
-                far=meta.far,
-            ),
-        }
-        for name, pixels in drawn.items():
-            self._log.picture(name, self._state.step, pixels)
-            self._tracker.picture(name, self._state.step, pixels)
+@contextmanager
+def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[tracking.Tracker]:
+    tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
+    tracker.parameters(dict(leaves(as_dict(config))))
+    tracker.tags(tracking.provenance(data_hash=dataset.content_hash, fingerprint=mark))
+    try:
+        yield tracker
+    except BaseException:
+        tracker.finish("FAILED")
+        raise
 
 
-def due(step: int, every: int) -> bool:
-    """Whether something that happens every so many steps happens after this one."""
-    return step % every == 0
+def _publish(
+    config: Config, state: TrainingState, dataset: ImageDataset, mark: str, tracker: tracking.Tracker
+) -> None:
+    """Write the model folder, and say what it was made from."""
+    made_from = {
+        "seed": config.seed,
+        "images": state.step * config.train.batch_size,
+        "steps": state.step,
+        "data_hash": dataset.content_hash,
+        "fingerprint": mark,
+        "run": tracker.run_id,
+    }
+    model = Path(config.paths.train) / "model"
+    build.save_model(model, state, build.model_settings(config, dataset.meta), made_from)
+    tracker.artifact(model)
+    say(f"train: {model} after {state.step} steps")
 
 
 def _set_up_torch(config: Config) -> None:
@@ -177,6 +125,8 @@ def _set_up_torch(config: Config) -> None:
         # Nothing reads uninitialised memory, and filling it takes time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
         torch.backends.cudnn.benchmark = False
+    else:
+        torch.backends.cudnn.benchmark = True
 
 
 if __name__ == "__main__":

@@ -88,9 +88,13 @@ def test_what_a_killed_process_left_aside_is_not_taken_for_a_checkpoint(tmp_path
 
 
 def test_a_checkpoint_holds_tensors_and_json_only(tmp_path: Path) -> None:
-    path = checkpoint.save(tmp_path, Counter(3), keep=1)
+    path = checkpoint.save(tmp_path, Counter(3), keep=1, conditions={"processes": 2})
     assert sorted(p.name for p in path.iterdir()) == ["checkpoint.json", "tensors.safetensors"]
-    assert json.loads((path / "checkpoint.json").read_text()) == {"format": 1, "step": 3}
+    description = json.loads((path / "checkpoint.json").read_text())
+    assert description == {"format": 1, "step": 3, "conditions": {"processes": 2}}
+    found = checkpoint.read_newest(tmp_path)
+    assert found is not None
+    assert (found.step, found.conditions) == (3, {"processes": 2})
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -11,18 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from gram import checkpoint
+from gram.fakes import Fakes
 from gram.models import build_discriminator, build_generator
 from gram.poses import GaussianPoses, mirror_poses
 from gram.sampling import EpochSampler
-from gram.training import (
-    Reals,
-    TrainingSettings,
-    TrainingState,
-    discriminator_step,
-    fit,
-    generator_step,
-    train_step,
-)
+from gram.state import TrainingSettings, TrainingState
+from gram.training import Reals, discriminator_step, fit, generator_step, train_step
 
 PRIOR = GaussianPoses()
 BASE = TrainingSettings(batch_size=3, lr_generator=1e-3, lr_discriminator=2e-3, lr_manifold=1e-4)
@@ -100,7 +94,7 @@ def test_metrics_are_detached_numbers(settings: dict[str, Any], reals: Reals) ->
     ((_, metrics),) = fit(make_state(settings), reals, PRIOR, BASE, steps=1)
     assert set(metrics) == {
         "loss/discriminator", "loss/generator", "pose/real", "pose/fake",
-        "logits/real", "logits/fake", "r1", "gradient/generator",
+        "logits/real", "logits/fake", "r1", "gradient/generator", "gradient/discriminator",
     }  # fmt: skip
     for value in metrics.values():
         assert value.ndim == 0
@@ -142,7 +136,8 @@ def test_the_generator_step_leaves_no_gradient_in_the_discriminator(settings: di
     state = make_state(settings)
     before = snapshot(state.discriminator)
     poses = PRIOR.sample(3, generator=torch.Generator().manual_seed(0))
-    generator_step(state, state.generator(torch.randn(3, 8), poses, size=8), poses, BASE)
+    fakes = Fakes(state.generator, torch.randn(3, 8), poses, size=8, micro_batch=3, patches=1)
+    generator_step(state, fakes, BASE)
     assert all(p.grad is None and p.requires_grad for p in state.discriminator.parameters())
     assert changed(state.discriminator, before) == set()
 

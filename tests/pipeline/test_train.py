@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,10 +142,10 @@ def test_a_full_disk_is_reported_and_the_checkpoint_before_it_is_intact(
 ) -> None:
     save = checkpoint.save
 
-    def fill_up(folder: Path, state: train.TrainingState, *, keep: int) -> object:
+    def fill_up(folder: Path, state: train.TrainingState, **options: Any) -> object:
         if state.step > 5:
             raise OSError(28, "No space left on device")
-        return save(folder, state, keep=keep)
+        return save(folder, state, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", fill_up)

@@ -1,0 +1,116 @@
+"""What changes while training: networks, their averages, optimisers, the step."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from gram.discriminator import Discriminator
+from gram.ema import averaged_copy
+from gram.generator import Generator
+from gram.precision import MixedPrecision, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Everything that shapes a step.
+
+    Attributes:
+        batch_size: images per update of each network, of all processes together.
+        micro_batch: images at a time on each process; 0 is all of its share. Changes no gradient.
+        patches: parts of an image that are back-propagated in turn; 1 is the whole. Changes no gradient.
+        precision: of matrix products, see `gram.precision`.
+        lr_generator, lr_discriminator, lr_manifold: Adam's learning rates; M has its own.
+        betas: Adam's.
+        grad_clip: largest norm of the generator's gradient.
+        r1_weight: lambda_r1, on `losses.r1_penalty`.
+        r1_every: steps between R1 terms, each weighted by this number (lazy regularisation).
+        pose_weight, real_pose_weight: of the pose losses on fakes and reals.
+        ema_decays: of the averages of the generator.
+        mirror: flip half of the reals.
+        share_fakes: show D and G the same fakes, rendered once: a quarter less work, but G
+            learns on fakes that D has just seen.
+        manifold_every: steps between updates of M.
+        seed: of all randomness.
+    """
+
+    batch_size: int
+    micro_batch: int = 0
+    patches: int = 1
+    precision: Precision = "no"
+    lr_generator: float
+    lr_discriminator: float
+    lr_manifold: float
+    betas: tuple[float, float] = (0.0, 0.9)
+    grad_clip: float = 1.0
+    r1_weight: float = 1.0
+    r1_every: int = 1
+    pose_weight: float = 15.0
+    real_pose_weight: float = 15.0
+    ema_decays: tuple[float, float] = (0.999, 0.9999)
+    mirror: bool = True
+    share_fakes: bool = False
+    manifold_every: int = 1
+    seed: int = 0
+
+
+class TrainingState:
+    """All that changes while training."""
+
+    def __init__(
+        self, generator: Generator, discriminator: Discriminator, settings: TrainingSettings
+    ) -> None:
+        self.step = 0
+        self.generator = generator
+        self.discriminator = discriminator
+        self.emas = [averaged_copy(generator, decay) for decay in settings.ema_decays]
+        self.precision = MixedPrecision(settings.precision, next(generator.parameters()).device.type)
+        generator.radiance.matmul_dtype = self.precision.radiance  # after the averages, which draw in float32
+        manifold = list(generator.sampler.manifold.parameters())
+        apart = {id(p) for p in manifold}
+        rest = [p for p in generator.parameters() if id(p) not in apart]
+        groups = [{"params": rest}, {"params": manifold, "lr": settings.lr_manifold}]
+        self.generator_optimizer = Adam(groups, lr=settings.lr_generator, betas=settings.betas, fused=True)
+        self.discriminator_optimizer = Adam(
+            discriminator.parameters(), lr=settings.lr_discriminator, betas=settings.betas, fused=True
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, averages and moments, by name."""
+        named = {f"{name}/{k}": v for name, module in self._modules() for k, v in module.state_dict().items()}
+        for name, optimizer in self._optimizers():
+            moments = optimizer.state_dict()["state"]
+            named |= {f"{name}/{i}/{k}": v for i, values in moments.items() for k, v in values.items()}
+        return named | {f"precision/{k}": v for k, v in self.precision.tensors().items()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the values of `tensors()`; learning rates stay those of this object's settings.
+
+        Raises:
+            RuntimeError: names or shapes do not fit.
+        """
+        for name, module in self._modules():
+            module.load_state_dict(_below(name, tensors))
+        for name, optimizer in self._optimizers():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(name, tensors).items():
+                index, _, kind = key.partition("/")
+                moments.setdefault(int(index), {})[kind] = value
+            optimizer.load_state_dict(
+                {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+            )
+        self.precision.load_tensors(_below("precision", tensors))
+
+    def _modules(self) -> list[tuple[str, nn.Module]]:
+        averages = [(f"ema{i}", ema) for i, ema in enumerate(self.emas)]
+        return [("generator", self.generator), ("discriminator", self.discriminator), *averages]
+
+    def _optimizers(self) -> list[tuple[str, Adam]]:
+        return [
+            ("generator_optimizer", self.generator_optimizer),
+            ("discriminator_optimizer", self.discriminator_optimizer),
+        ]
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{prefix}/"): v for k, v in tensors.items() if k.startswith(f"{prefix}/")}

@@ -1,0 +1,157 @@
+"""The loop of a training run: steps on every process, and what the first one sees and keeps of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gram.data.reader import ImageDataset
+from gram.state import TrainingState
+from gram.training import Reals, fit
+from pipeline import build, checkpoints, pictures, scene
+from pipeline.averages import Averages
+from pipeline.console import say
+from pipeline.interrupts import Interrupts
+from pipeline.processes import Agreement, Team
+from pipeline.progress import Progress, peak_memory_gib
+from pipeline.runlog import RunLog
+from pipeline.schema import Config
+from pipeline.tracking import Tracker
+
+SHOWN = 32
+"""Pictures of the grid."""
+SWEPT = 3
+"""Latents that are turned."""
+
+
+class Observer:
+    """Reports, pictures and checkpoints of a run: what the first process does beside the steps.
+
+    Args:
+        config: of the run.
+        state: that is trained; its step is where this process takes over.
+        dataset: that is trained on.
+        folder: of the checkpoints.
+        tracker: of the run.
+        conditions: of the checkpoints.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        state: TrainingState,
+        dataset: ImageDataset,
+        folder: Path,
+        tracker: Tracker,
+        conditions: Mapping[str, Any],
+    ) -> None:
+        self._config, self._state, self._meta = config, state, dataset.meta
+        self._folder, self._tracker, self._conditions = folder, tracker, conditions
+        self._log = RunLog(folder, published=Path(config.paths.train), step=state.step)
+        rng = torch.Generator().manual_seed(config.seed)
+        self._z = torch.randn(SHOWN, config.model.z_dim, generator=rng)
+        self._poses = scene.training_poses(config.data, dataset.meta).sample(SHOWN, generator=rng)
+        self._progress = Progress(
+            "train", total=config.train.steps, done=state.step, items_per_unit=config.train.batch_size
+        )
+
+    def __enter__(self) -> "Observer":
+        self._progress.__enter__()
+        if self._state.step == 0:
+            self.draw()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._progress.__exit__(*error)
+
+    def report(self, step: int, means: Mapping[str, float]) -> None:
+        """Show and record the means since the last report."""
+        shown = {"D": "loss/discriminator", "G": "loss/generator", "pose": "pose/fake"}
+        self._progress.update(step, {short: means[name] for short, name in shown.items() if name in means})
+        speed = {
+            "images": step * self._config.train.batch_size,
+            "images_per_second": self._progress.speed,
+            "memory_gib": peak_memory_gib(),
+        }
+        self._log.report(step, {**means, **speed})
+        self._tracker.follow(self._log.metrics)
+
+    def draw(self) -> None:
+        """The first average of the generator, always on the same latents and poses."""
+        generator, meta = build.averaged(self._state), self._meta
+        device = next(generator.parameters()).device
+        z, poses = self._z.to(device), self._poses.to(device)
+        yaw = scene.shown_yaw(self._config.data, meta)
+        drawn = {
+            "grid": pictures.sample_grid(generator, z, poses, size=meta.size),
+            "sweep": pictures.yaw_sweep(
+                generator, z[:SWEPT], size=meta.size, yaw=yaw, near=meta.near, far=meta.far
+            ),
+        }
+        for name, pixels in drawn.items():
+            self._log.picture(name, self._state.step, pixels)
+            self._tracker.picture(name, self._state.step, pixels)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        checkpoints.save(self._state, self._folder, self._config.train, self._conditions)
+
+    def finish(self) -> None:
+        """Write the curves."""
+        self._log.finish()
+
+
+def train(
+    config: Config,
+    state: TrainingState,
+    dataset: ImageDataset,
+    team: Team,
+    observer: Observer | None = None,
+) -> int | None:
+    """Steps until train.steps are done or a signal arrives at any process; returns the signal's exit code.
+
+    Every process gets to the same step, whoever the signal was for.
+    """
+    if observer is not None:
+        with observer:
+            return _train(config, state, dataset, team, observer)
+    return _train(config, state, dataset, team, None)
+
+
+def _train(
+    config: Config, state: TrainingState, dataset: ImageDataset, team: Team, observer: Observer | None
+) -> int | None:
+    settings, device = config.train, team.device
+    reals = Reals(images=dataset.load_images().to(device), poses=dataset.poses.to(device))
+    prior = scene.training_poses(config.data, dataset.meta)
+    steps = fit(
+        state, reals, prior, build.training_settings(config), steps=settings.steps, processes=team.processes
+    )
+    averages, agreement = Averages(), Agreement(team.processes)
+    with Interrupts() as interrupts:
+        for step, metrics in steps:
+            averages.add(metrics)
+            code = agreement.ask(interrupts.exit_code or 0)
+            last = step == settings.steps or code != 0
+            if due(step, settings.log_every) or last:
+                means = team.processes.average_numbers(averages.take())
+                if observer is not None:
+                    observer.report(step, means)
+            if observer is not None:
+                if due(step, settings.sample_every) or step == settings.steps:
+                    observer.draw()
+                if due(step, settings.checkpoint_every) or last:
+                    observer.save()
+            if code and step < settings.steps:
+                agreement.close()
+                if observer is not None:
+                    say(f"train: stopped at step {step} of {settings.steps}; run again to go on")
+                return code
+    agreement.close()
+    return None
+
+
+def due(step: int, every: int) -> bool:
+    """Whether something that happens every so many steps happens after this one."""
+    return step % every == 0
