@@ -20,20 +20,16 @@ def generator_loss(fake_logits: Float[Tensor, " fakes"]) -> Float[Tensor, ""]:
 
 
 def r1_penalty(
-    real_logits: Float[Tensor, " reals"],
-    reals: Float[Tensor, "reals 3 size size"],
-    *,
-    inverse_scale: float | Tensor = 1.0,
+    real_logits: Float[Tensor, " reals"], reals: Float[Tensor, "reals 3 size size"]
 ) -> Float[Tensor, ""]:
     """Mean of |grad D(real)|^2 / 2 (Mescheder et al. 2018), itself differentiable.
 
     Args:
-        real_logits: D(reals), times a scale that keeps half-precision gradients from underflowing.
+        real_logits: D(reals).
         reals: the images, with requires_grad.
-        inverse_scale: 1 / that scale.
     """
     (gradient,) = torch.autograd.grad(real_logits.sum(), reals, create_graph=True)
-    return (gradient * inverse_scale).square().sum(dim=(1, 2, 3)).mean() / 2.0
+    return gradient.square().sum(dim=(1, 2, 3)).mean() / 2.0
 
 
 def pose_loss(predicted: Float[Tensor, "batch 2"], poses: Float[Tensor, "batch 2"]) -> Float[Tensor, ""]:

@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 
 Precision = Literal["no", "bf16", "fp16"]
 
+INITIAL_SCALE = 1024.0
+"""Of losses: torch's own default, 65536, loses the first steps to overflow."""
 _TYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -29,27 +31,22 @@ class MixedPrecision:
     def __init__(self, precision: Precision, device_type: str) -> None:
         self._device_type = device_type
         self._dtype = _TYPES[precision]
-        self._scaler = GradScaler(device_type) if precision == "fp16" else None
+        self._scaler = GradScaler(device_type, init_scale=INITIAL_SCALE) if precision == "fp16" else None
 
     @property
     def radiance(self) -> torch.dtype | None:
         """Type of the radiance field's matrix products; None is float32."""
         return None if self._dtype is None else torch.float16
 
-    def autocast(self) -> AbstractContextManager[object]:
-        """What the discriminator runs in."""
-        if self._dtype is None:
+    def autocast(self, *, twice_differentiated: bool = False) -> AbstractContextManager[object]:
+        """What the discriminator runs in; the range of float16 is too small for second derivatives."""
+        if self._dtype is None or (twice_differentiated and self._dtype is torch.float16):
             return nullcontext()
         return torch.autocast(self._device_type, self._dtype)
 
     def scale(self, value: Tensor) -> Tensor:
         """A loss times the scale of this step; `step` takes it back from the gradients."""
         return value if self._scaler is None else self._scaler.scale(value)
-
-    def inverse_scale(self, like: Tensor) -> Tensor:
-        """1 / scale as a tensor on the device, which nobody waits for."""
-        one = like.new_ones((), dtype=torch.float32)
-        return one if self._scaler is None else self._scaler.scale(one).reciprocal()
 
     def unscale(self, optimizer: Optimizer) -> None:
         """Take the scale out of the gradients of an optimizer."""

@@ -49,8 +49,9 @@ def discriminator_step(
 
     def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
         own_reals = reals[rows].detach().requires_grad_(with_r1)
-        with precision.autocast():
+        with precision.autocast(twice_differentiated=with_r1):
             real_logits, real_predicted = state.discriminator(own_reals)
+        with precision.autocast():
             fake_logits, fake_predicted = state.discriminator(fakes[rows].detach())
         metrics = {
             "loss/discriminator": discriminator_loss(real_logits, fake_logits),
@@ -59,9 +60,7 @@ def discriminator_step(
             "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean(),
         }  # fmt: skip
         if with_r1:
-            metrics["r1"] = r1_penalty(
-                precision.scale(real_logits), own_reals, inverse_scale=precision.inverse_scale(real_logits)
-            )
+            metrics["r1"] = r1_penalty(real_logits, own_reals)
         loss = metrics["loss/discriminator"] + settings.real_pose_weight * metrics["pose/real"]
         loss = loss + settings.pose_weight * metrics["pose/fake"]
         loss = loss + settings.r1_weight * settings.r1_every * metrics.get("r1", loss.new_zeros(()))
