@@ -1,7 +1,9 @@
 """What changes while training: networks, their averages, optimisers, the step."""
 
+import hashlib
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -82,6 +84,11 @@ class TrainingState:
             moments = optimizer.state_dict()["state"]
             named |= {f"{name}/{i}/{k}": v for i, values in moments.items() for k, v in values.items()}
         return named | {f"precision/{k}": v for k, v in self.precision.tensors().items()}
+
+    def digest(self) -> str:
+        """Text that is equal for equal states, and hardly ever for others."""
+        sums = torch.stack([value.detach().double().sum().cpu() for value in self.tensors().values()])
+        return hashlib.sha256(sums.numpy().tobytes()).hexdigest()[:12]
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over the values of `tensors()`; learning rates stay those of this object's settings.

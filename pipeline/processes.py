@@ -25,8 +25,8 @@ class Team:
         """Whether this is the process that writes files and talks to people."""
         return self.processes.rank == 0
 
-    def require_equal(self, what: str, value: str) -> None:
-        """Refuse to train with processes that were told something else.
+    def require_equal(self, what: str, value: str, *, remedy: str) -> None:
+        """Refuse to go on with processes that have another value; each of them has to ask.
 
         Raises:
             ValueError: this process's value is not that of another one.
@@ -35,8 +35,7 @@ class Team:
         largest, smallest = self.processes.largest(number), -self.processes.largest(-number)
         if largest != smallest:
             raise ValueError(
-                f"process {self.processes.rank} has {what} {value}, another process has another: "
-                "every machine needs the same program, configuration and data"
+                f"process {self.processes.rank} has the {what} {value}, another one has others: {remedy}"
             )
 
 

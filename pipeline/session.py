@@ -138,10 +138,11 @@ def _train(
                 means = team.processes.average_numbers(averages.take())
                 if observer is not None:
                     observer.report(step, means)
-            if observer is not None:
-                if due(step, settings.sample_every) or step == settings.steps:
-                    observer.draw()
-                if due(step, settings.checkpoint_every) or last:
+            if observer is not None and (due(step, settings.sample_every) or step == settings.steps):
+                observer.draw()
+            if due(step, settings.checkpoint_every) or last:
+                _require_equal_weights(state, team)
+                if observer is not None:
                     observer.save()
             if code and step < settings.steps:
                 agreement.close()
@@ -150,6 +151,13 @@ def _train(
                 return code
     agreement.close()
     return None
+
+
+def _require_equal_weights(state: TrainingState, team: Team) -> None:
+    """Stop before a checkpoint is written of processes that have drifted apart."""
+    if team.processes.size > 1:
+        remedy = "a device is faulty, or one machine runs other software; run again from the last checkpoint"
+        team.require_equal(f"weights of step {state.step}", state.digest(), remedy=remedy)
 
 
 def due(step: int, every: int) -> bool:

@@ -59,7 +59,9 @@ def run(config: Config) -> int | None:
     with join(config) as team:
         dataset = scene.open_dataset(config.paths.train_data, config.data)
         mark = fingerprint(config, data_hash=dataset.content_hash)
-        team.require_equal("the fingerprint of program, configuration and data", mark)
+        team.require_equal(
+            "fingerprint of program, configuration and data", mark, remedy="give every machine the same"
+        )
         state = build.training_state(config, dataset.meta, team.device)
         build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
         if not team.is_first:

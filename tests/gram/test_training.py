@@ -282,3 +282,12 @@ def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         BASE.batch_size = 4  # pyright: ignore[reportAttributeAccessIssue]
     assert copy.copy(BASE) == BASE
+
+
+def test_the_digest_tells_states_apart(settings: dict[str, Any], reals: Reals) -> None:
+    state, twin = make_state(settings), make_state(settings)
+    assert state.digest() == twin.digest()
+    run(state, reals, BASE, 1)
+    assert state.digest() != twin.digest()
+    run(twin, reals, BASE, 1)
+    assert state.digest() == twin.digest()
