@@ -45,9 +45,15 @@ def look_at_origin(poses: Float[Tensor, "batch 2"], radius: float = 1.0) -> Floa
 
 
 def poses_from_cam2world(cam2world: Float[Tensor, "batch 4 4"]) -> Float[Tensor, "batch 2"]:
-    """(pitch, yaw) of the camera centres, radians, yaw in (-pi, pi]; the inverse of `look_at_origin`."""
+    """(pitch, yaw) of the camera centres, radians; the inverse of `look_at_origin`.
+
+    Yaw lies in [-pi/2, 3 pi/2], within half a turn of the frontal view as pose priors have it: a pose
+    that is predicted must not jump by a full turn between the real and the generated picture of one view.
+    """
     x, y, z = normalize(cam2world[:, :3, 3], dim=-1).unbind(-1)
-    return torch.stack([torch.acos(y.clamp(-1.0, 1.0)), torch.atan2(z, x)], dim=-1)
+    yaw = torch.atan2(z, x)
+    yaw = torch.where(yaw < -math.pi / 2, yaw + 2.0 * math.pi, yaw)
+    return torch.stack([torch.acos(y.clamp(-1.0, 1.0)), yaw], dim=-1)
 
 
 def pixel_rays(cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float) -> Rays:

@@ -1,9 +1,12 @@
 """Values that are right one by one and cannot stand together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pipeline.options import ConfigError
-from pipeline.schema import Config
+from pipeline.schema import Config, DataConfig
+
+BACKGROUNDS = {"heads": "plane", "cars": "white"}
+"""What is drawn behind generated pictures."""
 
 
 def check_together(config: Config, sources: Mapping[str, str]) -> None:
@@ -25,6 +28,8 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
         refuse("data.size", f"{data.size} is no power of two: pictures are halved down to 2 x 2")
     if data.near >= data.far:
         refuse("data.near", f"{data.near}, which must be less than data.far = {data.far}")
+    if data.kind != "images":
+        _check_generated(data, refuse)
     if sampler.levels > 1 and sampler.first_level <= sampler.last_level:
         refuse(
             "sampler.first_level",
@@ -43,3 +48,13 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
             refuse(name, f"{values}: each lies in [0, 1)")
     if config.export.level is not None and not 0.0 < config.export.level < 1.0:
         refuse("export.level", f"{config.export.level}: an occupancy lies between 0 and 1; null chooses it")
+
+
+def _check_generated(data: DataConfig, refuse: Callable[[str, str], None]) -> None:
+    """What only the labels of real pictures can tell must be stated, and what is drawn is what is stated."""
+    if data.fov_degrees is None:
+        refuse("data.fov_degrees", "null, but generated pictures need an angle, for instance 12")
+    if data.poses == "fitted":
+        refuse("data.poses", "fitted, but generated pictures need gaussian or spherical poses")
+    if data.background != (drawn := BACKGROUNDS[data.kind]):
+        refuse("data.background", f"{data.background}, but behind generated {data.kind} is {drawn}")

@@ -115,8 +115,9 @@ def _export_one(config: Config, generator: Generator, seed: int, out: Path) -> d
 
 def bounds(generator: Generator) -> list[tuple[float, float]]:
     """The box that the surface is looked for in: the visible one, in front of the background plane if any."""
-    half = generator.radiance.box / 2.0
-    plane = generator.sampler.background_z
+    sampler = generator.sampler
+    half = min(generator.radiance.box / 2.0, max(1.0 - sampler.near, sampler.far - 1.0))
+    plane = sampler.background_z
     behind = -half if plane is None else max(-half, plane + PLANE_MARGIN)
     return [(-half, half), (-half, half), (behind, half)]
 

@@ -28,6 +28,9 @@ NOT_THE_RESULT = (
 )
 """Options of training that say how long, how observed and on what machines, not what."""
 
+SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
+"""Options of the data that shape training beside the pictures and labels themselves."""
+
 
 def fingerprint(config: Config, *, data_hash: str) -> str:
     """Two hashes, of what is trained and of the program that trains, joined by a dash.
@@ -38,7 +41,8 @@ def fingerprint(config: Config, *, data_hash: str) -> str:
     settings = as_dict(config)
     train = {name: value for name, value in settings["train"].items() if name not in NOT_THE_RESULT}
     what = {"seed": config.seed, "model": settings["model"], "sampler": settings["sampler"], "train": train}
-    canonical = json.dumps({**what, "data": data_hash}, sort_keys=True)
+    what |= {"scene": {name: settings["data"][name] for name in SCENE}, "data": data_hash}
+    canonical = json.dumps(what, sort_keys=True)
     return f"{hashlib.sha256(canonical.encode()).hexdigest()[:12]}-{program_hash()}"
 
 

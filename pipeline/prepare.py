@@ -8,6 +8,7 @@ from gram.data.format import DatasetError, DatasetMeta
 from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
+from gram.poses import GaussianPoses, SphericalPoses
 from pipeline import scene
 from pipeline.cli import Stage, main
 from pipeline.console import say
@@ -25,7 +26,7 @@ a dataset.json with cam2world and intrinsics of each), checks every picture and 
     groups=("data",),
     examples=(
         ("python -m pipeline.prepare", "what params.yaml says: heads, about a minute on two cores"),
-        ("python -m pipeline.prepare data=cars32 data.identities=2000", "two thousand cars"),
+        ("python -m pipeline.prepare data=cars128 data.identities=2000", "two thousand cars"),
         ("python -m pipeline.prepare data=images data.path=photos.zip data.size=64", "pictures of your own"),
     ),
 )
@@ -80,6 +81,9 @@ def _convert(config: Config) -> None:
     for note in report.warnings:
         say(f"prepare: warning: {note}")
     dataset = ImageDataset(source, size=config.data.size)
+    scene.require_field_of_view(str(source), dataset.meta, config.data)
+    say(f"prepare: their cameras: {_in_words(GaussianPoses(**dataset.meta.pose))}")
+    say(f"prepare: cameras of fakes: {_in_words(scene.training_poses(config.data, dataset.meta))}")
     identities = dataset.identities or list(range(len(dataset)))
     held_out = set(sorted(set(identities))[-config.data.test_identities :])
     if (there := len(set(identities))) <= len(held_out):
@@ -133,6 +137,13 @@ def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: 
             licence=dataset.meta.licence,
         )
     _tell(path, len(rows), meta)
+
+
+def _in_words(prior: GaussianPoses | SphericalPoses) -> str:
+    if isinstance(prior, SphericalPoses):
+        return "all around, evenly over the upper half of the sphere"
+    yaw, pitch = f"{prior.yaw_mean:.3f} +- {prior.yaw_std:.3f}", f"{prior.pitch_mean:.3f} +- {prior.pitch_std:.3f}"
+    return f"yaw {yaw}, pitch {pitch} (radians)"
 
 
 def _targets(paths: PathsConfig) -> tuple[Path, Path]:

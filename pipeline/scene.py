@@ -8,20 +8,28 @@ from gram.poses import GaussianPoses, SphericalPoses
 from pipeline.schema import DataConfig
 
 
+FOV_TOLERANCE = 0.01
+"""Relative; intrinsics of labels are rounded, and some count from pixel border to pixel border."""
+
+
 class MismatchError(ValueError):
     """A data set that is not the one that the configuration describes."""
 
 
 def synthesis_poses(data: DataConfig) -> GaussianPoses | SphericalPoses:
-    """Where the cameras of generated pictures stand."""
+    """Where the cameras stand as the configuration states it."""
     if data.poses == "spherical":
         return SphericalPoses()
     return GaussianPoses(yaw_std=data.yaw_std, pitch_std=data.pitch_std)
 
 
 def training_poses(data: DataConfig, meta: DatasetMeta) -> GaussianPoses | SphericalPoses:
-    """Where the cameras of fakes stand: as those of the real pictures do."""
-    return SphericalPoses() if data.poses == "spherical" else GaussianPoses(**meta.pose)
+    """Where the cameras of fakes stand: as stated, or as those of the real pictures do.
+
+    Generated pictures of gaussian poses count as fitted, too: the fit is closer to what is there.
+    """
+    stated = data.poses == "spherical" or (data.kind == "images" and data.poses == "gaussian")
+    return synthesis_poses(data) if stated else GaussianPoses(**meta.pose)
 
 
 def open_dataset(path: str, data: DataConfig) -> ImageDataset:
@@ -32,14 +40,42 @@ def open_dataset(path: str, data: DataConfig) -> ImageDataset:
         MismatchError: it was prepared for another configuration.
     """
     dataset = ImageDataset(path)
-    kind = "custom" if data.kind == "images" else data.kind
-    made = f"{dataset.meta.kind} of {dataset.meta.size} x {dataset.meta.size} pixels"
-    if (dataset.meta.kind, dataset.meta.size) != (kind, data.size):
-        raise MismatchError(
-            f"{path} holds {made}, but the configuration asks for {kind} of {data.size} x {data.size}: "
-            "run python -m pipeline.prepare with the same arguments, or choose the matching data=PRESET"
-        )
+    meta, kind = dataset.meta, "custom" if data.kind == "images" else data.kind
+    for made, asked in (
+        (_subject(meta.kind, meta.size), _subject(kind, data.size)),
+        (_space(meta), _space(data)),
+    ):
+        if made != asked:
+            raise MismatchError(
+                f"{path} holds {made}, but the configuration asks for {asked}: run "
+                "python -m pipeline.prepare with the same arguments, or choose the matching data=PRESET"
+            )
+    require_field_of_view(path, meta, data)
     return dataset
+
+
+def require_field_of_view(path: str, meta: DatasetMeta, data: DataConfig) -> None:
+    """Refuse pictures that are not seen at the angle that the configuration states, if it states one.
+
+    Raises:
+        MismatchError: naming both angles.
+    """
+    seen, stated = math.degrees(meta.fov), data.fov_degrees
+    if stated is not None and not math.isclose(seen, stated, rel_tol=FOV_TOLERANCE):
+        remedy = "crop them to that angle, or take theirs: data.fov_degrees=null"
+        if data.kind != "images":
+            remedy = "run python -m pipeline.prepare with the same arguments"
+        raise MismatchError(
+            f"the pictures of {path} are seen at {seen:.4g} degrees, but data.fov_degrees = {stated:g}: {remedy}"
+        )
+
+
+def _subject(kind: str, size: int) -> str:
+    return f"{kind} of {size} x {size} pixels"
+
+
+def _space(of: DatasetMeta | DataConfig) -> str:
+    return f"what lies between {of.near:g} and {of.far:g}, background {of.background}"
 
 
 def shown_yaw(data: DataConfig, meta: DatasetMeta) -> float:
@@ -49,4 +85,5 @@ def shown_yaw(data: DataConfig, meta: DatasetMeta) -> float:
 
 def fov(data: DataConfig) -> float:
     """Field of view of generated pictures, radians."""
+    assert data.fov_degrees is not None, "pipeline.consistency sees to it"
     return math.radians(data.fov_degrees)

@@ -45,11 +45,17 @@ class DataConfig:
     identities: int = option("generated heads or cars to train on, one view each", low=1)
     test_identities: int = option("held-out heads or cars; held-out pictures for kind images", low=1)
     views: int = option("views of each held-out head or car", low=1)
-    fov_degrees: float = option("between outermost pixel centres, generated pictures", above=0, high=179)
+    fov_degrees: float | None = option(
+        "between outermost pixel centres; null is what the labels of your own pictures say",
+        above=0, high=179,
+    )  # fmt: skip
     near: float = option("start of the space that rays cross", above=0)
     far: float = option("end of that space", above=0)
     background: str = option("what is behind", choices=("plane", "white"))
-    poses: str = option("prior of the cameras of generated pictures", choices=("gaussian", "spherical"))
+    poses: str = option(
+        "prior of the cameras; fitted is the normal closest to those of your own pictures",
+        choices=("gaussian", "spherical", "fitted"),
+    )
     yaw_std: float = option("of gaussian poses, around the frontal view", low=0)
     pitch_std: float = option("of gaussian poses, around the horizon", low=0)
     supersampling: int = option("rays along one side of a pixel", low=1, high=16)

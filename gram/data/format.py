@@ -129,9 +129,13 @@ def fov_from_focal(focal: float, size: int) -> float:
 
 
 def fit_pose_prior(poses: NDArray[np.floating]) -> dict[str, float]:
-    """Mean and standard deviation of (pitch, yaw) (N, 2), radians; yaw is averaged on the circle."""
+    """Mean and standard deviation of (pitch, yaw) (N, 2), radians; yaw is averaged on the circle.
+
+    The mean of yaw lies in [-pi/2, 3 pi/2], as yaws do.
+    """
     pitch, yaw = np.asarray(poses, np.float64).T
     yaw_mean = math.atan2(float(np.sin(yaw).mean()), float(np.cos(yaw).mean()))
+    yaw_mean += 2 * math.pi if yaw_mean < -math.pi / 2 else 0.0
     around = (yaw - yaw_mean + np.pi) % (2 * np.pi) - np.pi
     return {
         "yaw_mean": yaw_mean,

@@ -27,7 +27,7 @@ def test_help_explains_every_option_of_the_stage_with_its_value(capsys: pytest.C
         if option.name.startswith("train."):
             assert option.metadata["meaning"] in text
     assert any(line.split()[:2] == ["train.steps", "123"] for line in text.splitlines())
-    for part in ("usage: python -m pipeline.train", "[two_cores]", "Examples", "Exit codes", "Does things."):
+    for part in ("usage: python -m pipeline.train", "[heads32]", "Examples", "Exit codes", "Does things."):
         assert part in text
 
 

@@ -12,7 +12,7 @@ from pipeline.schema import GROUPS
 PRESET = {
     "data": "tiny",
     "model": "tiny",
-    "sampler": "heads_small",
+    "sampler": "heads32",
     "train": "tiny",
     "evaluate": "tiny",
     "export": "tiny",

@@ -154,7 +154,7 @@ def test_dvc_exp_run_trains_on_and_leaves_the_data_alone(clone: Path) -> None:
 
 
 def test_a_change_of_an_unselected_preset_runs_nothing(clone: Path) -> None:
-    preset = clone / "conf/train/two_cores.yaml"
+    preset = clone / "conf/train/heads32.yaml"
     before = preset.read_text()
     preset.write_text(before.replace("batch_size: 8", "batch_size: 9"))
     try:
