@@ -142,8 +142,8 @@ def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: 
 def _in_words(prior: GaussianPoses | SphericalPoses) -> str:
     if isinstance(prior, SphericalPoses):
         return "all around, evenly over the upper half of the sphere"
-    yaw, pitch = f"{prior.yaw_mean:.3f} +- {prior.yaw_std:.3f}", f"{prior.pitch_mean:.3f} +- {prior.pitch_std:.3f}"
-    return f"yaw {yaw}, pitch {pitch} (radians)"
+    yaw = f"{prior.yaw_mean:.3f} +- {prior.yaw_std:.3f}"
+    return f"yaw {yaw}, pitch {prior.pitch_mean:.3f} +- {prior.pitch_std:.3f} (radians)"
 
 
 def _targets(paths: PathsConfig) -> tuple[Path, Path]:

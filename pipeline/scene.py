@@ -7,7 +7,6 @@ from gram.data.reader import ImageDataset
 from gram.poses import GaussianPoses, SphericalPoses
 from pipeline.schema import DataConfig
 
-
 FOV_TOLERANCE = 0.01
 """Relative; intrinsics of labels are rounded, and some count from pixel border to pixel border."""
 
@@ -66,7 +65,8 @@ def require_field_of_view(path: str, meta: DatasetMeta, data: DataConfig) -> Non
         if data.kind != "images":
             remedy = "run python -m pipeline.prepare with the same arguments"
         raise MismatchError(
-            f"the pictures of {path} are seen at {seen:.4g} degrees, but data.fov_degrees = {stated:g}: {remedy}"
+            f"the pictures of {path} are seen at {seen:.4g} degrees, "
+            f"but data.fov_degrees = {stated:g}: {remedy}"
         )
 
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from gram.cameras import Rays, look_at_origin, pixel_rays, poses_from_cam2world
-from gram.poses import mirror_poses
+from gram.poses import SphericalPoses, mirror_poses
 
 FRONTAL = torch.full((1, 2), math.pi / 2, dtype=torch.float64)
 
 
 def some_poses(count: int = 32) -> torch.Tensor:
-    """Anywhere but at the poles."""
+    """Anywhere but at the poles, within half a turn of the frontal view."""
     uniform = torch.rand(count, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    return torch.stack([0.1 + 2.9 * uniform[:, 0], 2.0 * math.pi * uniform[:, 1] - math.pi], dim=-1)
+    return torch.stack([0.1 + 2.9 * uniform[:, 0], 2.0 * math.pi * (uniform[:, 1] - 0.25)], dim=-1)
 
 
 def test_the_frontal_camera_is_one_unit_before_the_origin_with_the_worlds_axes() -> None:
@@ -47,6 +47,16 @@ def test_poses_survive_the_way_to_matrices_and_back(radius: float) -> None:
     poses = some_poses()
     back = poses_from_cam2world(look_at_origin(poses, radius=radius))
     torch.testing.assert_close(back, poses, rtol=0, atol=1e-12)
+
+
+def test_one_view_has_one_yaw_whether_it_was_drawn_read_or_mirrored() -> None:
+    drawn = SphericalPoses().sample(2000, generator=torch.Generator().manual_seed(0)).double()
+    read = poses_from_cam2world(look_at_origin(drawn))
+    torch.testing.assert_close(read, drawn, rtol=0, atol=1e-6)
+    mirrored = poses_from_cam2world(look_at_origin(mirror_poses(drawn)))
+    torch.testing.assert_close(mirrored, mirror_poses(drawn), rtol=0, atol=1e-6)
+    assert read[:, 1].min() < -1.5
+    assert read[:, 1].max() > 4.6
 
 
 @pytest.mark.parametrize("size", [1, 4, 5])

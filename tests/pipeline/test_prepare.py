@@ -179,6 +179,31 @@ def test_settings_that_do_not_fit_the_data_are_explained(
     assert message in capsys.readouterr().err
 
 
+def test_pictures_seen_at_another_angle_than_stated_are_refused_and_taken_on_request(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(own, tmp_path, "data.fov_degrees=12") == 1
+    assert "are seen at 11.46 degrees, but data.fov_degrees = 12: crop them" in capsys.readouterr().err
+    assert not (tmp_path / "train").exists()
+    assert run(own, tmp_path, "data.fov_degrees=null") == 0
+
+
+def test_a_person_can_compare_the_poses_of_pictures_and_of_fakes(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(own, tmp_path, "data.poses=gaussian", "data.yaw_std=0.3", "data.pitch_std=0.155") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert "prepare: their cameras: yaw 1.525 +- 0.085, pitch 1.550 +- 0.034 (radians)" in lines
+    assert "prepare: cameras of fakes: yaw 1.571 +- 0.300, pitch 1.571 +- 0.155 (radians)" in lines
+
+
+def test_what_the_configuration_says_of_the_scene_is_what_is_written(own: Path, tmp_path: Path) -> None:
+    scene = ["data.background=white", "data.near=0.7", "data.far=1.3", "data.poses=spherical"]
+    assert run(own, tmp_path, *scene) == 0
+    meta = ImageDataset(tmp_path / "train").meta
+    assert (meta.background, meta.near, meta.far) == ("white", 0.7, 1.3)
+
+
 def test_the_target_cannot_be_the_source(
     own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,6 +124,8 @@ def test_the_fingerprint_ignores_length_and_watching_only() -> None:
         "model.hidden=5",
         "train.batch_size=2",
         "train.betas=[0,0.5]",
+        "data.far=1.2",
+        "data.yaw_std=0.2",
     ):
         assert fingerprint(load(["experiment=tiny", other]), data_hash="a") != base, other
     assert fingerprint(load(["experiment=tiny"]), data_hash="b") != base

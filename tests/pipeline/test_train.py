@@ -65,7 +65,7 @@ def test_a_second_process_on_the_same_configuration_is_refused(
     ("argument", "message"),
     [
         ("data.size=32", "holds heads of 16 x 16 pixels, but the configuration asks for heads of 32 x 32"),
-        ("data.kind=cars", "but the configuration asks for cars of 16 x 16"),
+        ("data=cars128", "but the configuration asks for cars of 128 x 128"),
         ("paths.train_data=nowhere", "nowhere"),
     ],
 )
