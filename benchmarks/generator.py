@@ -7,7 +7,7 @@ cores the prior implementation does 3.7 images/s forward + backward; the target 
 Other processes on the same cores spoil the figure: OpenMP threads that wait for each other lose whole time
 slices. Measure on an idle machine, or run with OMP_WAIT_POLICY=passive, and believe the median only where
 the fastest and the slowest run are near it. Beside other work, `--threads 1` and its images per second of
-CPU time say what one undisturbed core would do, or a little less. Needs torch, numpy and jaxtyping only.
+CPU time say what one undisturbed core would do, or a little less. Needs torch, NumPy and Accelerate only.
 """
 
 import argparse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gram.shapes import Float, Float32, UInt8
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from gram.cameras import poses_from_cam2world
+from gram.data.decoding import Pixels, decode
 from gram.data.format import (
     OPENCV_FROM_OPENGL,
     ContentHash,
@@ -29,6 +27,7 @@ from gram.data.format import (
 )
 from gram.data.labels import Labels, read_labels
 from gram.data.storage import Storage, open_storage
+from gram.shapes import Float, Float32, UInt8
 
 DEFAULT_NEAR, DEFAULT_FAR = 0.88, 1.12
 
@@ -55,7 +54,8 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         self.path = Path(path)
         self._storage: Storage = open_storage(self.path)
         self._labels: Labels = read_labels(self._storage, self.path)
-        file_size = len(self._decode(self._labels.names[0]))
+        (first,) = self._decode(self._labels.names[:1])
+        file_size = len(first)
         self._file_size = file_size
         self.size = file_size if size is None else size
         if self.size < 2 or file_size % self.size:
@@ -76,7 +76,8 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return len(self._labels.names)
 
     def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 height width"], Float32[Tensor, " 2"]]:
-        return self._tensor(self._image(index)), self.poses[index]
+        (image,) = self._images([index])
+        return torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous(), self.poses[index]
 
     @cached_property
     def cam2world(self) -> Float[Tensor, "count 4 4"]:
@@ -139,15 +140,17 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     def compute_content_hash(self) -> str:
         """SHA-256 of the files' pixels and labels, from the files themselves."""
         content = ContentHash()
-        for name, label in zip(self._labels.names, self._labels.numbers, strict=True):
-            content.add(self._decode(name), label)
+        for pixels, label in zip(self._decode(self._labels.names), self._labels.numbers, strict=True):
+            content.add(pixels, label)
         return content.hexdigest()
 
     def load_images(self) -> UInt8[Tensor, "count 3 height width"]:
         """All images, decoded by several threads."""
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            images = np.stack(list(threads.map(self._image, range(len(self)))))
-        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        images = torch.zeros(len(self), 3, self.size, self.size, dtype=torch.uint8)
+        into = images.numpy()
+        for index, image in enumerate(self._images(range(len(self)))):
+            into[index] = image.transpose(2, 0, 1)
+        return images
 
     def depth(self, index: int) -> Float32[Tensor, "height width"] | None:
         """Distance along the ray of every pixel, NaN for background; None if there is none or not at this
@@ -158,45 +161,36 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
             return None
         return torch.from_numpy(np.load(io.BytesIO(self._storage.read(name))).astype(np.float32))
 
-    def _image(self, index: int) -> NDArray[np.uint8]:
-        """One image (H, W, 3) at the wanted size."""
-        name = self._labels.names[index]
-        image = self._decode(name)
-        if len(image) != self._file_size:
-            raise DatasetError(
-                f"{name} has {len(image)} pixels a side, but {self._labels.names[0]} has {self._file_size}; "
-                "all images of a data set need the same size"
-            )
-        if self.size == self._file_size:
-            return image
+    def _images(self, indices: Sequence[int]) -> Iterator[Pixels]:
+        """Images (H, W, 3) at the wanted size."""
+        names = [self._labels.names[index] for index in indices]
         block = self._file_size // self.size
-        blocks = image.reshape(self.size, block, self.size, block, 3)
-        return np.rint(blocks.mean((1, 3))).astype(np.uint8)
+        for name, image in zip(names, self._decode(names), strict=True):
+            if len(image) != self._file_size:
+                raise DatasetError(
+                    f"{name} has {len(image)} pixels a side, but {self._labels.names[0]} has "
+                    f"{self._file_size}; all images of a data set need the same size"
+                )
+            if block == 1:
+                yield image
+            else:
+                blocks = image.reshape(self.size, block, self.size, block, 3)
+                yield np.rint(blocks.mean((1, 3))).astype(np.uint8)
 
-    def _decode(self, name: str) -> NDArray[np.uint8]:
-        """One image file (H, W, 3) as it is."""
-        try:
-            with Image.open(io.BytesIO(self._storage.read(name))) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise DatasetError(
-                f"{name} in {self.path} cannot be decoded ({error}); replace the file or remove its label"
-            ) from error
-        if pixels.shape[0] != pixels.shape[1]:
-            height, width = pixels.shape[:2]
-            raise DatasetError(
-                f"{name} in {self.path} is {width} x {height}; images must be square: crop them"
-            )
-        return pixels
+    def _decode(self, names: Sequence[str]) -> Iterator[Pixels]:
+        """Image files (H, W, 3) as they are."""
+        for name, pixels in zip(names, decode(names, self._storage.read, self.path), strict=True):
+            if pixels.shape[0] != pixels.shape[1]:
+                height, width = pixels.shape[:2]
+                raise DatasetError(
+                    f"{name} in {self.path} is {width} x {height}; images must be square: crop them"
+                )
+            yield pixels
 
     def _read_meta(self) -> DatasetMeta | None:
         if "meta.json" not in self._storage.names:
             return None
         return DatasetMeta.from_json(self._storage.read("meta.json").decode())
-
-    @staticmethod
-    def _tensor(image: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous()
 
 
 def depth_name(image_name: str) -> str:
