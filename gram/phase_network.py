@@ -43,7 +43,7 @@ def evaluate_in_half(
 ) -> Float32[Tensor, "batch n outputs"]:
     """Sum over layers of head(x_i), with x_0 = points and x_i = sin(W_i x_{i-1} + b_i).
 
-    Differentiable once, with respect to the points and all weights. Pre-activations are at most 2^15 turns.
+    Differentiable once, with respect to the points and all weights.
 
     Args:
         points: input of the first layer.

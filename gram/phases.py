@@ -57,8 +57,9 @@ def in_turns(layer: Layer, half: torch.dtype, *, first: bool) -> HalfLayer:
 
 
 def to_phases(turns: Float32[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-    """The nearest phases of less than 2^15 turns; half a turn is minus half a turn."""
-    return torch.floor(turns * UNITS + 0.5).to(torch.int32).to(torch.int16)
+    """The nearest phases; half a turn is minus half a turn."""
+    fraction = turns - turns.floor()
+    return (fraction * UNITS + 0.5).to(torch.int32).to(torch.int16)
 
 
 def sine(phases: Int[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:

@@ -96,7 +96,8 @@ def forward_kernel(
             c = tl.load(coordinates + image * coordinates_stride + rows * 3 + j, mask=inside, other=0.0)
             s = tl.load(slope + (image * WIDTH + columns) * 3 + j, mask=used, other=0.0)
             turns += c[:, None] * s[None, :]
-    units = tl.floor(turns * UNITS_OF_A_TURN + 0.5).to(tl.int32).to(tl.int16)  # whole turns fall away
+    turns -= tl.floor(turns)
+    units = (turns * UNITS_OF_A_TURN + 0.5).to(tl.int32).to(tl.int16)  # half a turn is minus half a turn
     place = result + image * result_stride + rows[:, None] * WIDTH + columns[None, :]
     tl.store(place, units, mask=inside[:, None] & used[None, :])
 
