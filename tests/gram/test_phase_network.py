@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import normalize
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gram import phase_network
 from gram.layers import Film
@@ -184,6 +185,32 @@ def test_points_that_are_no_hit_give_zero_and_change_nothing_else(
     masked = case._replace(probe=case.probe * hit[..., None])
     for mine, exact in zip(ours[1:], in_float64(masked)[1:], strict=True):
         assert relative(mine, exact) < TOLERANCE[torch.float16]
+
+
+class Waits(TorchDispatchMode):
+    """Operations that would wait for a GPU, as their result's value or shape is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = str(func)
+        if any(word in name for word in ("_local_scalar_dense", "nonzero", "masked_select", "equal.default")):
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_nobody_waits_for_the_device(small_chunks: None, recompute: bool) -> None:
+    case = make_case()
+    hit = torch.rand(2, 150) > 0.5
+    with Waits() as waits:
+        run(evaluate_in_half, case, half=torch.float16, hit=hit, recompute=recompute)
+    assert waits.seen == []
+    with waits:
+        hit.sum().item()
+    assert waits.seen == ["aten._local_scalar_dense.default"]
 
 
 def test_nobody_hit_anything() -> None:

@@ -130,3 +130,17 @@ def test_kernels_give_what_their_twin_gives() -> None:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=-q", str(tests)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_without_triton_the_twin_runs() -> None:
+    program = (
+        "import sys; sys.modules['triton'] = None\n"
+        "import torch, gram\n"
+        "from gram.layers import Film\n"
+        "field = gram.radiance.RadianceField(width=8, layers=2)\n"
+        "field.matmul_dtype = torch.float16\n"
+        "film = Film(*torch.zeros(2, 1, field.film_layers, 8))\n"
+        "rgb, density = field(torch.zeros(1, 5, 3), torch.zeros(1, 5, 3), film)\n"
+        "assert rgb.isfinite().all() and density.isfinite().all()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
