@@ -3,7 +3,7 @@
 Autograd would stream several tensors per layer through main memory, for all points at once. Here a few
 thousand points pass through all layers while they are in a core's cache, and only what the derivative needs
 is kept, or nothing at all (`recompute`). Same function and gradients as `evaluate_plain`, its twin in the
-tests.
+tests, which is what runs on other devices; in half precision it is `gram.phase_network` everywhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
 
-from gram.shapes import Float
+from gram.phase_network import evaluate_in_half
+from gram.point_layer import Layer
+from gram.shapes import Bool, Float
 from gram.threads import map_on_cores, split_evenly
 
 threshold_backward = torch.ops.aten.threshold_backward
@@ -22,17 +25,10 @@ threshold_backward = torch.ops.aten.threshold_backward
 CHUNK = 4096
 """Points that pass through the network together: at width 64 one activation is 1 MiB."""
 
+DEVICE_CHUNK = 65_536
+"""The same on other devices than the CPU, where it bounds what recomputation needs."""
+
 Activation = Literal["sine", "relu"]
-
-
-class Layer(NamedTuple):
-    """x -> activation(weight x + bias) with weights of each image; the head, if any, reads the activation."""
-
-    weight: Float[Tensor, "batch width in"]
-    bias: Float[Tensor, "batch width"]
-    head: Float[Tensor, "outputs width"] | None
-    sees_directions: bool = False
-    """Whether the input is concat[direction, features] rather than features."""
 
 
 def evaluate(
@@ -42,6 +38,8 @@ def evaluate(
     *,
     directions: Float[Tensor, "batch n 3"] | None = None,
     recompute: bool = False,
+    half: torch.dtype | None = None,
+    hit: Bool[Tensor, "batch n"] | None = None,
 ) -> Float[Tensor, "batch n outputs"]:
     """Sum over layers of head(x_i), with x_0 = points and x_i = activation(W_i x_{i-1} + b_i).
 
@@ -53,9 +51,19 @@ def evaluate(
         activation: of every layer.
         directions: further input of the layers that see them; gets no gradient.
         recompute: keep no activations, evaluate them again in the backward pass.
+        half: type of matrix products, float16 or bfloat16; None is the type of the points. Sines only.
+        hit: points that count; None where all do. What others give is 0 in half precision, and otherwise
+            what they would give if they counted.
     """
+    if half is not None:
+        if activation != "sine":
+            raise ValueError(f"a network of {activation}s has no half precision: give half = None")
+        return evaluate_in_half(
+            points, layers, half=half, directions=directions, hit=hit, recompute=recompute
+        )
     if points.device.type != "cpu":
-        return evaluate_plain(points, layers, activation, directions=directions)
+        function = evaluate_with_checkpoints if recompute else evaluate_plain
+        return function(points, layers, activation, directions=directions)
     sees = tuple(layer.sees_directions for layer in layers)
     weights = [t for layer in layers for t in (layer.weight, layer.bias, layer.head)]
     return _Evaluate.apply(points, directions, activation, sees, recompute, *weights)
@@ -76,6 +84,26 @@ def evaluate_plain(
         if layer.head is not None:
             outputs.append(x @ layer.head.mT)
     return torch.stack(outputs).sum(0)
+
+
+def evaluate_with_checkpoints(
+    points: Float[Tensor, "batch n 3"],
+    layers: Sequence[Layer],
+    activation: Activation,
+    *,
+    directions: Float[Tensor, "batch n 3"] | None = None,
+) -> Float[Tensor, "batch n outputs"]:
+    """`evaluate_plain` that keeps no activations: a chunk of points at a time is evaluated again."""
+    parts = []
+    for start in range(0, max(1, points.shape[1]), DEVICE_CHUNK):
+        rows = slice(start, start + DEVICE_CHUNK)
+        part = checkpoint(
+            evaluate_plain, points[:, rows], layers, activation,
+            directions=None if directions is None else directions[:, rows],
+            use_reentrant=False, preserve_rng_state=False,
+        )  # fmt: skip
+        parts.append(part)
+    return torch.cat(parts, 1)
 
 
 class _Chunk(NamedTuple):

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gram.layers import Film, FilmSine, Stack, sine_head
-from gram.point_network import Layer, evaluate
-from gram.shapes import Float
+from gram.point_layer import Layer
+from gram.point_network import evaluate
+from gram.shapes import Bool, Float
 
 COLOR_MARGIN = 1e-3
 """Colours reach a little beyond [0, 1], so that pure black and white are not at infinity."""
@@ -60,15 +61,24 @@ class RadianceField(nn.Module):
         return len(self.layers) + (self.view_layer is not None)
 
     def forward(
-        self, points: Float[Tensor, "batch n 3"], directions: Float[Tensor, "batch n 3"], film: Film
+        self,
+        points: Float[Tensor, "batch n 3"],
+        directions: Float[Tensor, "batch n 3"],
+        film: Film,
+        hit: Bool[Tensor, "batch n"] | None = None,
     ) -> tuple[Float[Tensor, "batch n 3"], Float[Tensor, "batch n"]]:
-        """Colours in [-0.001, 1.001] and densities >= 0 at world points seen along unit directions."""
+        """Colours in [-0.001, 1.001] and densities >= 0 at world points seen along unit directions.
+
+        Where `hit` is given and false, they mean nothing and cost less.
+        """
         raw = evaluate(
             points * (2.0 / self.box),
             self._folded(film),
             "sine",
             directions=directions,
             recompute=self.recompute,
+            half=self.matmul_dtype,
+            hit=hit,
         )
         raw = raw + self._head_bias()
         rgb = torch.sigmoid(raw[..., 1:]) * (1.0 + 2.0 * COLOR_MARGIN) - COLOR_MARGIN

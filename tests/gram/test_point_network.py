@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from gram import point_network
-from gram.point_network import Activation, Layer, evaluate, evaluate_plain
+from gram.point_network import Activation, Layer, evaluate, evaluate_plain, evaluate_with_checkpoints
 
 ACTIVATIONS = get_args(Activation)
 
@@ -194,3 +194,31 @@ def test_a_last_layer_without_head_is_refused() -> None:
     case = make_case()
     with pytest.raises(ValueError, match="the last layer of a point network needs a head"):
         evaluate(case.points, case.layers[:3], "sine")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("n", [0, 8, 21])
+def test_checkpoints_change_neither_outputs_nor_gradients(
+    monkeypatch: pytest.MonkeyPatch, activation: Activation, directed: bool, n: int
+) -> None:
+    monkeypatch.setattr(point_network, "DEVICE_CHUNK", 8)
+    case = make_case(n=n, directed=directed)
+    expected, expected_gradients = run(evaluate_plain, case, activation)
+    out, gradients = run(evaluate_with_checkpoints, case, activation)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_checkpoints_keep_arguments_alone() -> None:
+    case = make_case(n=500)
+    kept: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        evaluate_with_checkpoints(case.points, case.layers, "sine")
+    assert sum(t.numel() for t in kept) <= sum(t.numel() for t in case.leaves)

@@ -67,6 +67,33 @@ def test_values_and_all_gradients_equal_the_unfolded_formula(
         assert theirs.abs().max() > 0
 
 
+def test_in_half_precision_values_and_gradients_equal_the_formula_within_a_hundredth() -> None:
+    field = make_field(width=32, layers=8)
+    field.matmul_dtype = torch.float16
+    points, directions, film = make_inputs(field)
+    leaves = [points.requires_grad_(), *(part.requires_grad_() for part in film), *field.parameters()]
+    results = []
+    for function in (field, lambda *inputs: evaluate_slowly(field, *inputs)):
+        rgb, density = function(points, directions, film)
+        loss = (rgb * torch.arange(3.0)).square().sum() + density.square().sum()
+        results.append((rgb.detach(), density.detach(), *torch.autograd.grad(loss, leaves)))
+    for ours, theirs in zip(*results, strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < 1e-2
+
+
+@pytest.mark.parametrize("half", [None, torch.float16])
+def test_points_that_are_no_hit_change_nothing_where_there_is_a_hit(half: torch.dtype | None) -> None:
+    field = make_field()
+    field.matmul_dtype = half
+    points, directions, film = make_inputs(field, n=100)
+    hit = torch.rand(2, 100, generator=torch.Generator().manual_seed(2)) > 0.5
+    for ours, everywhere in zip(
+        field(points, directions, film, hit), field(points, directions, film), strict=True
+    ):
+        assert torch.equal(ours[hit], everywhere[hit])
+        assert ours.isfinite().all()
+
+
 def test_published_constants_are_the_defaults() -> None:
     field = RadianceField()
     assert (field.width, len(field.layers), field.film_layers) == (256, 8, 9)

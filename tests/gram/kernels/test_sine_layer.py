@@ -1,0 +1,146 @@
+"""The kernels compile for an H100 and give what their twin gives, on a GPU or else in an interpreter."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gram.phases import HalfLayer, Hits, find_blocks
+
+triton = pytest.importorskip("triton", reason="Triton is not installed: kernels cannot run here")
+
+H100_SHARED_MEMORY = 227 * 1024
+WIDTH, OUTPUTS, POINTS = 256, 4, 200
+
+
+class AbsentGpu:
+    """Triton's driver of an H100 that is not there: kernels can be compiled for it, not run."""
+
+    def get_current_target(self) -> Any:
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 1000  # what is compiled for it is kept apart
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+class CompileOnly:
+    """Stands for a kernel: a launch compiles it, exactly as it would before it runs, and records it."""
+
+    def __init__(self, kernel: Any, compiled: list[Any]) -> None:
+        self.kernel, self.compiled = kernel, compiled
+
+    def __getitem__(self, grid: Any) -> Any:
+        return self.launch
+
+    def launch(self, *args: Any, **options: Any) -> None:
+        result = self.kernel.warmup(*args, grid=(1,), **options)
+        self.compiled += result if isinstance(result, list) else [result]
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What the launches of a test have been compiled to."""
+    from triton.runtime.driver import driver
+
+    from gram.kernels import phase_layers as launchers
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(driver, "_active", AbsentGpu())
+    kernels: list[Any] = []
+    for name in ("forward_kernel", "head_kernel", "backward_kernel", "weight_gradient_kernel"):
+        monkeypatch.setattr(launchers, name, CompileOnly(getattr(launchers, name), kernels))
+    return kernels
+
+
+def one_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gram.kernels import sine_layer, weight_gradient
+
+    for kernel in (
+        sine_layer.forward_kernel, sine_layer.backward_kernel, weight_gradient.weight_gradient_kernel
+    ):  # fmt: skip
+        monkeypatch.setattr(kernel, "configs", kernel.configs[:1])
+
+
+def launch_all(half: torch.dtype, *, first: bool, view: bool, last: bool, hits: Hits | None) -> None:
+    """Every kernel for one layer: forward, head, backward and weight gradients."""
+    from gram.kernels import phase_layers as launchers
+
+    def values(*shape: int, dtype: torch.dtype = half) -> Tensor:
+        return torch.zeros(shape, dtype=dtype)
+
+    phases = values(1, POINTS, WIDTH, dtype=torch.int16)
+    coordinates = values(1, POINTS, 3, dtype=torch.float32) if first or view else None
+    slope = values(1, WIDTH, 3, dtype=torch.float32) if first or view else None
+    weight = None if first else values(1, WIDTH, WIDTH)
+    layer = HalfLayer(weight, slope, values(1, WIDTH, dtype=torch.float32), values(OUTPUTS, WIDTH))
+    out = values(1, POINTS, OUTPUTS, dtype=torch.float32)
+    head = None if first else layer.head
+    launchers.sine_layer(None if first else phases, head, layer, coordinates, hits, phases, out)
+    if last:
+        assert layer.head is not None
+        launchers.add_head(phases, layer.head, hits, out)
+    grad_out = values(1, POINTS, OUTPUTS)
+    grad = None if last else values(1, POINTS, WIDTH)
+    next_weight = None if last else values(1, WIDTH, WIDTH)
+    launchers.sine_layer_backward(phases, grad, next_weight, grad_out, layer.head, coordinates, hits)
+    launchers.weight_gradients(phases, grad, None if first else grad_out, hits)
+
+
+@pytest.mark.parametrize(
+    ("place", "half"), [("first", torch.float16), ("view", torch.float16), ("last", torch.bfloat16)]
+)
+def test_layers_of_every_kind_compile_for_an_h100(
+    compiled: list[Any], monkeypatch: pytest.MonkeyPatch, place: str, half: torch.dtype
+) -> None:
+    one_configuration(monkeypatch)
+    hits = find_blocks(torch.ones(1, POINTS, dtype=torch.bool)) if place != "last" else None
+    launch_all(half, first=place == "first", view=place == "view", last=place == "last", hits=hits)
+    assert len(compiled) == 3 + (place == "last")
+
+
+@pytest.mark.slow
+def test_every_configuration_compiles_for_an_h100_and_uses_its_tensor_cores(compiled: list[Any]) -> None:
+    from gram.kernels.blocks import GRADIENTS, PRODUCTS
+
+    hits = find_blocks(torch.ones(1, POINTS, dtype=torch.bool))
+    launch_all(torch.float16, first=False, view=False, last=False, hits=hits)
+    assert len(compiled) == 2 * len(PRODUCTS) + len(GRADIENTS)
+    for kernel in compiled:
+        assert kernel.metadata.shared <= H100_SHARED_MEMORY
+        assert "wgmma.mma_async" in kernel.asm["ptx"]
+        assert "sin.approx" in kernel.asm["ptx"] or "cos.approx" in kernel.asm["ptx"]
+
+
+def test_kernels_give_what_their_twin_gives() -> None:
+    """A process of its own: Triton has to know from the start that it interprets."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    if not torch.cuda.is_available():
+        environment["TRITON_INTERPRET"] = "1"
+    tests = Path(__file__).with_name("kernels_and_twin.py")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=-q", str(tests)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_without_triton_the_twin_runs() -> None:
+    program = (
+        "import sys; sys.modules['triton'] = None\n"
+        "import torch, gram\n"
+        "from gram.layers import Film\n"
+        "field = gram.radiance.RadianceField(width=8, layers=2)\n"
+        "field.matmul_dtype = torch.float16\n"
+        "film = Film(*torch.zeros(2, 1, field.film_layers, 8))\n"
+        "rgb, density = field(torch.zeros(1, 5, 3), torch.zeros(1, 5, 3), film)\n"
+        "assert rgb.isfinite().all() and density.isfinite().all()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
