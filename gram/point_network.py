@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gram.devices import is_off_cpu
 from gram.shapes import Float
 from gram.threads import map_on_cores, split_evenly
 
@@ -54,7 +55,11 @@ def evaluate(
         directions: further input of the layers that see them; gets no gradient.
         recompute: keep no activations, evaluate them again in the backward pass.
     """
-    if points.device.type != "cpu":
+    if is_off_cpu(points):
+        if activation == "relu":
+            from gram.relu_network import evaluate_relu  # it stands on evaluate_plain
+
+            return evaluate_relu(points, layers, directions=directions)
         return evaluate_plain(points, layers, activation, directions=directions)
     sees = tuple(layer.sees_directions for layer in layers)
     weights = [t for layer in layers for t in (layer.weight, layer.bias, layer.head)]
