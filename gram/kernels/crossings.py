@@ -4,6 +4,8 @@ The plain search compares every value with every level and keeps the answers: 96
 image of 256 x 256 pixels, 64 points a ray and 23 levels. Here only the first crossing of a level is kept.
 """
 
+from typing import no_type_check
+
 import torch
 import triton
 import triton.language as tl
@@ -16,6 +18,7 @@ RAYS = 64
 
 
 @triton.jit(do_not_specialize=["count"])
+@no_type_check
 def crossings_kernel(
     values, levels, start, hit, count,
     POINTS: tl.constexpr, LEVELS: tl.constexpr, RAYS: tl.constexpr, LANES: tl.constexpr,

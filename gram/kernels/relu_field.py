@@ -10,7 +10,7 @@ for a slice of its units at a time, and the last is summed up slice by slice.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, no_type_check
 
 import torch
 import triton
@@ -45,10 +45,8 @@ class Weights(NamedTuple):
     head: Float[Tensor, " width"]
 
 
-def prepare(
-    weights: Sequence[Float[Tensor, "out in"]], biases: Sequence[Float[Tensor, " out"]], head: Tensor
-) -> Weights:
-    """Weights of a network of two or three hidden layers, padded and split."""
+def prepare(weights: Sequence[Tensor], biases: Sequence[Tensor], head: Float[Tensor, "1 last"]) -> Weights:
+    """Weights (out, in) and biases (out) of two or three hidden layers, and their head, padded and split."""
     width = max(16, triton.next_power_of_2(max(len(bias) for bias in biases)))
     first, *rest = [_padded(w, width, 3 if i == 0 else width) for i, w in enumerate(weights)]
     return Weights(
@@ -92,6 +90,7 @@ CONFIGS = _configs(
 
 
 @triton.jit
+@no_type_check
 def split(x):
     """(hi, lo) as `split_in_two` makes them."""
     hi = ((x.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
@@ -99,6 +98,7 @@ def split(x):
 
 
 @triton.jit
+@no_type_check
 def product(hi, lo, w_hi, w_lo, total):
     """total + x w, the smallest terms first."""
     total = tl.dot(lo, w_hi, total, input_precision="tf32")
@@ -107,12 +107,14 @@ def product(hi, lo, w_hi, w_lo, total):
 
 
 @triton.jit
+@no_type_check
 def relu(x):
     """max(x, 0), and NaN where x is."""
     return tl.where(x < 0.0, 0.0, x)
 
 
 @triton.jit
+@no_type_check
 def first_layer(x, y, z, weight, bias, units):
     """Some units of the first layer: (points, units)."""
     row = weight + 3 * units
@@ -123,6 +125,7 @@ def first_layer(x, y, z, weight, bias, units):
 
 
 @triton.jit
+@no_type_check
 def first_two_layers(
     x, y, z, first, first_bias, hi, lo, bias, POINTS: tl.constexpr, WIDTH: tl.constexpr, SLICE: tl.constexpr
 ):
@@ -138,6 +141,7 @@ def first_two_layers(
 
 
 @triton.jit
+@no_type_check
 def last_layer(
     h_hi, h_lo, hi, lo, bias, some, POINTS: tl.constexpr, WIDTH: tl.constexpr, SLICE: tl.constexpr
 ):
@@ -151,6 +155,7 @@ def last_layer(
 
 @triton.autotune(CONFIGS, key=["HIDDEN", "WIDTH"], prune_configs_by={"early_config_prune": _fitting})
 @triton.jit(do_not_specialize=["count"])
+@no_type_check
 def values_kernel(
     origins,
     directions,

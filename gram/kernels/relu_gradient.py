@@ -8,7 +8,7 @@ points whose g are all 0 are skipped in each of them.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, no_type_check
 
 import torch
 import triton
@@ -37,8 +37,8 @@ PART = 1024
 class Gradients(NamedTuple):
     """By the padded weights; `points` where they are wanted."""
 
-    weights: list[Float[Tensor, "width in"]]
-    biases: list[Float[Tensor, " width"]]
+    weights: list[Tensor]  # (width, in), of each layer
+    biases: list[Tensor]  # (width)
     head: Float[Tensor, " width"]
     points: Float[Tensor, "n 3"] | None
 
@@ -59,12 +59,14 @@ def _blocks(width: int) -> _Blocks:
 
 
 @triton.jit
+@no_type_check
 def _no_gradient(grad, p, count):
     g = tl.load(grad + p, mask=p < count, other=0.0)
     return tl.sum((g != 0.0).to(tl.int32), axis=0) == 0  # NaN is a gradient, too
 
 
 @triton.jit
+@no_type_check
 def activations_kernel(
     points, grad, first, first_bias, middle_hi, middle_lo, middle_bias, last_hi, last_lo, last_bias,
     inputs, active, count,
@@ -95,6 +97,7 @@ def activations_kernel(
 
 
 @triton.jit
+@no_type_check
 def slopes_kernel(
     points, grad, first, first_bias, middle_hi, middle_lo, last_hi, last_lo,
     inputs, active, slopes, sums, grad_points, count,
@@ -156,6 +159,7 @@ def slopes_kernel(
 
 
 @triton.jit
+@no_type_check
 def outer_sums_kernel(
     points, grad, first, first_bias, slopes, inputs, sums, bias_sums, count,
     FIRST: tl.constexpr, WIDTH: tl.constexpr, TILE: tl.constexpr, POINTS: tl.constexpr, PART: tl.constexpr,
