@@ -47,7 +47,7 @@ def composite(
     order = t.detach().argsort(dim=-1, stable=True)
     log_through = torch.log(1.0 - alpha.gather(-1, order) + EPSILON)
     behind = torch.cumsum(log_through, dim=-1) - log_through  # exclusive
-    transmittance = torch.exp(behind).gather(-1, order.argsort(dim=-1))
+    transmittance = torch.zeros_like(alpha).scatter(-1, order, torch.exp(behind))
     weights = transmittance * alpha
     opacity = weights.sum(-1)
     color = (weights[..., None] * rgb).sum(-2)

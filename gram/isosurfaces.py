@@ -11,16 +11,36 @@ Two ways from a bracket to a hit:
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from gram.cameras import Rays
+from gram.devices import is_off_cpu, runs_kernels
+from gram.roots import chandrupatla
 from gram.shapes import Bool, Float, Int
 
 Field = Callable[[Tensor], Tensor]
 """A scalar field: points (..., 3) to values (...)."""
+
+
+@runtime_checkable
+class RayField(Protocol):
+    """A field that knows better ways to its values on rays than from point to point."""
+
+    def __call__(self, points: Tensor, /) -> Tensor: ...
+
+    def along(self, rays: Rays, t: Float[Tensor, " k"]) -> Float[Tensor, "*rays k"]:
+        """Values at the same distances along every ray, without gradient."""
+        ...
+
+    def with_gradient(
+        self, points: Float[Tensor, "*batch 3"], values: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch"]:
+        """`values` of the points, which were evaluated before, with the field's gradient."""
+        ...
+
 
 Mode = Literal["linear", "refined"]
 
@@ -75,7 +95,7 @@ def intersect(
     grid = torch.linspace(near, far, num_samples, dtype=levels.dtype, device=levels.device)
     t = grid.expand(*rays.origins.shape[:-1], num_samples)
     with torch.no_grad():
-        values = field(rays.at(t))
+        values = field.along(rays, grid) if isinstance(field, RayField) else field(rays.at(t))
         brackets = _first_decreasing_crossings(values, levels)
     finish = _interpolate if mode == "linear" else _refine
     found = finish(field, rays, levels, t, values, brackets)
@@ -85,6 +105,10 @@ def intersect(
 def _first_decreasing_crossings(
     values: Float[Tensor, "*rays points"], levels: Float[Tensor, " levels"]
 ) -> _Brackets:
+    if runs_kernels(values):
+        from gram.kernels.crossings import first_crossings
+
+        return _Brackets(*first_crossings(values, levels))
     above = values[..., None, :] >= levels[:, None]  # (..., levels, points)
     at_or_below = values[..., None, 1:] <= levels[:, None]
     crossing = above[..., :-1] & at_or_below
@@ -101,18 +125,44 @@ def _interpolate(
     values: Float[Tensor, "*rays points"],
     brackets: _Brackets,
 ) -> Float[Tensor, "*rays levels"]:
-    """Linear interpolation; only points that end a bracket are evaluated again, each once."""
-    if torch.is_grad_enabled():
+    """Linear interpolation; with gradient, points that end a bracket are evaluated once more."""
+    if not torch.is_grad_enabled():
+        start, end = values.gather(-1, brackets.start), values.gather(-1, brackets.start + 1)
+    elif is_off_cpu(values) and isinstance(field, RayField):
+        start, end = _ends_with_gradient(field, rays, t, values, brackets)
+    else:
         hit = brackets.hit.int()
         uses = torch.zeros_like(values, dtype=torch.int32)
         ends = uses.scatter_add_(-1, brackets.start, hit).scatter_add_(-1, brackets.start + 1, hit) > 0
-        values = values.masked_scatter(ends, field(rays.at(t)[ends]))
-    start, end = values.gather(-1, brackets.start), values.gather(-1, brackets.start + 1)
+        values = values.masked_scatter(ends, field(rays.at(t)[ends]))  # each once
+        start, end = values.gather(-1, brackets.start), values.gather(-1, brackets.start + 1)
     t_start, t_end = t.gather(-1, brackets.start), t.gather(-1, brackets.start + 1)
     difference = end - start
     steep = difference.abs() > MIN_DIFFERENCE
     fraction = (levels - start) / torch.where(steep, difference, 1.0)
     return torch.where(steep, t_start + fraction * (t_end - t_start), t_end)
+
+
+def _ends_with_gradient(
+    field: RayField,
+    rays: Rays,
+    t: Float[Tensor, "*rays points"],
+    values: Float[Tensor, "*rays points"],
+    brackets: _Brackets,
+) -> tuple[Float[Tensor, "*rays levels"], Float[Tensor, "*rays levels"]]:
+    """Values at both ends of every bracket, those of misses included.
+
+    To pick the ends of hits, each once, one must wait for their number, and 23 levels have up to 46 different
+    ends anyway, of 64 points on a ray. In the order of the levels, neighbouring rays miss together, and
+    kernels skip blocks of points without any gradient. Values are known: only gradients are evaluated.
+    """
+    ends = (brackets.start, brackets.start + 1)
+    distances, known = (
+        torch.stack([of.gather(-1, k) for k in ends]).movedim(-1, 1).contiguous() for of in (t, values)
+    )  # (2, levels, *rays)
+    points = torch.addcmul(rays.origins, distances[..., None], rays.directions)
+    start, end = field.with_gradient(points, known).movedim(1, -1).unbind(0)
+    return start, end
 
 
 def _refine(
@@ -138,7 +188,7 @@ def _refine(
         upper = t.gather(-1, brackets.start + 1)[hit]
         at_lower = values.gather(-1, brackets.start)[hit] - level
         at_upper = values.gather(-1, brackets.start + 1)[hit] - level
-        root = _chandrupatla(offset, lower, upper, at_lower, at_upper, tolerance)
+        root = chandrupatla(offset, lower, upper, at_lower, at_upper, tolerance)
     if torch.is_grad_enabled():
         root = _attach_implicit_gradient(field, root, origins, directions)
     return torch.zeros(hit.shape, dtype=root.dtype, device=root.device).masked_scatter(hit, root)
@@ -156,53 +206,3 @@ def _attach_implicit_gradient(
     slope = (gradient * directions).sum(-1)
     slope = torch.minimum(slope, -MIN_COSINE * gradient.norm(dim=-1).clamp_min(1e-12))
     return root - (values - values.detach()) / slope
-
-
-def _chandrupatla(
-    offset: Callable[[Tensor, Tensor], Tensor],
-    lower: Float[Tensor, " roots"],
-    upper: Float[Tensor, " roots"],
-    at_lower: Float[Tensor, " roots"],
-    at_upper: Float[Tensor, " roots"],
-    tolerance: float,
-    max_iterations: int = 64,
-) -> Float[Tensor, " roots"]:
-    """Roots bracketed by [lower, upper], all at once (Chandrupatla 1997, doi 10.1016/S0965-9978(96)00051-8).
-
-    Inverse quadratic interpolation where it is safe, bisection where not; rows leave as they converge.
-    `offset(t, rows)` evaluates the function of the given rows.
-    """
-    root = torch.where(at_lower.abs() < at_upper.abs(), lower, upper)
-    rows = torch.arange(len(lower), device=lower.device)
-    b, f_b, a, f_a = lower, at_lower, upper, at_upper
-    step = torch.full_like(lower, 0.5)
-    for _ in range(max_iterations):
-        t = a + step * (b - a)
-        f_t = offset(t, rows)
-        same_side = torch.sign(f_t) == torch.sign(f_a)
-        c, f_c = torch.where(same_side, a, b), torch.where(same_side, f_a, f_b)
-        b, f_b = torch.where(same_side, b, a), torch.where(same_side, f_b, f_a)
-        a, f_a = t, f_t
-        best = torch.where(f_a.abs() < f_b.abs(), a, b)
-        root[rows] = best
-        active = ((b - a).abs() > tolerance) & (f_a != 0) & (f_b != 0)
-        if not active.any():
-            break
-        rows, a, b, c, f_a, f_b, f_c = (v[active] for v in (rows, a, b, c, f_a, f_b, f_c))
-        step = _next_step(a, b, c, f_a, f_b, f_c, tolerance)
-    return root
-
-
-def _next_step(
-    a: Tensor, b: Tensor, c: Tensor, f_a: Tensor, f_b: Tensor, f_c: Tensor, tolerance: float
-) -> Float[Tensor, " roots"]:
-    """Fraction of the way from a to b to try next."""
-    xi = (a - b) / (c - b)
-    phi = (f_a - f_b) / (f_c - f_b)
-    safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
-    inverse_quadratic = f_a / (f_b - f_a) * f_c / (f_b - f_c) + (c - a) / (b - a) * f_a / (
-        f_c - f_a
-    ) * f_b / (f_c - f_b)
-    margin = (0.5 * tolerance / (b - a).abs()).clamp(max=0.5)
-    step = torch.where(safe, inverse_quadratic, 0.5)
-    return torch.minimum(torch.maximum(step, margin), 1 - margin)

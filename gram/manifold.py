@@ -7,8 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gram.cameras import Rays
 from gram.layers import Stack
 from gram.point_network import Layer, evaluate
+from gram.relu_network import evaluate_along, evaluate_relu
 from gram.shapes import Float
 
 Init = Literal["published", "sphere"]
@@ -51,10 +53,28 @@ class ManifoldPredictor(nn.Module):
     def forward(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
         """s at points in world units."""
         x = (points * SCALE - self.centre).view(1, -1, 3)
+        return (evaluate(x, self._layers(), "relu") + self.output.bias).view(points.shape[:-1])
+
+    @torch.no_grad()
+    def along(self, rays: Rays, t: Float[Tensor, " k"]) -> Float[Tensor, "*rays k"]:
+        """s at the same distances along every ray, without gradient."""
+        values = evaluate_along(rays, t, self._layers(), scale=SCALE, centre=self.centre)
+        if values is None:
+            return self(rays.at(t.expand(*rays.origins.shape[:-1], len(t))))
+        return values + self.output.bias
+
+    def with_gradient(
+        self, points: Float[Tensor, "*batch 3"], values: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch"]:
+        """`values`, which are s at the points, evaluated before, with the gradient by M's weights."""
+        x = (points * SCALE - self.centre).view(1, -1, 3)
+        attached = evaluate_relu(x, self._layers(), known=values.reshape(1, -1, 1))
+        return attached.view(values.shape) + (self.output.bias - self.output.bias.detach())
+
+    def _layers(self) -> list[Layer]:
         *inner, last = self.hidden
         layers = [Layer(linear.weight[None], linear.bias[None], None) for linear in inner]
-        layers.append(Layer(last.weight[None], last.bias[None], self.output.weight))
-        return (evaluate(x, layers, "relu") + self.output.bias).view(points.shape[:-1])
+        return [*layers, Layer(last.weight[None], last.bias[None], self.output.weight)]
 
     def _init_published(self) -> None:
         """Geometric initialisation (SAL, arXiv 1911.10414)."""

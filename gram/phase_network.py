@@ -2,7 +2,7 @@
 
 What is half: the inputs of matrix products (sines, which are at most 1, weights, and gradients under a scale
 of their own). What is not: their sums, pre-activations, points, and everything that leaves the network. See
-`gram.phases`; the function is that of `gram.point_network.evaluate_plain`.
+`gram.phases`; the function is that of `gram.plain_network.evaluate_plain`.
 """
 
 import math
@@ -17,7 +17,7 @@ from torch.nn.utils import get_total_norm
 
 from gram import phase_layers
 from gram.phases import HIT_ROWS, HalfLayer, Hits, find_blocks, in_turns
-from gram.point_layer import Layer
+from gram.plain_network import Layer
 from gram.shapes import Bool, Float, Float32
 
 CHUNK_VALUES = 2**26

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gram.point_layer import Layer
+from gram.plain_network import Layer
 from gram.shapes import Bool, Float, Float32, Int
 
 UNITS = 65536

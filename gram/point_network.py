@@ -7,16 +7,17 @@ tests, which is what runs on other devices; in half precision it is `gram.phase_
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils.checkpoint import checkpoint
 
+from gram.devices import is_off_cpu
 from gram.phase_network import evaluate_in_half
-from gram.point_layer import Layer
+from gram.plain_network import Activation, Layer, evaluate_plain, evaluate_with_checkpoints, layer_input
+from gram.relu_network import evaluate_relu
 from gram.shapes import Bool, Float
 from gram.threads import map_on_cores, split_evenly
 
@@ -24,12 +25,6 @@ threshold_backward = torch.ops.aten.threshold_backward
 
 CHUNK = 4096
 """Points that pass through the network together: at width 64 one activation is 1 MiB."""
-
-DEVICE_CHUNK = 65_536
-"""The same on other devices than the CPU, where it bounds what recomputation needs."""
-
-Activation = Literal["sine", "relu"]
-
 
 def evaluate(
     points: Float[Tensor, "batch n 3"],
@@ -61,49 +56,14 @@ def evaluate(
         return evaluate_in_half(
             points, layers, half=half, directions=directions, hit=hit, recompute=recompute
         )
-    if points.device.type != "cpu":
+    if is_off_cpu(points):
+        if activation == "relu":
+            return evaluate_relu(points, layers, directions=directions)
         function = evaluate_with_checkpoints if recompute else evaluate_plain
         return function(points, layers, activation, directions=directions)
     sees = tuple(layer.sees_directions for layer in layers)
     weights = [t for layer in layers for t in (layer.weight, layer.bias, layer.head)]
     return _Evaluate.apply(points, directions, activation, sees, recompute, *weights)
-
-
-def evaluate_plain(
-    points: Float[Tensor, "batch n 3"],
-    layers: Sequence[Layer],
-    activation: Activation,
-    *,
-    directions: Float[Tensor, "batch n 3"] | None = None,
-) -> Float[Tensor, "batch n outputs"]:
-    """What `evaluate` computes, in the plainest way."""
-    function = torch.sin if activation == "sine" else torch.relu
-    x, outputs = points, []
-    for layer in layers:
-        x = function(torch.baddbmm(layer.bias[:, None], _layer_input(x, directions, layer), layer.weight.mT))
-        if layer.head is not None:
-            outputs.append(x @ layer.head.mT)
-    return torch.stack(outputs).sum(0)
-
-
-def evaluate_with_checkpoints(
-    points: Float[Tensor, "batch n 3"],
-    layers: Sequence[Layer],
-    activation: Activation,
-    *,
-    directions: Float[Tensor, "batch n 3"] | None = None,
-) -> Float[Tensor, "batch n outputs"]:
-    """`evaluate_plain` that keeps no activations: a chunk of points at a time is evaluated again."""
-    parts = []
-    for start in range(0, max(1, points.shape[1]), DEVICE_CHUNK):
-        rows = slice(start, start + DEVICE_CHUNK)
-        part = checkpoint(
-            evaluate_plain, points[:, rows], layers, activation,
-            directions=None if directions is None else directions[:, rows],
-            use_reentrant=False, preserve_rng_state=False,
-        )  # fmt: skip
-        parts.append(part)
-    return torch.cat(parts, 1)
 
 
 class _Chunk(NamedTuple):
@@ -203,15 +163,11 @@ def _recompute(chunk: _Chunk, layers: Sequence[Layer], activation: Activation) -
     return chunk
 
 
-def _layer_input(x: Tensor, directions: Tensor | None, layer: Layer) -> Tensor:
-    return torch.cat([directions, x], dim=-1) if layer.sees_directions and directions is not None else x
-
-
 def _forward(chunk: _Chunk, layers: Sequence[Layer], activation: Activation, out: Tensor | None) -> None:
     """Add the heads' outputs to `out`; fill `chunk.kept`."""
     x = chunk.points
     for i, layer in enumerate(layers):
-        x = _layer_input(x, chunk.directions, layer)
+        x = layer_input(x, chunk.directions, layer)
         x = torch.addmm(layer.bias[chunk.image], x, layer.weight[chunk.image].mT)
         if activation == "relu":
             x = x.relu_() if chunk.kept is None else torch.clamp_min(x, 0.0, out=chunk.kept[i][0])
@@ -245,7 +201,7 @@ def _backward(
             grad.head.addmm_(grad_out.mT, output)
             grad_x.addmm_(grad_out, layer.head)
         grad_x = grad_x.mul_(derivative[0]) if derivative else threshold_backward(grad_x, output, 0.0)
-        x = _layer_input(chunk.kept[i - 1][0] if i else chunk.points, chunk.directions, layer)
+        x = layer_input(chunk.kept[i - 1][0] if i else chunk.points, chunk.directions, layer)
         grad.weight[chunk.image].addmm_(grad_x.mT, x)
         grad.bias[chunk.image].add_(grad_x.sum(0))
         if i or grad_points is not None:

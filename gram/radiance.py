@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gram.layers import Film, FilmSine, Stack, sine_head
-from gram.point_layer import Layer
+from gram.plain_network import Layer
 from gram.point_network import evaluate
 from gram.shapes import Bool, Float
 

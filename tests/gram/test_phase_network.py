@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gram import phase_network
 from gram.layers import Film
 from gram.phase_network import evaluate_in_half
-from gram.point_layer import Layer
-from gram.point_network import evaluate, evaluate_plain
+from gram.plain_network import Layer, evaluate_plain
+from gram.point_network import evaluate
 from gram.radiance import RadianceField
 
 WIDTH, LAYERS, OUTPUTS = 48, 8, 4

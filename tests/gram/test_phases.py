@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gram.phases import HIT_ROWS, cosine, find_blocks, in_turns, sine, to_phases
-from gram.point_layer import Layer
+from gram.plain_network import Layer
 
 
 @pytest.mark.parametrize("turns", [1.0, 200.0, 1e6])

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from gram import point_network
-from gram.point_network import Activation, Layer, evaluate, evaluate_plain, evaluate_with_checkpoints
+from gram import plain_network, point_network
+from gram.plain_network import Activation, Layer, evaluate_plain, evaluate_with_checkpoints
+from gram.point_network import evaluate
 
 ACTIVATIONS = get_args(Activation)
 
@@ -202,7 +203,7 @@ def test_a_last_layer_without_head_is_refused() -> None:
 def test_checkpoints_change_neither_outputs_nor_gradients(
     monkeypatch: pytest.MonkeyPatch, activation: Activation, directed: bool, n: int
 ) -> None:
-    monkeypatch.setattr(point_network, "DEVICE_CHUNK", 8)
+    monkeypatch.setattr(plain_network, "CHUNK", 8)
     case = make_case(n=n, directed=directed)
     expected, expected_gradients = run(evaluate_plain, case, activation)
     out, gradients = run(evaluate_with_checkpoints, case, activation)

@@ -12,7 +12,7 @@ from gram import phase_network
 from gram.kernels import phase_layers as kernels
 from gram.phase_network import evaluate_in_half
 from gram.phases import HalfLayer, Hits, find_blocks
-from gram.point_layer import Layer
+from gram.plain_network import Layer
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for
 

@@ -1,0 +1,39 @@
+"""What runs where: code by hand on a CPU, Triton's kernels on a GPU, plain torch on anything else."""
+
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+LEAN: bool | None = None
+"""Whether the ways for devices other than a CPU are taken; None: there. For tests."""
+KERNELS: bool | None = None
+"""Whether Triton's kernels run; None: where there are Triton and CUDA. For tests."""
+
+
+def is_off_cpu(tensor: Tensor) -> bool:
+    """Whether work on this tensor is for a device that must not wait: few, large, equal steps."""
+    return tensor.device.type != "cpu" if LEAN is None else LEAN
+
+
+def runs_kernels(tensor: Tensor) -> bool:
+    """Whether Triton's kernels can take this tensor."""
+    if tensor.dtype != torch.float32:
+        return False
+    return _has_kernels(tensor.device) if KERNELS is None else KERNELS
+
+
+@cache
+def _has_kernels(device: torch.device) -> bool:
+    if device.type != "cuda" or torch.version.cuda is None or find_spec("triton") is None:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)  # the first with tf32
+
+
+@cache
+def shared_memory(device: torch.device) -> int:
+    """Bytes of shared memory that a block of threads may use; more than any, where it is no GPU."""
+    if device.type != "cuda":
+        return 2**31
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin
