@@ -123,7 +123,7 @@ class TrainConfig:
     lr_discriminator: float = option("learning rate of the discriminator", low=0)
     lr_manifold: float = option("learning rate of the manifold predictor", low=0)
     betas: list[float] = option("of Adam")
-    grad_clip: float = option("largest norm of each network's gradient", above=0)
+    grad_clip: float = option("largest norm of the generator's gradient", above=0)
     r1_weight: float = option("lambda of R1 on real pictures", low=0)
     r1_every: int = option("steps between R1 terms, each weighted by this number", low=1)
     pose_weight: float = option("of the pose error on generated pictures", low=0)
