@@ -36,10 +36,11 @@ def make_case(*, batch: int = 2, n: int = 150, width: int = WIDTH) -> Case:
     field = RadianceField(width=width, layers=LAYERS).double()
     shape = (batch, field.film_layers, width)
     film = Film(0.3 * torch.randn(shape).double(), torch.randn(shape).double())
-    layers = [
-        Layer(*(None if t is None else t.detach().requires_grad_() for t in layer[:3]), layer.sees_directions)
-        for layer in field._folded(film)
-    ]
+    layers = []
+    for layer in field._folded(film):
+        weight, bias = (t.detach().requires_grad_() for t in layer[:2])
+        head = None if layer.head is None else layer.head.detach().requires_grad_()
+        layers.append(Layer(weight, bias, head, layer.sees_directions))
     points = torch.rand(batch, n, 3).double().mul(2).sub(1).requires_grad_()
     leaves = [points, *(t for layer in layers for t in layer[:3] if t is not None)]
     directions = normalize(torch.randn(batch, n, 3).double(), dim=-1)
@@ -262,7 +263,7 @@ def test_autocast_around_it_changes_nothing() -> None:
 
 def test_the_point_network_comes_here_when_asked_for_half_precision() -> None:
     case = make_case(n=20)
-    ours = run(lambda *a, **k: evaluate(*a, "sine", **k), case, half=torch.float16)
+    ours = run(lambda *a, **k: evaluate(*a, activation="sine", **k), case, half=torch.float16)
     assert all(
         torch.equal(a, b) for a, b in zip(ours, run(evaluate_in_half, case, half=torch.float16), strict=True)
     )

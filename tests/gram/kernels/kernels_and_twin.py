@@ -80,7 +80,7 @@ def test_phases_are_the_same_to_one_unit_and_heads_add_the_same(
     difference = (results[0].int() - results[1].int()).to(torch.int16)  # half a turn is minus half a turn
     assert difference.abs().max() <= 1
     assert results[1].unique().numel() > n * width // 2
-    assert_close(*outs, 1e-5)
+    assert_close(outs[0], outs[1], 1e-5)
 
 
 def test_a_head_adds_the_same() -> None:
@@ -89,7 +89,7 @@ def test_a_head_adds_the_same() -> None:
     outs = [torch.ones(2, 150, 4, device=DEVICE) for _ in range(2)]
     for module, out in zip((kernels, twin), outs, strict=True):
         module.add_head(phases, head, None, out)
-    assert_close(*outs, 1e-5)
+    assert_close(outs[0], outs[1], 1e-5)
 
 
 @pytest.mark.parametrize(("batch", "n", "width"), SIZES)

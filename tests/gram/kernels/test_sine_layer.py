@@ -121,6 +121,7 @@ def test_every_configuration_compiles_for_an_h100_and_uses_its_tensor_cores(comp
         assert "sin.approx" in kernel.asm["ptx"] or "cos.approx" in kernel.asm["ptx"]
 
 
+@pytest.mark.slow
 def test_kernels_give_what_their_twin_gives() -> None:
     """A process of its own: Triton has to know from the start that it interprets."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
