@@ -6,6 +6,7 @@ pass evaluates some points at a time once more, by Triton's kernels where they r
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -77,7 +78,7 @@ class _Evaluate(torch.autograd.Function):
             from gram.kernels.relu_field import values_at
 
             return values_at(points[0], _prepared(layers))[None, :, None]
-        with torch.autocast(points.device.type, enabled=False):
+        with _full_precision(points.device):
             parts = [evaluate_plain(points[:, rows], layers, "relu", directions=_rows(directions, rows))
                      for rows in _chunks(points)]  # fmt: skip
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
@@ -91,7 +92,8 @@ class _Evaluate(torch.autograd.Function):
         if _has_kernel(points, layers):
             grad_points, grads = _gradients_by_kernel(points, layers, grad_out, into_points)
         else:
-            grad_points, grads = _gradients(points, directions, layers, grad_out, [into_points, *wanted])
+            with _full_precision(points.device):
+                grad_points, grads = _gradients(points, directions, layers, grad_out, [into_points, *wanted])
         return grad_points, None, None, None, *grads
 
 
@@ -107,7 +109,7 @@ def _gradients(
     totals = [torch.zeros_like(leaf) for leaf in leaves]
     for rows in _chunks(points):
         some = points[:, rows].detach().requires_grad_(wanted[0])
-        with torch.enable_grad(), torch.autocast(points.device.type, enabled=False):
+        with torch.enable_grad():
             out = evaluate_plain(some, layers, "relu", directions=_rows(directions, rows))
         grads = torch.autograd.grad(out, [*leaves, some] if wanted[0] else leaves, grad_out[:, rows])
         for total, grad in zip(totals, grads, strict=False):
@@ -153,6 +155,11 @@ def _gradients_by_kernel(
         head = None if layer.head is None else found.head[None, :width]
         grads += [weight[None, :width, :inputs], bias[None, :width], head]
     return None if found.points is None else found.points[None], grads
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 def _as_layers(weights: Sequence[Any], sees: Sequence[bool]) -> list[Layer]:

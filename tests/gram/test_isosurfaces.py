@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from gram import devices, relu_network
 from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.isosurfaces import MIN_COSINE, MIN_DIFFERENCE, ROOT_TOLERANCE, Hits, Mode, intersect
 from gram.manifold import ManifoldPredictor
+from gram.point_network import evaluate_plain
 
 NEAR, FAR = 0.88, 1.12
 MODES = get_args(Mode)
@@ -350,6 +352,48 @@ def test_without_gradient_the_hits_are_the_same(mode: Mode) -> None:
     assert with_gradient.t.requires_grad
     assert not without.t.requires_grad
     torch.testing.assert_close(with_gradient.t.detach(), without.t, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_off_the_cpu_hits_and_gradients_are_the_same(monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
+    manifold, rays = small_manifold(), some_rays()
+    levels = torch.tensor([23.0, 17.0, 12.0, 8.0], dtype=torch.float64)
+    probe = torch.rand(3, 64, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    on_cpu = search(manifold, rays, levels, 12, mode)
+    gradients = gradients_of(manifold, (on_cpu.t * probe).sum())
+    monkeypatch.setattr(devices, "LEAN", True)
+    elsewhere = search(manifold, rays, levels, 12, mode)
+    assert 0.3 < on_cpu.hit.double().mean() < 1.0
+    assert torch.equal(elsewhere.hit, on_cpu.hit)
+    torch.testing.assert_close(elsewhere.t, on_cpu.t, rtol=0, atol=1e-13)
+    for ours, theirs in zip(gradients_of(manifold, (elsewhere.t * probe).sum()), gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_off_the_cpu_values_of_the_search_are_not_evaluated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifold, levels = small_manifold(), torch.tensor([20.0, 10.0], dtype=torch.float64)
+    evaluated: list[int] = []
+
+    def counted(points: Tensor, *args, **options) -> Tensor:
+        evaluated.append(points.shape[1])
+        return evaluate_plain(points, *args, **options)
+
+    monkeypatch.setattr(devices, "LEAN", True)
+    monkeypatch.setattr(relu_network, "evaluate_plain", counted)
+    found = search(manifold, some_rays(), levels, 32, "linear")
+    assert evaluated == [3 * 64 * 32]
+    gradients_of(manifold, found.t.sum())
+    assert evaluated == [3 * 64 * 32, 2 * 2 * 3 * 64]  # both ends, by level
+
+
+def test_off_the_cpu_nothing_waits_for_values() -> None:
+    """On the meta device there are none: whatever needs one raises."""
+    manifold = small_manifold().to("meta")
+    rays = Rays(*(part.to("meta") for part in some_rays()))
+    levels = torch.tensor([20.0, 10.0], dtype=torch.float64, device="meta")
+    found = search(manifold, rays, levels, 32, "linear")
+    assert found.t.shape == found.hit.shape == (3, 64, 2)
+    assert all(g.device.type == "meta" for g in gradients_of(manifold, found.t.sum()))
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gram.cameras import Rays
 from gram.manifold import SCALE, ManifoldPredictor
 
 
@@ -93,3 +94,24 @@ def test_the_centre_is_kept_with_the_weights() -> None:
     other = ManifoldPredictor(width=8)
     other.load_state_dict(ManifoldPredictor(width=8, centre=(1.0, 2.0, 3.0)).state_dict())
     assert other.centre.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_values_along_rays_are_those_at_their_points() -> None:
+    manifold = ManifoldPredictor(width=8)
+    rays = Rays(some_points(6).view(2, 3, 3), some_points(12)[6:].view(2, 3, 3))
+    t = torch.linspace(0.5, 1.5, 4)
+    values = manifold.along(rays, t)
+    assert not values.requires_grad
+    assert torch.equal(values, manifold(rays.at(t.expand(2, 3, 4))))
+
+
+def test_known_values_get_the_gradient_that_evaluation_gives() -> None:
+    manifold = ManifoldPredictor(width=8).double()
+    points = some_points(20).double().view(4, 5, 3)
+    values = manifold(points)
+    known = manifold.with_gradient(points, values.detach())
+    assert torch.equal(known, values)
+    probe = torch.linspace(-1.0, 1.0, 20, dtype=torch.float64).view(4, 5)
+    for ours, theirs in zip(*(torch.autograd.grad((v * probe).sum(), list(manifold.parameters()))
+                              for v in (known, values)), strict=True):  # fmt: skip
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
