@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.compositing import Composite, composite
+from gram.devices import is_off_cpu
 from gram.layers import Film, MappingNetwork
 from gram.radiance import RadianceField
-from gram.samplers import SurfaceSampler
+from gram.samplers import Samples, SurfaceSampler
 from gram.shapes import Float
 
 MEAN_FILM_LATENTS = 10_000
@@ -82,17 +83,34 @@ class Generator(nn.Module):
 
     def shade(self, film: Film, rays: Rays) -> Composite:
         """What each ray (batch, n) sees of its image's latent; rgb in [0, 1]."""
-        samples = self.sampler.sample(rays)
-        batch, num_rays, points = samples.t.shape
-        directions = rays.directions[..., None, :].expand(-1, -1, points, -1)
-        rgb, density = self.radiance(
-            rays.at(samples.t).view(batch, -1, 3), directions.reshape(batch, -1, 3), film
-        )
-        alpha = self.sampler.occupancy(samples, density.view(batch, num_rays, points))
+        return self._composite(film, rays, self.sampler.sample(rays))
+
+    def _composite(self, film: Film, rays: Rays, samples: Samples) -> Composite:
+        rgb, density = self._radiance_at(film, rays, samples)
+        alpha = self.sampler.occupancy(samples, density)
         return composite(
-            samples.t, rgb.view(batch, num_rays, points, 3), alpha,
+            samples.t, rgb, alpha,
             far=self.sampler.far, white_background=self.sampler.white_background,
         )  # fmt: skip
+
+    def _radiance_at(
+        self, film: Film, rays: Rays, samples: Samples
+    ) -> tuple[Float[Tensor, "batch n points 3"], Float[Tensor, "batch n points"]]:
+        """Colour and density of samples (batch, n, points).
+
+        Off the CPU they pass through Phi in the order of the levels: neighbouring rays miss together, and
+        blocks of points that all miss are skipped.
+        """
+        places = rays.at(samples.t)
+        given = (places, rays.directions[..., None, :].expand_as(places), samples.hit)
+        by_level = is_off_cpu(places)
+        if by_level:
+            places, directions, hit = (tensor.transpose(1, 2) for tensor in given)
+        else:
+            places, directions, hit = given
+        rgb, density = self.radiance(places.flatten(1, 2), directions.flatten(1, 2), film, hit.flatten(1, 2))
+        rgb, density = rgb.view_as(places), density.view(hit.shape)
+        return (rgb.transpose(1, 2), density.transpose(1, 2)) if by_level else (rgb, density)
 
     @torch.no_grad()
     def render(
@@ -116,11 +134,14 @@ class Generator(nn.Module):
         parts: list[Composite] = []
         film = self.truncated_film(z, psi)
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
+        chunks: list[tuple[Rays, Samples]] = []
         for i in range(len(z)):
-            for start in range(0, size * size, max_rays):
-                chunk = slice(start, start + max_rays)
-                one = Rays(rays.origins[i : i + 1, chunk], rays.directions[i : i + 1, chunk])
-                parts.append(self.shade(Film(*(part[i : i + 1] for part in film)), one))
+            if i == 0 or not torch.equal(poses[i], poses[i - 1]):  # one camera has one set of samples
+                starts = range(0, size * size, max_rays)
+                some = (Rays(*(part[i : i + 1, k : k + max_rays] for part in rays)) for k in starts)
+                chunks = [(one, self.sampler.sample(one)) for one in some]
+            own = Film(*(part[i : i + 1] for part in film))
+            parts += [self._composite(own, *chunk) for chunk in chunks]
         rgb, depth, opacity = (
             torch.cat([p[k] for p in parts], 1).view(len(z), size * size, -1) for k in range(3)
         )

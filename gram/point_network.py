@@ -26,6 +26,7 @@ threshold_backward = torch.ops.aten.threshold_backward
 CHUNK = 4096
 """Points that pass through the network together: at width 64 one activation is 1 MiB."""
 
+
 def evaluate(
     points: Float[Tensor, "batch n 3"],
     layers: Sequence[Layer],

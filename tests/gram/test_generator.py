@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gram import devices
 from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.generator import MEAN_FILM_LATENTS, Generator
 from gram.layers import Film
@@ -59,6 +60,64 @@ def test_a_pixel_is_what_its_ray_sees(generator: Generator) -> None:
         seen = generator.shade(generator.mapping(z), one)
     torch.testing.assert_close(rendered.image[0, :, row, column], 2 * seen.rgb[0, 0] - 1, rtol=0, atol=2e-6)
     torch.testing.assert_close(rendered.depth[0, row, column], seen.depth[0, 0], rtol=0, atol=2e-6)
+
+
+def test_off_the_cpu_images_and_gradients_are_the_same(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = generator.double()
+    z, poses = some_latents().double(), POSES.double()
+    probe = torch.linspace(-1.0, 1.0, 3 * 3 * SIZE**2, dtype=torch.float64).view(3, 3, SIZE, SIZE)
+
+    def run() -> tuple[Tensor, list[Tensor]]:
+        image = generator(z, poses, size=SIZE)
+        return image, list(torch.autograd.grad((image * probe).sum(), list(generator.parameters())))
+
+    expected, expected_gradients = run()
+    monkeypatch.setattr(devices, "LEAN", True)
+    image, gradients = run()
+    torch.testing.assert_close(image, expected, rtol=0, atol=1e-12)
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("lean", [False, True])
+def test_points_go_through_the_radiance_field_with_their_hits_and_off_the_cpu_by_level(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch, lean: bool
+) -> None:
+    monkeypatch.setattr(devices, "LEAN", lean)
+    rays = pixel_rays(look_at_origin(POSES), size=SIZE, fov=generator.fov)
+    samples = generator.sampler.sample(rays)
+    seen: list[Tensor] = []
+
+    def radiance(points: Tensor, directions: Tensor, film: Film, hit: Tensor) -> tuple[Tensor, Tensor]:
+        seen.extend((points, directions, hit))
+        return points, points[..., 0]
+
+    monkeypatch.setattr(generator.radiance, "forward", radiance)
+    generator.shade(generator.mapping(some_latents()), rays)
+    expected = (rays.at(samples.t), rays.directions[:, :, None].expand(-1, -1, 5, -1), samples.hit)
+    for ours, theirs in zip(seen, expected, strict=True):
+        assert torch.equal(ours, (theirs.transpose(1, 2) if lean else theirs).flatten(1, 2))
+    assert 0.0 < samples.hit.float().mean() < 1.0
+
+
+def test_one_camera_is_sampled_once_for_all_its_images(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z, sample, sampled = some_latents(4), generator.sampler.sample, []
+    poses = POSES[[0, 0, 1, 1]]
+    alone = [generator.render(z[i : i + 1], poses[i : i + 1], size=SIZE, max_rays=20) for i in range(4)]
+
+    def counted(rays: Rays):
+        sampled.append(rays)
+        return sample(rays)
+
+    monkeypatch.setattr(generator.sampler, "sample", counted)
+    together = generator.render(z, poses, size=SIZE, max_rays=20)
+    assert len(sampled) == 2 * 2  # cameras times parts of their rays
+    for ours, theirs in zip(together, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(ours, torch.cat(theirs), rtol=0, atol=1e-5)
 
 
 def test_an_opaque_plane_leaves_no_hole(generator: Generator) -> None:

@@ -13,7 +13,7 @@ from gram import devices, relu_network
 from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.isosurfaces import MIN_COSINE, MIN_DIFFERENCE, ROOT_TOLERANCE, Hits, Mode, intersect
 from gram.manifold import ManifoldPredictor
-from gram.point_network import evaluate_plain
+from gram.plain_network import evaluate_plain
 
 NEAR, FAR = 0.88, 1.12
 MODES = get_args(Mode)

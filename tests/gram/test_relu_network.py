@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from gram import devices, relu_network
-from gram.point_network import Layer, evaluate, evaluate_plain
+from gram.plain_network import Layer, evaluate_plain
+from gram.point_network import evaluate
 from gram.relu_network import evaluate_along, evaluate_relu
 
 
