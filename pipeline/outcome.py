@@ -4,16 +4,19 @@ A launcher's own exit code says no more than whether a worker failed. So the fir
 its exit code to a file, and whoever follows the launcher reads it there.
 """
 
+import math
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import lifeline
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.interrupts import TOGETHER_SECONDS
 
 FILE = "GRAM_OUTCOME"
 """Environment variable of workers: the file."""
@@ -97,10 +100,15 @@ def _read(file: Path) -> int | None:
 
 @contextmanager
 def _passing_signals_on(launcher: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """While entered, signals that ask to stop go to the launcher, which passes them on to its workers."""
+    """While entered, requests to stop go to the launcher, which passes them on to its workers."""
     passed: list[int] = []
+    latest = -math.inf
 
     def pass_on(number: int, frame: object) -> None:
+        nonlocal latest
+        if time.monotonic() - latest < TOGETHER_SECONDS:
+            return
+        latest = time.monotonic()
         passed.append(number)
         # Accelerate's launcher knows no SIGUSR1; for training, both mean the same.
         launcher.send_signal(signal.SIGTERM if number == signal.SIGUSR1 else number)
