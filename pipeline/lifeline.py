@@ -6,6 +6,7 @@ hold the GPUs and wait for each other for ever. The kernel can end them, if each
 
 import ctypes
 import os
+import runpy
 import signal
 import sys
 
@@ -37,3 +38,9 @@ def hold() -> bool:
 def for_children() -> dict[str, str]:
     """What processes that this one starts need in their environment to know a dead parent."""
     return {PARENT: str(os.getpid())}
+
+
+if __name__ == "__main__":  # python -m pipeline.lifeline MODULE ARGUMENT...: like python -m, but holding
+    hold()
+    sys.argv.pop(0)
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -10,18 +10,21 @@ import signal
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import lifeline
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.console import say
 from pipeline.interrupts import TOGETHER_SECONDS
 
 FILE = "GRAM_OUTCOME"
 """Environment variable of workers: the file."""
 LINGER_SECONDS = 10
 """How long a launcher whose workers have stopped may wait for other machines."""
+LONGEST_MESSAGE = 160
 _STOPPED = (EXIT_REQUEUE, EXIT_INTERRUPTED)
 
 
@@ -44,12 +47,24 @@ def as_worker(program: Callable[[], int]) -> int:
     file = Path(os.environ[FILE]) if os.environ["LOCAL_RANK"] == "0" else None
     if file:
         file.unlink(missing_ok=True)  # of workers before a restart
-    code = program()
+    code = _run(program)
     if file:
         aside = file.with_suffix(".new")
         aside.write_text(str(code))
         aside.replace(file)
     return 0 if code in _STOPPED else code
+
+
+def _run(program: Callable[[], int]) -> int:
+    """Its exit code. That another process is gone is no defect of this one, and told in one line."""
+    try:
+        return program()
+    except RuntimeError as error:  # each of torch's backends has another class for it
+        if "torch/distributed/" not in traceback.extract_tb(error.__traceback__)[-1].filename:
+            raise
+        problem = str(error).partition("\n")[0][:LONGEST_MESSAGE]
+        say(f"process {os.environ['RANK']}: lost another process, whose own message says why ({problem})")
+        return EXIT_ERROR
 
 
 def follow(launcher: subprocess.Popen[bytes], file: Path) -> int:
