@@ -1,20 +1,24 @@
 """Signals that ask a stage to stop, turned into a question that its loop can ask between two steps."""
 
 import signal
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.console import say
 
+TOGETHER_SECONDS = 3.0
+"""Signals within this time are one request: schedulers tell processes and the script that waits for them."""
 _EXIT_CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_REQUEUE, signal.SIGUSR1: EXIT_REQUEUE}
 
 
 class Interrupts:
-    """While entered, the first SIGINT, SIGTERM or SIGUSR1 only sets `exit_code`; a second acts at once."""
+    """While entered, SIGINT, SIGTERM and SIGUSR1 only set `exit_code`; a second request acts at once."""
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
+        self._noted = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -28,8 +32,12 @@ class Interrupts:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         caught = signal.Signals(number)
-        self.exit_code = _EXIT_CODES[caught]
-        self._restore()
+        if self.exit_code is not None:
+            if time.monotonic() - self._noted > TOGETHER_SECONDS:
+                self._restore()
+                signal.raise_signal(caught)
+            return
+        self.exit_code, self._noted = _EXIT_CODES[caught], time.monotonic()
         say(f"\n{caught.name}: finishing this step and writing a checkpoint; again ends at once")
 
     def _restore(self) -> None:

@@ -11,7 +11,7 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.memory import keep_freed_memory
 from gram.state import TrainingState
-from pipeline import build, checkpoints, scene, tracking
+from pipeline import build, checkpoints, launch, outcome, scene, tracking
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
@@ -55,6 +55,8 @@ def run(config: Config) -> int | None:
         ValueError: data and configuration do not fit, or the machine cannot do what is asked.
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
+    if (code := launch.run(config)) is not None:
+        return code
     _set_up_torch(config)
     with join(config) as team:
         dataset = scene.open_dataset(config.paths.train_data, config.data)
@@ -132,4 +134,4 @@ def _set_up_torch(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(STAGE, run))
+    sys.exit(outcome.as_worker(lambda: main(STAGE, run)))

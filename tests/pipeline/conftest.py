@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from training_runs import end, start
 
 from pipeline import prepare
 from pipeline.cli import main
@@ -15,3 +16,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     paths = [f"paths.train_data='{folder}/train'", f"paths.test_data='{folder}/test'"]
     assert main(prepare.STAGE, prepare.run, ["experiment=tiny", *paths]) == 0
     return paths
+
+
+@pytest.fixture(scope="session")
+def straight_on_two(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on two processes that nothing interrupted."""
+    folder: Path = tmp_path_factory.mktemp("straight-on-two")
+    code, messages = end(start(data, folder, "train.launch.processes=2"))
+    assert code == 0, messages
+    return folder

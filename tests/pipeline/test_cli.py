@@ -91,13 +91,20 @@ def test_a_stage_runs_from_any_directory_and_reports_its_exit_code(tmp_path: Pat
     ("number", "code"),
     [(signal.SIGINT, EXIT_INTERRUPTED), (signal.SIGTERM, EXIT_REQUEUE), (signal.SIGUSR1, EXIT_REQUEUE)],
 )
-def test_a_first_signal_is_noted_and_the_old_handler_is_back_for_the_second(
-    number: signal.Signals, code: int
+def test_signals_that_come_together_are_noted_and_a_later_one_acts_at_once(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = signal.getsignal(number)
-    with Interrupts() as interrupts:
-        assert interrupts.exit_code is None
-        os.kill(os.getpid(), number)
-        assert interrupts.exit_code == code
-        assert signal.getsignal(number) == before
-    assert signal.getsignal(number) == before
+    acted: list[int] = []
+    before = signal.signal(number, lambda caught, _frame: acted.append(caught))
+    try:
+        with Interrupts() as interrupts:
+            assert interrupts.exit_code is None
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert interrupts.exit_code == code
+            assert acted == []
+            monkeypatch.setattr("pipeline.interrupts.TOGETHER_SECONDS", 0.0)
+            os.kill(os.getpid(), number)
+            assert acted == [number]
+    finally:
+        signal.signal(number, before)

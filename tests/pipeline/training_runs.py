@@ -4,6 +4,8 @@ import hashlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import runlog, train
@@ -11,6 +13,8 @@ from pipeline.cli import main
 from pipeline.config import PROJECT
 
 STEPS = 24
+PATIENCE = 180
+"""Seconds until a run counts as stuck."""
 OPTIONS = ("experiment=tiny", "tracking=none", "train.sample_every=12", "train.checkpoint_every=5")
 
 
@@ -27,6 +31,23 @@ def start(data: list[str], folder: Path, *more: str) -> subprocess.Popen[str]:
     """The same as a process of its own."""
     command = [sys.executable, "-m", "pipeline.train", *arguments(data, folder, *more)]
     return subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def killed_at_the_end(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, which a failing test does not leave behind."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and messages of a process that should end by itself."""
+    with killed_at_the_end(process):
+        _, messages = process.communicate(timeout=PATIENCE)
+        return process.returncode, messages
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:

@@ -1,0 +1,164 @@
+"""Training on many processes: `accelerate launch` as a child that is followed to its end.
+
+    python -m pipeline.train          started by the user: passes signals on, returns the workers' exit code
+      python -m pipeline.launcher     accelerate launch, one a machine: starts workers, and starts them again
+        python -m pipeline.train      workers, one a GPU
+        ...
+
+Whoever of them is killed, those below it end, too.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from ipaddress import ip_address
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from pipeline import build, lifeline, outcome
+from pipeline.config import PROJECT, as_dict, presets_of
+from pipeline.schema import GROUPS, Config
+
+JOIN_SECONDS = 600
+"""How long machines wait for each other, also after one of them ended."""
+STOP_SECONDS = 100
+"""How long workers have to write a checkpoint after a signal, before they are killed."""
+
+
+def run(config: Config, *, stage: str = "train") -> int | None:
+    """Run a stage on as many processes as train.launch asks for.
+
+    Returns:
+        The workers' exit code, or None where this process is to do the work itself: one process is asked
+        for, or a launcher started this one.
+
+    Raises:
+        ValueError: train.launch contradicts itself, the batch or the machine.
+    """
+    asked = config.train.launch
+    if outcome.is_worker() or asked.processes * asked.machines == 1:
+        return None
+    device = build.device(config.train.device)
+    _check(config, device)
+    with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
+        params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
+        _write_params(config, params)
+        command = [sys.executable, "-m", "pipeline.launcher", *_options(config)]
+        command += ["-m", f"pipeline.{stage}", "--params", str(params)]
+        environment = {**os.environ, **_environment(config, device), outcome.FILE: str(file)}
+        return outcome.follow(subprocess.Popen(command, env=environment, start_new_session=True), file)
+
+
+def _check(config: Config, device: torch.device) -> None:
+    asked, batch = config.train.launch, config.train.batch_size
+    total = asked.processes * asked.machines
+    if asked.machine_rank >= asked.machines:
+        raise ValueError(
+            f"train.launch.machine_rank = {asked.machine_rank}, but train.launch.machines = "
+            f"{asked.machines}: machines have the numbers 0 to {asked.machines - 1}"
+        )
+    if asked.machines > 1 and asked.main_port == 0:
+        raise ValueError(
+            f"train.launch.machines = {asked.machines} with main_port = 0: machines can only meet at a port "
+            "that all know; choose a free one of machine 0, for instance train.launch.main_port=29500"
+        )
+    if batch % total:
+        raise ValueError(
+            f"train.batch_size = {batch} cannot be shared out evenly to {asked.machines} x {asked.processes} "
+            f"processes: choose a multiple of {total}"
+        )
+    if device.type == "cuda" and asked.processes > torch.cuda.device_count():
+        raise ValueError(
+            f"train.launch.processes = {asked.processes}, but torch sees {torch.cuda.device_count()} GPUs on "
+            "this machine: ask for one process a GPU, or choose train.device=cpu"
+        )
+
+
+def _write_params(config: Config, file: Path) -> None:
+    """A params.yaml that pins every option: workers get this very configuration, wherever it came from."""
+    presets = {group: presets_of(group)[0] for group in GROUPS}
+    OmegaConf.save(OmegaConf.create({"preset": presets, **as_dict(config)}), file)
+
+
+def _options(config: Config) -> list[str]:
+    """Options of accelerate launch.
+
+    --multi_gpu is its name for one process a device, CPUs included. Precision and compilation are the
+    program's own options.
+    """
+    asked = config.train.launch
+    meeting = {"is_host": int(asked.machine_rank == 0)}
+    meeting |= {"join_timeout": JOIN_SECONDS, "read_timeout": JOIN_SECONDS}
+    options = {
+        "num_processes": asked.processes * asked.machines,
+        "num_machines": asked.machines,
+        "machine_rank": asked.machine_rank,
+        "main_process_ip": asked.main_address,
+        "main_process_port": asked.main_port,
+        "max_restarts": asked.max_restarts,
+        "rdzv_backend": "c10d",
+        "rdzv_conf": ",".join(f"{name}={value}" for name, value in meeting.items()),
+        "num_cpu_threads_per_process": _threads(config),
+        "mixed_precision": "no",
+        "dynamo_backend": "no",
+        "gpu_ids": "all",
+    }
+    return ["--multi_gpu", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+
+
+def _threads(config: Config) -> int:
+    """CPU threads of each process."""
+    if config.train.threads:
+        return config.train.threads
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return max(1, torch.get_num_threads() // config.train.launch.processes)
+
+
+def _environment(config: Config, device: torch.device) -> dict[str, str]:
+    """What accelerate launch has no options for; PET_ sets options of the torchrun that it calls."""
+    asked = config.train.launch
+    paths = [str(PROJECT), os.environ.get("PYTHONPATH", "")]
+    variables = {
+        **lifeline.for_children(),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "ACCELERATE_USE_CPU": str(device.type == "cpu").lower(),
+        # Ranks follow the order of these names: machine 0, which has the checkpoints, must be the first.
+        "PET_LOCAL_ADDR": asked.main_address + (f"/{asked.machine_rank:06}" if asked.machine_rank else ""),
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(STOP_SECONDS),
+        # A store in the launcher would outlive the workers, and those that are started after them would
+        # look for each other where the dead ones were.
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
+    }
+    if asked.machines == 1:
+        variables["PET_RDZV_ENDPOINT"] = f"{asked.main_address}:{asked.main_port}"
+    interface = os.environ.get("GLOO_SOCKET_IFNAME") or _interface(asked.main_address)
+    return variables | ({"GLOO_SOCKET_IFNAME": interface} if interface else {})
+
+
+def _interface(address: str) -> str | None:
+    """The network interface by which this machine reaches `address`; left alone, gloo takes the host name's.
+
+    None where that is not known: the address cannot be resolved, or is a name of this machine that leads
+    other machines to themselves.
+    """
+    import psutil
+
+    try:
+        family, _, _, _, target = socket.getaddrinfo(address, 1, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(target)  # sends nothing, but chooses a route
+            own = probe.getsockname()[0].partition("%")[0]
+    except OSError:
+        return None
+    if ip_address(own).is_loopback and own != address:
+        return None
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(entry.address.partition("%")[0] == own for entry in addresses):
+            return name
+    return None
