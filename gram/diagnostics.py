@@ -1,6 +1,7 @@
 """What a generator does with its rays and latents: numbers that tell a healthy one from a dead one."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from gram.samplers import Samples, SurfaceSampler
 from gram.shapes import Float
 
 PROBED = 8
-PROBED_SIZE = 16
+PROBED_SIZE = 12
 """Latents, and pixels along one side of their pictures: a small part of the work of one training step."""
 
 
@@ -101,3 +102,8 @@ def diversity(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, ""
     In the unit of the images: 0 where all are equal, at most 1 in [-1, 1].
     """
     return images.float().std(0, correction=0).mean()
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no element of any tensor is NaN or infinite."""
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
