@@ -170,10 +170,12 @@ def collapse(findings: Sequence[Finding], step: int, folder: Path) -> CollapseEr
     since = min(finding.since for finding in findings)
     good = [kept for kept in checkpoint.steps(folder) if kept < since]
     left = f"The checkpoint of step {good[-1]} in {folder}" if good else "No checkpoint"
-    remedies = dict.fromkeys(finding.remedy for finding in findings)
+    remedies = list(dict.fromkeys(finding.remedy for finding in findings))
+    if all(finding.kind == "collapse" for finding in findings):
+        remedies.append("go on all the same with train.stop_on_collapse=false")
+    problems = "; ".join(finding.problem for finding in findings)
     return CollapseError(
-        f"stopped at step {step}: {'; '.join(finding.problem for finding in findings)}. "
-        f"{left} is from before that. Try to {'; or to '.join(remedies)}"
+        f"stopped at step {step}: {problems}. {left} is from before that. Try to {', or '.join(remedies)}"
     )
 
 
