@@ -14,7 +14,7 @@ from gram.samplers import Samples, SurfaceSampler
 from gram.shapes import Float
 
 PROBED = 8
-PROBED_SIZE = 12
+PROBED_SIZE = 16
 """Latents, and pixels along one side of their pictures: a small part of the work of one training step."""
 
 

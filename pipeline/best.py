@@ -52,7 +52,7 @@ class Best:
         self._config, self._state, self._dataset, self._origin = config, state, dataset, origin
         self._kept, self.published = folder / FOLDER, Path(config.paths.train) / FOLDER
         shutil.rmtree(self.published, ignore_errors=True)
-        if (self._kept / SETTINGS).exists():
+        if self.is_measured:
             _copy(self._kept, self.published)
         self._ruler = self._make_ruler() if config.train.measure_every else None
 
@@ -72,6 +72,11 @@ class Best:
             kept=Path(config.paths.checkpoints) / "features",
             shown=False,
         )
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a model that was the best when it was measured."""
+        return (self._kept / SETTINGS).exists()
 
     def measure(self) -> dict[str, float]:
         """The distance now, named after its protocol (`distance/fid_effnetlite0_1000`: 1,000 pictures on each
@@ -93,7 +98,7 @@ class Best:
 
     def _before(self, measurement: "Measurement") -> float | None:
         """The smallest distance so far, if it was measured in the same way."""
-        if not (self._kept / SETTINGS).exists():
+        if not self.is_measured:
             return None
         kept = load_settings(self._kept)["made_from"]["measured"]
         return min(kept["values"].values()) if kept["protocol"] == measurement.protocol else None

@@ -25,7 +25,7 @@ from pipeline.watching import CollapseError, Watch, collapse, not_finite, real_d
 SHOWN = 32
 """Pictures of the grid."""
 SWEPT = 3
-"""Latents that are turned."""
+"""Latents that are turned, and whose occupancy the surfaces show."""
 
 
 class Observer:
@@ -120,6 +120,7 @@ class Observer:
             "sweep": pictures.yaw_sweep(
                 generator, z[:SWEPT], size=meta.size, yaw=yaw, near=meta.near, far=meta.far
             ),
+            "surfaces": pictures.cross_section(generator, z[:SWEPT]),
         }
         for name, pixels in drawn.items():
             self._log.picture(name, self._state.step, pixels)
@@ -137,7 +138,8 @@ class Observer:
         """Write the curves, and the best model, which is `model`, the last one, where none was measured."""
         self._log.finish()
         self._best.finish(model)
-        self._tracker.artifact(self._best.published)
+        if self._best.is_measured:
+            self._tracker.artifact(self._best.published)
 
 
 def train(

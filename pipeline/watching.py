@@ -33,8 +33,10 @@ LOST = 0.1
 NEVER_CAME = 0.05
 GRACE_IMAGES = 100_000
 """The least share of the diversity of real pictures after so many images."""
-DIVERGED = 20.0
+DIVERGED_LOSS = 20.0
 """Loss of a discriminator whose logits have run away; that of one that knows nothing is ln 4 = 1.39."""
+DIVERGED_GRADIENT = 1e5
+"""Norm of the gradient of a generator whose radiance field has run away."""
 WON = 0.01
 """Loss of a discriminator that no fake deceives any more."""
 
@@ -121,9 +123,17 @@ class Watch:
         return self._lasting(bad, problem, _CALMER)
 
     def _diverged(self) -> Finding | None:
+        def bad(record: Record) -> bool:
+            loss = _number(record, "loss/discriminator", 0.0)
+            return loss > DIVERGED_LOSS or _number(record, "gradient/generator", 0.0) > DIVERGED_GRADIENT
+
         loss = _number(self._records[-1], "loss/discriminator", 0.0)
-        problem = f"the discriminator's loss is {loss:.2g}, where knowing nothing is 1.39: it has run away"
-        return self._lasting(lambda r: _number(r, "loss/discriminator", 0.0) > DIVERGED, problem, _CALMER)
+        gradient = _number(self._records[-1], "gradient/generator", 0.0)
+        problem = (
+            f"training has diverged: the discriminator's loss is {loss:.2g}, where knowing nothing is 1.39, "
+            f"and the norm of the generator's gradient {gradient:.2g}"
+        )
+        return self._lasting(bad, problem, _CALMER)
 
     def _won(self) -> Finding | None:
         loss = _number(self._records[-1], "loss/discriminator", 1.0)

@@ -116,12 +116,17 @@ def test_samplers_without_surfaces_have_none_to_lose() -> None:
         )
 
 
-def test_a_discriminator_that_ran_away_ends_a_run_and_one_that_won_is_a_warning() -> None:
-    ran_away = feed(watch(), [record(20 * i, {"loss/discriminator": 500.0}) for i in range(1, 8)])
-    assert [finding.kind for finding in ran_away[5]] == ["collapse"]
-    won = feed(watch(), [record(20 * i, {"loss/discriminator": 1e-4}) for i in range(1, 8)])
-    assert [(finding.kind, finding.new) for finding in won[5]] == [("warning", True)]
-    assert [(finding.kind, finding.new) for finding in won[6]] == [("warning", False)]
+@pytest.mark.parametrize("changes", [{"loss/discriminator": 500.0}, {"gradient/generator": 3e8}])
+def test_a_network_that_ran_away_ends_a_run(changes: Record) -> None:
+    found = feed(watch(), [record(20 * i, changes) for i in range(1, 8)])
+    assert [finding.kind for finding in found[5]] == ["collapse"]
+    assert "training has diverged" in found[5][0].problem
+
+
+def test_a_discriminator_that_won_is_a_warning() -> None:
+    found = feed(watch(), [record(20 * i, {"loss/discriminator": 1e-4}) for i in range(1, 8)])
+    assert [(finding.kind, finding.new) for finding in found[5]] == [("warning", True)]
+    assert [(finding.kind, finding.new) for finding in found[6]] == [("warning", False)]
 
 
 def test_an_interrupted_run_is_judged_as_one_that_never_stopped(tmp_path: Path) -> None:
