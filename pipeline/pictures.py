@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from gram.generator import Generator
 
@@ -110,12 +111,11 @@ def cross_section(generator: Generator, z: Tensor) -> Pixels:
     along = torch.linspace(-half, half, SECTION_SIDE, device=z.device)
     depth, across = torch.meshgrid(along, along, indexing="ij")
     points = torch.stack([across, torch.zeros_like(across), depth], dim=-1)
-    above = sampler.manifold(points)[..., None] > sampler.values
-    edge = (above[1:, :-1] != above[:-1, :-1]) | (above[:-1, 1:] != above[:-1, :-1])
-    line = torch.nn.functional.pad(edge.any(-1), (0, 1, 0, 1))
+    above = (sampler.manifold(points) > sampler.values[:, None, None]).float()
+    line = (max_pool2d(above, 3, 1, 1) + max_pool2d(-above, 3, 1, 1)).any(0)  # both sides of a level nearby
     canvas = np.full((SECTION_SIDE, SECTION_SIDE, 3), 255, np.uint8)
     if sampler.background_z is not None:
-        canvas[(along - sampler.background_z).abs().argmin().item()] = 160
+        canvas[int((along - sampler.background_z).abs().argmin())] = 160
     if line.any():
         occupancy = torch.stack([generator.occupancy(one, points[line]) for one in z]).mean(0)
         canvas[line.cpu().numpy()] = _turbo(occupancy)
