@@ -38,7 +38,7 @@ class Best:
         origin: what a model tells about where it comes from, beside its step and its distance.
 
     Raises:
-        ValueError: the extractor cannot be used.
+        ValueError: distances are asked for, and what they need is not installed.
     """
 
     def __init__(
@@ -57,10 +57,15 @@ class Best:
         self._ruler = self._make_ruler() if config.train.measure_every else None
 
     def _make_ruler(self) -> "Ruler":
-        from gram.metrics import load_extractor  # heavy, and only needed where distances are asked for
-        from pipeline.measuring import Ruler
-
-        config = self._config
+        config, every = self._config, self._config.train.measure_every
+        try:  # heavy, and only needed where distances are asked for
+            from gram.metrics import load_extractor
+            from pipeline.measuring import Ruler
+        except ImportError as error:
+            raise ValueError(
+                f"train.measure_every = {every} needs packages that are missing ({error}): "
+                "install them, or measure with pipeline.evaluate elsewhere and set it to 0"
+            ) from error
         return Ruler(
             self._dataset,
             scene.training_poses(config.data, self._dataset.meta),

@@ -27,7 +27,6 @@ NOT_THE_RESULT = (
     "launch",
 )
 """Options of training that say how long, how observed and on what machines, not what."""
-
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
 OBSERVERS = ("gram/diagnostics.py",)
