@@ -71,15 +71,21 @@ def save(
         path,
         {TENSORS: safetensors.torch.save(tensors), DESCRIPTION: json.dumps(description, indent=1).encode()},
     )
-    for old in _steps(folder)[:-keep]:
+    for old in steps(folder)[:-keep]:
         if not keep_every or old % keep_every:
             shutil.rmtree(_path(folder, old))
     return path
 
 
+def steps(folder: Path) -> list[int]:
+    """Steps of all checkpoints in a folder, in order."""
+    names = (re.fullmatch(r"step-(\d{8})", path.name) for path in folder.glob("step-*"))
+    return sorted(int(name[1]) for name in names if name)
+
+
 def newest_step(folder: Path) -> int | None:
     """Step of the newest checkpoint in a folder; None where there is none."""
-    return max(_steps(folder), default=None)
+    return max(steps(folder), default=None)
 
 
 def read_newest(folder: Path) -> Checkpoint | None:
@@ -132,8 +138,3 @@ def load_newest(folder: Path, state: Resumable) -> int | None:
 
 def _path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}"
-
-
-def _steps(folder: Path) -> list[int]:
-    names = (re.fullmatch(r"step-(\d{8})", path.name) for path in folder.glob("step-*"))
-    return sorted(int(name[1]) for name in names if name)

@@ -1,5 +1,6 @@
 """From configuration to networks and training: the only place where its values become their arguments."""
 
+import copy
 from pathlib import Path
 from typing import Any, cast
 
@@ -131,7 +132,7 @@ def averaged(state: TrainingState) -> Generator:
 
 def save_model(path: Path, state: TrainingState, settings: dict[str, Any], made_from: dict[str, Any]) -> None:
     """Write the model folder; `made_from` tells where it comes from."""
-    generator = averaged(state)
+    generator = copy.deepcopy(averaged(state))  # its mean is for the folder alone, training has none
     generator.update_mean_film(generator=torch.Generator().manual_seed(0))
     models.save_model(path, generator, state.discriminator, {**settings, "made_from": made_from})
 

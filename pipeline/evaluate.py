@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
-from gram.metrics import Features, Measurement, compare, extract_features, load_extractor
+from gram.metrics import Measurement, load_extractor
 from gram.models import load_model, load_settings
 from gram.poses import PosePrior
 from pipeline import build, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
-from pipeline.progress import Progress
+from pipeline.measuring import Ruler
 from pipeline.schema import Config
 
 STAGE = Stage(
@@ -55,7 +54,7 @@ def run(config: Config) -> None:
     out = Path(config.paths.evaluate)
     out.mkdir(parents=True, exist_ok=True)
 
-    measured = _measure_all(config, generator, dataset, prior, size)
+    measured = _measure_all(config, generator, dataset, prior)
     _write_json(out / "metrics.json", _nested({name: m.values for name, m in measured.items()}))
     _write_json(out / "protocol.json", {name or "trained": m.protocol for name, m in measured.items()})
     drawn = _draw(config, generator, dataset, prior, size)
@@ -67,72 +66,32 @@ def run(config: Config) -> None:
         say(f"{name or 'trained':20} {numbers}")
 
 
-class _Ruler:
-    """Measures sets of pictures with one extractor, and keeps the features of those that come again."""
-
-    def __init__(self, config: Config) -> None:
-        self._settings = config.evaluate
-        self._kept = Path(config.paths.checkpoints) / "features"
-        self._extractor = load_extractor(
-            config.evaluate.extractor,
-            weights_path=config.evaluate.inception_weights,
-            device=build.device(config.train.device),
-        )
-
-    def features(self, images: Tensor, what: str, *, keep: bool = False) -> Features:
-        """Features of uint8 pictures."""
-        with Progress(f"features of {what}", total=len(images)) as progress:
-            return extract_features(
-                images,
-                self._extractor,
-                batch_size=self._settings.batch_size,
-                cache_dir=self._kept if keep else None,
-                progress=lambda done, _: progress.update(done),
-            )
-
-
 def _measure_all(
-    config: Config, generator: Generator, dataset: ImageDataset, prior: PosePrior, size: int
+    config: Config, generator: Generator, dataset: ImageDataset, prior: PosePrior
 ) -> dict[str, Measurement]:
     """Name ('' is the trained model) -> measurement."""
-    settings, ruler = config.evaluate, _Ruler(config)
-    # Disjoint parts of the real pictures are its ends, in an order that mixes whatever they are sorted by.
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(settings.seed))
-    images = dataset.load_images()[order]
-    count = min(settings.images, len(images))
-    if count < settings.images:
-        say(f"evaluate: {count} pictures of each kind, as there are no more real ones")
-    reals = ruler.features(images[:count], "real pictures", keep=True)
-    common = {"seed": settings.seed, "reals": "training split", "data_hash": dataset.content_hash}
-    protocol = {**common, "psi": settings.psi, "poses": str(prior), "weights": "first average"}
-    fakes = ruler.features(_fakes(config, generator, prior, count, size), "generated pictures")
-    measured = {"": compare(fakes, reals, protocol=protocol)}
+    settings, device = config.evaluate, build.device(config.train.device)
+    weights_path = settings.inception_weights
+    ruler = Ruler(
+        dataset,
+        prior,
+        load_extractor(settings.extractor, weights_path=weights_path, device=device),
+        images=settings.images,
+        seed=settings.seed,
+        psi=settings.psi,
+        batch_size=settings.batch_size,
+        kept=Path(config.paths.checkpoints) / "features",
+        shown=True,
+    )
+    if ruler.count < settings.images:
+        say(f"evaluate: {ruler.count} pictures of each kind, as there are no more real ones")
+    measured = {"": ruler.measure(generator, "first average")}
     if settings.at_initialisation:
-        twin = build.untrained_twin(config.paths.model).to(next(generator.parameters()).device)
-        fakes = ruler.features(_fakes(config, twin, prior, count, size), "the untrained model", keep=True)
-        measured["at_initialisation"] = compare(fakes, reals, protocol={**protocol, "weights": "untrained"})
+        twin = build.untrained_twin(config.paths.model).to(device)
+        measured["at_initialisation"] = ruler.measure(twin, "untrained", keep=True)
     if settings.real_against_real:
-        half = min(count, len(images) // 2)
-        others = ruler.features(images[len(images) - half :], "other real pictures", keep=True)
-        protocol = {**common, "fakes": "other real pictures"}
-        measured["real_against_real"] = compare(others, reals[:half], protocol=protocol)
+        measured["real_against_real"] = ruler.real_against_real()
     return measured
-
-
-def _fakes(config: Config, generator: Generator, prior: PosePrior, count: int, size: int) -> Tensor:
-    """Generated pictures, uint8 (count, 3, size, size)."""
-    settings = config.evaluate
-    rng = torch.Generator().manual_seed(settings.seed)
-    device = next(generator.parameters()).device
-    z = torch.randn(count, generator.z_dim, generator=rng).to(device).split(settings.batch_size)
-    poses = prior.sample(count, generator=rng).to(device).split(settings.batch_size)
-    drawn: list[Tensor] = []
-    with Progress("generate", total=count) as progress:
-        for some_z, some_poses in zip(z, poses, strict=True):
-            rendered = generator.render(some_z, some_poses, size=size, psi=settings.psi)
-            drawn.append(pictures.quantised(rendered.image).cpu())
-            progress.update(sum(map(len, drawn)))
-    return torch.cat(drawn)
 
 
 def _draw(

@@ -27,9 +27,10 @@ NOT_THE_RESULT = (
     "launch",
 )
 """Options of training that say how long, how observed and on what machines, not what."""
-
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
+OBSERVERS = ("gram/diagnostics.py",)
+"""Modules of training that look on."""
 
 
 def fingerprint(config: Config, *, data_hash: str) -> str:
@@ -52,7 +53,7 @@ def program_hash() -> str:
     assert isinstance(stages, dict)
     digest = hashlib.sha256()
     for name in stages["stages"]["train"]["deps"]:
-        if not name.startswith(("gram/", "pipeline/build", "pipeline/scene")):
+        if name in OBSERVERS or not name.startswith(("gram/", "pipeline/build", "pipeline/scene")):
             continue
         place = PROJECT / name
         for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:

@@ -1,4 +1,4 @@
-"""Pictures for people: grids of samples, one head turned with its depth beside it.
+"""Pictures for people: grids of samples, one head turned with its depth beside it, the surfaces from above.
 
 Pixels are uint8 (height, width, 3). PNGs are written with zlib alone: no imaging library is needed.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from gram.generator import Generator
 
@@ -21,6 +22,8 @@ SHOWN_SIDE = 96
 """Small pictures are magnified to about this many pixels a side."""
 GAP = 2
 SWEEP_VIEWS = 7
+SECTION_SIDE = 240
+"""Pixels along one side of a cross-section."""
 _TURBO = np.array(
     [
         [0.19, 0.07, 0.23], [0.27, 0.35, 0.80], [0.25, 0.61, 0.99], [0.10, 0.84, 0.79], [0.36, 0.97, 0.47],
@@ -41,8 +44,12 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 
 def depth_to_pixels(depth: Tensor, *, near: float, far: float) -> NDArray[np.uint8]:
     """Depth (batch, h, w) as colours (batch, h, w, 3): near is warm, far is dark blue."""
-    closeness = ((far - depth.detach().float()) / (far - near)).clamp(0.0, 1.0).cpu().numpy()
-    at = closeness * (len(_TURBO) - 1)
+    return _turbo((far - depth.detach().float()) / (far - near))
+
+
+def _turbo(values: Tensor) -> NDArray[np.uint8]:
+    """Numbers (...) as colours (..., 3): 0 and less is dark blue, 1 and more dark red."""
+    at = values.clamp(0.0, 1.0).cpu().numpy() * (len(_TURBO) - 1)
     low = np.minimum(at.astype(np.int64), len(_TURBO) - 2)
     fraction = (at - low)[..., None]
     color = _TURBO[low] * (1.0 - fraction) + _TURBO[low + 1] * fraction
@@ -89,6 +96,30 @@ def yaw_sweep(
         turned = generator.render(one.expand(views, -1), poses, size=size, psi=psi)
         rows += [to_pixels(turned.image), depth_to_pixels(turned.depth, near=near, far=far)]
     return tile(np.concatenate(rows), columns=2 * views)
+
+
+@torch.no_grad()
+def cross_section(generator: Generator, z: Tensor) -> Pixels:
+    """The isosurfaces at height y = 0 from above, the frontal camera below the picture.
+
+    Their colour is their occupancy, averaged over the latents z (n, z_dim): dark blue is invisible, green
+    half, dark red opaque. A grey line is the background plane. The picture spans 1.5 times the depth of the
+    space that rays cross.
+    """
+    sampler = generator.sampler
+    half = 0.75 * (sampler.far - sampler.near)
+    along = torch.linspace(-half, half, SECTION_SIDE, device=z.device)
+    depth, across = torch.meshgrid(along, along, indexing="ij")
+    points = torch.stack([across, torch.zeros_like(across), depth], dim=-1)
+    above = (sampler.manifold(points) > sampler.values[:, None, None]).float()
+    line = (max_pool2d(above, 3, 1, 1) + max_pool2d(-above, 3, 1, 1)).any(0)  # both sides of a level nearby
+    canvas = np.full((SECTION_SIDE, SECTION_SIDE, 3), 255, np.uint8)
+    if sampler.background_z is not None:
+        canvas[int((along - sampler.background_z).abs().argmin())] = 160
+    if line.any():
+        occupancy = torch.stack([generator.occupancy(one, points[line]) for one in z]).mean(0)
+        canvas[line.cpu().numpy()] = _turbo(occupancy)
+    return canvas
 
 
 def write_png(path: Path, pixels: Pixels) -> None:

@@ -7,26 +7,29 @@ from typing import Any
 import torch
 
 from gram.data.reader import ImageDataset
+from gram.diagnostics import Probe, diagnose
 from gram.state import TrainingState
 from gram.training import Reals, fit
-from pipeline import build, checkpoints, pictures, scene
+from pipeline import build, checkpoints, pictures, runlog, scene
 from pipeline.averages import Averages
+from pipeline.best import Best
 from pipeline.console import say
 from pipeline.interrupts import Interrupts
 from pipeline.processes import Agreement, Team
 from pipeline.progress import Progress, peak_memory_gib
 from pipeline.runlog import RunLog
-from pipeline.schema import Config
+from pipeline.schema import Config, TrainConfig
 from pipeline.tracking import Tracker
+from pipeline.watching import CollapseError, Watch, collapse, not_finite, real_diversity
 
 SHOWN = 32
 """Pictures of the grid."""
 SWEPT = 3
-"""Latents that are turned."""
+"""Latents that are turned, and whose occupancy the surfaces show."""
 
 
 class Observer:
-    """Reports, pictures and checkpoints of a run: what the first process does beside the steps.
+    """Reports, pictures, distances and checkpoints of a run: what the first process does beside the steps.
 
     Args:
         config: of the run.
@@ -35,6 +38,7 @@ class Observer:
         folder: of the checkpoints.
         tracker: of the run.
         conditions: of the checkpoints.
+        origin: what a model tells about where it comes from.
     """
 
     def __init__(
@@ -45,13 +49,22 @@ class Observer:
         folder: Path,
         tracker: Tracker,
         conditions: Mapping[str, Any],
+        origin: Mapping[str, Any],
     ) -> None:
         self._config, self._state, self._meta = config, state, dataset.meta
         self._folder, self._tracker, self._conditions = folder, tracker, conditions
         self._log = RunLog(folder, published=Path(config.paths.train), step=state.step)
+        prior = scene.training_poses(config.data, dataset.meta)
         rng = torch.Generator().manual_seed(config.seed)
         self._z = torch.randn(SHOWN, config.model.z_dim, generator=rng)
-        self._poses = scene.training_poses(config.data, dataset.meta).sample(SHOWN, generator=rng)
+        self._poses = prior.sample(SHOWN, generator=rng)
+        self._probe = Probe.draw(config.model.z_dim, prior, seed=config.seed)
+        self._watch = Watch(
+            real_diversity=real_diversity(dataset),
+            every=config.train.log_every,
+            history=runlog.read(self._log.metrics),
+        )
+        self._best = Best(config, state, dataset, folder, origin)
         self._progress = Progress(
             "train", total=config.train.steps, done=state.step, items_per_unit=config.train.batch_size
         )
@@ -65,17 +78,36 @@ class Observer:
     def __exit__(self, *error: Any) -> None:
         self._progress.__exit__(*error)
 
-    def report(self, step: int, means: Mapping[str, float]) -> None:
-        """Show and record the means since the last report."""
+    def report(self, step: int, means: Mapping[str, float]) -> CollapseError | None:
+        """Show and record the means since the last report, and what there is to see now.
+
+        Returns:
+            The error that ends the run, if nothing good can come of it any more.
+        """
         shown = {"D": "loss/discriminator", "G": "loss/generator", "pose": "pose/fake"}
         self._progress.update(step, {short: means[name] for short, name in shown.items() if name in means})
-        speed = {
+        numbers = {
+            **means,
             "images": step * self._config.train.batch_size,
             "images_per_second": self._progress.speed,
             "memory_gib": peak_memory_gib(),
+            **diagnose(self._state.generator, self._probe),
         }
-        self._log.report(step, {**means, **speed})
+        error = self._judge(step, numbers)
+        if error is None and measured(self._config.train, step):
+            numbers |= self._best.measure()
+        self._log.report(step, numbers)
         self._tracker.follow(self._log.metrics)
+        return error
+
+    def _judge(self, step: int, numbers: Mapping[str, float]) -> CollapseError | None:
+        findings = self._watch.see({"step": step, **numbers})
+        fatal = {"not finite", "collapse"} if self._config.train.stop_on_collapse else {"not finite"}
+        for finding in findings:
+            if finding.kind not in fatal and finding.new:
+                say(f"train: step {step}: {finding.problem}. If it stays: {finding.remedy}")
+        worst = [finding for finding in findings if finding.kind in fatal]
+        return collapse(worst, step, self._folder) if worst else None
 
     def draw(self) -> None:
         """The first average of the generator, always on the same latents and poses."""
@@ -88,18 +120,26 @@ class Observer:
             "sweep": pictures.yaw_sweep(
                 generator, z[:SWEPT], size=meta.size, yaw=yaw, near=meta.near, far=meta.far
             ),
+            "surfaces": pictures.cross_section(generator, z[:SWEPT]),
         }
         for name, pixels in drawn.items():
             self._log.picture(name, self._state.step, pixels)
             self._tracker.picture(name, self._state.step, pixels)
 
+    def unfit(self) -> CollapseError | None:
+        """The error that ends the run, if its state is not worth a checkpoint."""
+        return not_finite(self._state, self._folder)
+
     def save(self) -> None:
         """Write a checkpoint."""
         checkpoints.save(self._state, self._folder, self._config.train, self._conditions)
 
-    def finish(self) -> None:
-        """Write the curves."""
+    def finish(self, model: Path) -> None:
+        """Write the curves, and the best model, which is `model`, the last one, where none was measured."""
         self._log.finish()
+        self._best.finish(model)
+        if self._best.is_measured:
+            self._tracker.artifact(self._best.published)
 
 
 def train(
@@ -112,6 +152,9 @@ def train(
     """Steps until train.steps are done or a signal arrives at any process; returns the signal's exit code.
 
     Every process gets to the same step, whoever the signal was for.
+
+    Raises:
+        CollapseError: in every process, if the first one sees that the run learns nothing any more.
     """
     if observer is not None:
         with observer:
@@ -134,13 +177,14 @@ def _train(
             averages.add(metrics)
             code = agreement.ask(interrupts.exit_code or 0)
             last = step == settings.steps or code != 0
-            if due(step, settings.log_every) or last:
+            if due(step, settings.log_every) or measured(settings, step) or last:
                 means = team.processes.average_numbers(averages.take())
-                if observer is not None:
-                    observer.report(step, means)
+                error = None if observer is None else observer.report(step, means)
+                _end_together(error, team, agreement)
             if observer is not None and (due(step, settings.sample_every) or step == settings.steps):
                 observer.draw()
             if due(step, settings.checkpoint_every) or last:
+                _end_together(None if observer is None else observer.unfit(), team, agreement)
                 _require_equal_weights(state, team)
                 if observer is not None:
                     observer.save()
@@ -158,6 +202,18 @@ def _require_equal_weights(state: TrainingState, team: Team) -> None:
     if team.processes.size > 1:
         remedy = "a device is faulty, or one machine runs other software; run again from the last checkpoint"
         team.require_equal(f"weights of step {state.step}", state.digest(), remedy=remedy)
+
+
+def _end_together(error: CollapseError | None, team: Team, agreement: Agreement) -> None:
+    """Raise in every process what the first one found."""
+    if team.processes.largest(int(error is not None)):
+        agreement.close()
+        raise error or CollapseError("the first process has ended the run and says why")
+
+
+def measured(train: TrainConfig, step: int) -> bool:
+    """Whether the distance to real pictures is measured after this step."""
+    return train.measure_every > 0 and (due(step, train.measure_every) or step == train.steps)
 
 
 def due(step: int, every: int) -> bool:

@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,7 +29,11 @@ Trains a generator and a discriminator on data/train. Every train.checkpoint_eve
 go on exactly is written to checkpoints/<fingerprint of the configuration without its length>/; the same
 command goes on from there after any interruption, and raising train.steps goes on from the last step.
 
-runs/train/ receives metrics.jsonl and samples/*.png while training goes on, and model/ at its end.
+runs/train/ receives metrics.jsonl and samples/*.png while training goes on, and model/ at its end. With
+train.measure_every it receives best/ too, the model whose pictures came closest to real ones.
+
+A run whose numbers are not finite ends at once; so does one that has collapsed, unless
+train.stop_on_collapse=false. docs/watching.md tells what is logged and what counts as collapse.
 
 train.launch.processes=2 trains on several processes of this machine, one a GPU; docs/multi-node.md tells how
 several machines train together. The result does not depend on their number, but for rounding.""",
@@ -80,11 +85,12 @@ def _run_first(
         now = checkpoints.conditions(config, team)
         checkpoints.resume(state, folder, team, now)
         with _tracked(config, dataset, mark, folder) as tracker:
-            observer = Observer(config, state, dataset, folder, tracker, now)
+            origin = {"seed": config.seed, "data_hash": dataset.content_hash, "fingerprint": mark}
+            origin["run"] = tracker.run_id
+            observer = Observer(config, state, dataset, folder, tracker, now, origin)
             code = train(config, state, dataset, team, observer)
             if code is None:
-                observer.finish()
-                _publish(config, state, dataset, mark, tracker)
+                observer.finish(_publish(config, state, dataset, tracker, origin))
             tracker.finish("FINISHED" if code is None else "KILLED")
     return code
 
@@ -102,21 +108,19 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
 
 
 def _publish(
-    config: Config, state: TrainingState, dataset: ImageDataset, mark: str, tracker: tracking.Tracker
-) -> None:
+    config: Config,
+    state: TrainingState,
+    dataset: ImageDataset,
+    tracker: tracking.Tracker,
+    origin: Mapping[str, Any],
+) -> Path:
     """Write the model folder, and say what it was made from."""
-    made_from = {
-        "seed": config.seed,
-        "images": state.step * config.train.batch_size,
-        "steps": state.step,
-        "data_hash": dataset.content_hash,
-        "fingerprint": mark,
-        "run": tracker.run_id,
-    }
+    made_from = {**origin, "images": state.step * config.train.batch_size, "steps": state.step}
     model = Path(config.paths.train) / "model"
     build.save_model(model, state, build.model_settings(config, dataset.meta), made_from)
     tracker.artifact(model)
     say(f"train: {model} after {state.step} steps")
+    return model
 
 
 def _set_up_torch(config: Config) -> None:

@@ -22,7 +22,9 @@ def test_a_run_leaves_model_metrics_curves_and_pictures(straight: Path) -> None:
     assert [step for step, _ in losses(straight)] == list(range(1, STEPS + 1))
     assert len((out / "curves.csv").read_text().splitlines()) == STEPS + 1
     names = {path.name for path in (out / "samples").iterdir()}
-    assert names == {f"{kind}-{step:07d}.png" for kind in ("grid", "sweep") for step in (0, 12, 24)}
+    assert names == {
+        f"{kind}-{step:07d}.png" for kind in ("grid", "sweep", "surfaces") for step in (0, 12, 24)
+    }
     assert (out / "model/model.json").exists()
 
 

@@ -1,0 +1,122 @@
+"""Distances to real pictures while training goes on, and the model that came closest.
+
+The first average is measured as `pipeline.evaluate` measures it with the same number of pictures. The best
+model lies beside the checkpoints, where a resumed run finds it again, and is published as it appears.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gram.data.reader import ImageDataset
+from gram.folders import write_folder
+from gram.models import SETTINGS, load_settings
+from gram.state import TrainingState
+from pipeline import build, scene
+from pipeline.console import say
+from pipeline.schema import Config
+
+if TYPE_CHECKING:
+    from gram.metrics import Measurement
+    from pipeline.measuring import Ruler
+
+FOLDER = "best"
+SEED = 0
+"""Of the choice of real pictures, of latents and poses: that of the presets of evaluate."""
+BATCH = 50
+
+
+class Best:
+    """Measures the averaged generator of a run and keeps the best.
+
+    Args:
+        config: of the run.
+        state: that is trained.
+        dataset: that is trained on.
+        folder: of the checkpoints.
+        origin: what a model tells about where it comes from, beside its step and its distance.
+
+    Raises:
+        ValueError: distances are asked for, and what they need is not installed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        state: TrainingState,
+        dataset: ImageDataset,
+        folder: Path,
+        origin: Mapping[str, Any],
+    ) -> None:
+        self._config, self._state, self._dataset, self._origin = config, state, dataset, origin
+        self._kept, self.published = folder / FOLDER, Path(config.paths.train) / FOLDER
+        shutil.rmtree(self.published, ignore_errors=True)
+        if self.is_measured:
+            _copy(self._kept, self.published)
+        self._ruler = self._make_ruler() if config.train.measure_every else None
+
+    def _make_ruler(self) -> "Ruler":
+        config, every = self._config, self._config.train.measure_every
+        try:  # heavy, and only needed where distances are asked for
+            from gram.metrics import load_extractor
+            from pipeline.measuring import Ruler
+        except ImportError as error:
+            raise ValueError(
+                f"train.measure_every = {every} needs packages that are missing ({error}): "
+                "install them, or measure with pipeline.evaluate elsewhere and set it to 0"
+            ) from error
+        return Ruler(
+            self._dataset,
+            scene.training_poses(config.data, self._dataset.meta),
+            load_extractor(device=next(self._state.generator.parameters()).device),
+            images=config.train.measure_images,
+            seed=SEED,
+            psi=1.0,
+            batch_size=BATCH,
+            kept=Path(config.paths.checkpoints) / "features",
+            shown=False,
+        )
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a model that was the best when it was measured."""
+        return (self._kept / SETTINGS).exists()
+
+    def measure(self) -> dict[str, float]:
+        """The distance now, named after its protocol (`distance/fid_effnetlite0_1000`: 1,000 pictures on each
+        side); the model is kept if it is the smallest so far.
+        """
+        assert self._ruler is not None, "measuring is asked for"
+        measurement = self._ruler.measure(build.averaged(self._state), "first average", metrics=("fid",))
+        ((name, value),) = measurement.values.items()
+        before = self._before(measurement)
+        if before is None or value < before:
+            self._keep(measurement)
+            say(f"train: {name} {value:.4g} at step {self._state.step}, the best so far")
+        return {f"distance/{name}_{self._ruler.count}": value}
+
+    def finish(self, last: Path) -> None:
+        """See to it that there is a best model: where none was ever measured, the last one."""
+        if not self.published.exists():
+            _copy(last, self.published)
+
+    def _before(self, measurement: "Measurement") -> float | None:
+        """The smallest distance so far, if it was measured in the same way."""
+        if not self.is_measured:
+            return None
+        kept = load_settings(self._kept)["made_from"]["measured"]
+        return min(kept["values"].values()) if kept["protocol"] == measurement.protocol else None
+
+    def _keep(self, measurement: "Measurement") -> None:
+        steps = self._state.step
+        images = steps * self._config.train.batch_size
+        made_from = {**self._origin, "images": images, "steps": steps, "measured": measurement.as_dict()}
+        settings = build.model_settings(self._config, self._dataset.meta)
+        build.save_model(self._kept, self._state, settings, made_from)
+        _copy(self._kept, self.published)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(target, {file.name: file.read_bytes() for file in source.iterdir()})

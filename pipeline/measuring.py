@@ -1,0 +1,111 @@
+"""How far pictures of a generator are from real ones, measured alike while it is trained and afterwards."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gram.data.reader import ImageDataset
+from gram.generator import Generator
+from gram.metrics import Extractor, Features, Measurement, compare, extract_features
+from gram.metrics.fidelity import METRICS
+from gram.poses import PosePrior
+from pipeline.pictures import quantised
+from pipeline.progress import Progress
+
+
+class Ruler:
+    """Measures generators against the same real pictures, from the same latents and poses.
+
+    Args:
+        dataset: real pictures, of the size that is generated.
+        prior: where the cameras of generated pictures stand.
+        extractor: of the features that are compared.
+        images: pictures on each side; fewer where there are fewer real ones.
+        seed: of the choice of real pictures, of latents and of poses.
+        psi: truncation of generated pictures; 1 is none.
+        batch_size: pictures at a time.
+        kept: folder of features that will be asked for again.
+        shown: whether progress is shown.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        prior: PosePrior,
+        extractor: Extractor,
+        *,
+        images: int,
+        seed: int,
+        psi: float,
+        batch_size: int,
+        kept: Path,
+        shown: bool,
+    ) -> None:
+        self.count = min(images, len(dataset))
+        self._dataset, self._prior, self._extractor = dataset, prior, extractor
+        self._seed, self._psi, self._batch_size = seed, psi, batch_size
+        self._kept, self._shown = kept, shown
+        # Disjoint parts of the real pictures are the ends of an order that mixes whatever they are sorted by.
+        self._order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed)).tolist()
+        self._reals = self._features(self._real(slice(self.count)), "real pictures", keep=True)
+        self._common = {"seed": seed, "reals": "training split", "data_hash": dataset.content_hash}
+
+    def measure(
+        self, generator: Generator, weights: str, *, metrics: Sequence[str] = METRICS, keep: bool = False
+    ) -> Measurement:
+        """Distances of a generator's pictures.
+
+        Args:
+            generator: in evaluation mode.
+            weights: which weights it has, for the protocol.
+            metrics: see `gram.metrics.compare`.
+            keep: whether the same weights will be measured again.
+        """
+        fakes = self._features(self._generated(generator), f"pictures, {weights} weights", keep=keep)
+        protocol = {**self._common, "psi": self._psi, "poses": str(self._prior), "weights": weights}
+        return compare(fakes, self._reals, metrics=metrics, protocol=protocol)
+
+    def real_against_real(self) -> Measurement:
+        """Distances of other real pictures: what a perfect generator would reach."""
+        half = min(self.count, len(self._dataset) // 2)
+        images = self._real(slice(len(self._dataset) - half, None))
+        others = self._features(images, "other real pictures", keep=True)
+        return compare(others, self._reals[:half], protocol={**self._common, "fakes": "other real pictures"})
+
+    def _real(self, part: slice) -> Tensor:
+        return torch.stack([self._dataset[index][0] for index in self._order[part]])
+
+    def _generated(self, generator: Generator) -> Tensor:
+        """Pictures, uint8 (count, 3, size, size)."""
+        rng = torch.Generator().manual_seed(self._seed)
+        device = next(generator.parameters()).device
+        z = torch.randn(self.count, generator.z_dim, generator=rng).to(device).split(self._batch_size)
+        poses = self._prior.sample(self.count, generator=rng).to(device).split(self._batch_size)
+        drawn: list[Tensor] = []
+        with self._progress("generate", self.count) as update:
+            for some_z, some_poses in zip(z, poses, strict=True):
+                rendered = generator.render(some_z, some_poses, size=self._dataset.size, psi=self._psi)
+                drawn.append(quantised(rendered.image).cpu())
+                update(sum(map(len, drawn)))
+        return torch.cat(drawn)
+
+    def _features(self, images: Tensor, what: str, *, keep: bool) -> Features:
+        with self._progress(f"features of {what}", len(images)) as update:
+            return extract_features(
+                images,
+                self._extractor,
+                batch_size=self._batch_size,
+                cache_dir=self._kept if keep else None,
+                progress=lambda done, _: update(done),
+            )
+
+    @contextmanager
+    def _progress(self, task: str, total: int) -> Iterator[Callable[[int], None]]:
+        if not self._shown:
+            yield lambda done: None
+            return
+        with Progress(task, total=total) as progress:
+            yield progress.update
