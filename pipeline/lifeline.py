@@ -29,7 +29,7 @@ def hold() -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    expected = os.environ.get(PARENT)
+    expected = os.environ.pop(PARENT, None)  # it is nobody else's parent
     if expected is not None and os.getppid() != int(expected):
         os._exit(128 + signal.SIGKILL)  # the parent ended before the kernel was told
     return True
