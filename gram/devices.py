@@ -17,11 +17,14 @@ def is_off_cpu(tensor: Tensor) -> bool:
     return tensor.device.type != "cpu" if LEAN is None else LEAN
 
 
+def has_kernels(device: torch.device) -> bool:
+    """Whether Triton's kernels run there."""
+    return _has_kernels(device) if KERNELS is None else KERNELS
+
+
 def runs_kernels(tensor: Tensor) -> bool:
     """Whether Triton's kernels can take this tensor."""
-    if tensor.dtype != torch.float32:
-        return False
-    return _has_kernels(tensor.device) if KERNELS is None else KERNELS
+    return tensor.dtype == torch.float32 and has_kernels(tensor.device)
 
 
 @cache

@@ -7,7 +7,6 @@ of their own). What is not: their sums, pre-activations, points, and everything 
 
 import math
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -16,15 +15,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils import get_total_norm
 
 from gram import phase_layers
+from gram.devices import has_kernels
 from gram.phases import HIT_ROWS, HalfLayer, Hits, find_blocks, in_turns
 from gram.plain_network import Layer
 from gram.shapes import Bool, Float, Float32
 
 CHUNK_VALUES = 2**26
 """Activations of one layer that are worked on together: bounds the memory of the backward pass."""
-
-KERNELS: bool | None = None
-"""Whether Triton's kernels run; None: where there are Triton and CUDA. For tests."""
 
 _LARGEST_INJECTION = 4
 """Exponent: a head brings at most 2^4 into a scaled gradient, 2^12 below what float16 holds."""
@@ -120,8 +117,7 @@ class _Evaluate(torch.autograd.Function):
 
 def _primitives(device: torch.device):  # one of two modules with the same functions
     """What runs the layers: Triton's kernels where they can run, else their plain twin."""
-    cuda = device.type == "cuda" and torch.version.cuda is not None
-    if KERNELS or (KERNELS is None and cuda and find_spec("triton") is not None):
+    if has_kernels(device):
         from gram.kernels import phase_layers as kernels
 
         return kernels

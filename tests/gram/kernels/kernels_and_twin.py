@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from gram import devices, phase_network
 from gram import phase_layers as twin
-from gram import phase_network
 from gram.kernels import phase_layers as kernels
 from gram.phase_network import evaluate_in_half
 from gram.phases import HalfLayer, Hits, find_blocks
@@ -171,7 +171,7 @@ def test_a_network_with_misses_in_several_chunks_gives_the_same_without_reading_
     monkeypatch.setattr(phase_network, "CHUNK_VALUES", 128 * batch * width)
     results = []
     for with_kernels in (True, False):
-        monkeypatch.setattr(phase_network, "KERNELS", with_kernels)
+        monkeypatch.setattr(devices, "KERNELS", with_kernels)
         out = evaluate_in_half(
             case.points, case.layers, half=HALF, directions=case.directions, hit=hit, recompute=recompute
         )
