@@ -180,11 +180,11 @@ def _train(
             if due(step, settings.log_every) or measured(settings, step) or last:
                 means = team.processes.average_numbers(averages.take())
                 error = None if observer is None else observer.report(step, means)
-                _end_together(error, team, agreement)
+                _raise_together(error, team, agreement)
             if observer is not None and (due(step, settings.sample_every) or step == settings.steps):
                 observer.draw()
             if due(step, settings.checkpoint_every) or last:
-                _end_together(None if observer is None else observer.unfit(), team, agreement)
+                _raise_together(None if observer is None else observer.unfit(), team, agreement)
                 _require_equal_weights(state, team)
                 if observer is not None:
                     observer.save()
@@ -204,11 +204,11 @@ def _require_equal_weights(state: TrainingState, team: Team) -> None:
         team.require_equal(f"weights of step {state.step}", state.digest(), remedy=remedy)
 
 
-def _end_together(error: CollapseError | None, team: Team, agreement: Agreement) -> None:
+def _raise_together(error: CollapseError | None, team: Team, agreement: Agreement) -> None:
     """Raise in every process what the first one found."""
     if team.processes.largest(int(error is not None)):
         agreement.close()
-        raise error or CollapseError("the first process has ended the run and says why")
+        raise error or CollapseError("the first process has seen why")
 
 
 def measured(train: TrainConfig, step: int) -> bool:

@@ -13,7 +13,7 @@ from gram.data.reader import ImageDataset
 from gram.memory import keep_freed_memory
 from gram.state import TrainingState
 from pipeline import build, checkpoints, launch, outcome, scene, tracking
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
+from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import fingerprint
@@ -21,6 +21,7 @@ from pipeline.options import leaves
 from pipeline.processes import Team, join
 from pipeline.schema import Config
 from pipeline.session import Observer, train
+from pipeline.watching import CollapseError
 
 STAGE = Stage(
     name="train",
@@ -54,7 +55,7 @@ def run(config: Config) -> int | None:
     """Train, and write the model, metrics.jsonl, curves.csv and samples to paths.train.
 
     Returns:
-        An exit code where a signal stopped training, else None.
+        An exit code where a signal stopped training, or a collapse did, which is told; else None.
 
     Raises:
         ValueError: data and configuration do not fit, or the machine cannot do what is asked.
@@ -71,10 +72,21 @@ def run(config: Config) -> int | None:
         )
         state = build.training_state(config, dataset.meta, team.device)
         build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
-        if not team.is_first:
+        try:
+            if team.is_first:
+                return _run_first(config, state, dataset, team, mark)
             checkpoints.resume(state, Path(), team, {})
             return train(config, state, dataset, team)
-        return _run_first(config, state, dataset, team, mark)
+        except CollapseError as error:
+            return _end_together(error, team)
+
+
+def _end_together(error: CollapseError, team: Team) -> int:
+    """Have the first process say why before any ends: a launcher kills all as soon as one has failed."""
+    if team.is_first:
+        say(f"train: {error}")
+    team.processes.largest(0)
+    return EXIT_ERROR
 
 
 def _run_first(

@@ -1,7 +1,7 @@
 """Whether a run is still worth its electricity: what is wrong with its reports, in words, and when to stop.
 
 Reports are judged from metrics.jsonl alone, those of scheduled steps only, so that a run that was interrupted
-is judged as one that never stopped. docs/training.md says how far healthy runs stay away from each limit.
+is judged as one that never stopped. docs/watching.md says how far healthy runs stay away from each limit.
 """
 
 import math

@@ -132,10 +132,11 @@ def test_the_fingerprint_ignores_length_and_watching_only() -> None:
 
 
 def test_the_fingerprint_knows_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("gram/training.py", "gram/samplers/surfaces.py", "pipeline/build.py", "pipeline/train.py"):
+    onlookers = ("gram/diagnostics.py", "pipeline/train.py")
+    for name in ("gram/training.py", "gram/samplers/surfaces.py", "pipeline/build.py", *onlookers):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("a = 1\n")
-    deps = ["data/train", "gram/samplers", "gram/training.py", "pipeline/build.py", "pipeline/train.py"]
+    deps = ["data/train", "gram/samplers", "gram/training.py", "pipeline/build.py", *onlookers]
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"train": {"deps": deps}}}))
     monkeypatch.setattr("pipeline.fingerprint.PROJECT", tmp_path)
     marks = [fingerprint(load(["experiment=tiny"]), data_hash="a")]
@@ -143,7 +144,8 @@ def test_the_fingerprint_knows_the_program(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / name).write_text("a = 2\n")
         marks.append(fingerprint(load(["experiment=tiny"]), data_hash="a"))
     assert len(set(marks)) == 4
-    (tmp_path / "pipeline/train.py").write_text("a = 2\n")
+    for name in onlookers:
+        (tmp_path / name).write_text("a = 2\n")
     assert fingerprint(load(["experiment=tiny"]), data_hash="a") == marks[-1]
     (tmp_path / marks[0]).mkdir()
     (tmp_path / f"{marks[-1]}-to-5").mkdir()
