@@ -23,6 +23,8 @@ from pipeline.processes import join
 from pipeline.scene import open_dataset
 
 OPTIONS = ("experiment=tiny", "tracking=none", "train.batch_size=8", "train.steps=5", "train.threads=1")
+
+
 def arguments(data: list[str], folder: Path, *more: str) -> list[str]:
     return [*OPTIONS, *data, f"paths.checkpoints='{folder}/c'", f"paths.train='{folder}/out'", *more]
 
