@@ -25,8 +25,31 @@ def default_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{PROJECT / 'mlflow.db'}"
 
 
-def open_store(config: TrackingConfig) -> "MlflowClient":
+def require_shared(uri: str, machines: int) -> None:
+    """Refuse a store that only one of several machines can see.
+
+    Raises:
+        TrackingError: naming the store and what to use in its place.
+    """
+    if uri.startswith(_SQLITE) and machines > 1:
+        raise TrackingError(
+            f"{uri} is a file, and {machines} machines train: a run that another machine goes on with would "
+            "not find it, and writers on a network drive damage it. Start mlflow server on one machine and "
+            "set tracking.uri=http://ADDRESS:PORT, or run with tracking=none"
+        )
+
+
+def database(uri: str) -> Path | None:
+    """The file of a sqlite store; None for servers."""
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
+def open_store(config: TrackingConfig, *, create: bool = True) -> "MlflowClient":
     """A client of a store in which database and experiment exist.
+
+    Args:
+        config: where to record.
+        create: make the experiment where the store has none.
 
     Raises:
         TrackingError: MLflow is not installed, or the store cannot be used.
@@ -43,7 +66,7 @@ def open_store(config: TrackingConfig) -> "MlflowClient":
     try:
         with _one_at_a_time(uri):
             client = MlflowClient(uri)
-            if client.get_experiment_by_name(config.experiment) is None:
+            if client.get_experiment_by_name(config.experiment) is None and create:
                 client.create_experiment(config.experiment, artifact_location=_artifacts_beside(uri))
     except Exception as error:
         remedy = "start it, correct MLFLOW_TRACKING_URI, or run with tracking=none"
@@ -55,20 +78,19 @@ def open_store(config: TrackingConfig) -> "MlflowClient":
 @contextmanager
 def _one_at_a_time(uri: str) -> Iterator[None]:
     """Processes that create the same sqlite store at once make each other fail."""
-    if not uri.startswith(_SQLITE):
+    file = database(uri)
+    if file is None:
         yield
         return
-    database = Path(uri.removeprefix(_SQLITE))
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
+    with file.with_name(f"{file.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _artifacts_beside(uri: str) -> str | None:
     """Artifacts of a sqlite store lie beside it; a server decides for itself."""
-    if not uri.startswith(_SQLITE):
-        return None
-    return (Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlruns").as_uri()
+    file = database(uri)
+    return None if file is None else (file.resolve().parent / "mlruns").as_uri()
 
 
 def revive(client: "MlflowClient", run_id: str) -> bool:
