@@ -42,7 +42,7 @@ def measure(state: TrainingState, prior: PosePrior, settings: TrainingSettings, 
         size: pixels along one side.
 
     Raises:
-        torch.OutOfMemoryError, RuntimeError or MemoryError: it does not fit, see `is_out_of_memory`.
+        MemoryError or RuntimeError: it does not fit, see `gram.memory.is_out_of_memory`.
     """
     device = next(state.generator.parameters()).device
     count = settings.batch_size
@@ -69,14 +69,6 @@ def measure(state: TrainingState, prior: PosePrior, settings: TrainingSettings, 
     assert isinstance(average, Generator)
     average.render(torch.randn(1, average.z_dim, device=device), reals.poses[:1], size=size)
     return Footprint(_peak_bytes(device), mean)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory was asked for and not to be had, on a GPU or on a CPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    signs = ("allocate memory", "out of memory", "bad_alloc", "ALLOC_FAILED", "start new thread")
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 def _kinds_of_steps(settings: TrainingSettings) -> dict[int, float]:

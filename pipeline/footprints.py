@@ -12,7 +12,8 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import torch
 
 from gram.data.format import DatasetMeta
-from gram.footprint import Footprint, is_out_of_memory, measure
+from gram.footprint import Footprint, measure
+from gram.memory import is_out_of_memory
 from pipeline import build, hardware, scene, torch_settings
 from pipeline.schema import Config
 

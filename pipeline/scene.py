@@ -12,6 +12,10 @@ FOV_TOLERANCE = 0.01
 """Relative; intrinsics of labels are rounded, and some count from pixel border to pixel border."""
 
 
+ASSUMED_FOV_DEGREES = 12.0
+"""Of pictures whose labels will tell, before there are any."""
+
+
 class MismatchError(ValueError):
     """A data set that is not the one that the configuration describes."""
 
@@ -95,7 +99,7 @@ def planned_meta(data: DataConfig) -> DatasetMeta:
     return DatasetMeta(
         kind="custom" if data.kind == "images" else data.kind,
         size=data.size,
-        fov=fov(data),
+        fov=math.radians(data.fov_degrees or ASSUMED_FOV_DEGREES),
         near=data.near,
         far=data.far,
         background=data.background,

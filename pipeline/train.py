@@ -8,7 +8,7 @@ from typing import Any
 
 from gram.data.reader import ImageDataset
 from gram.state import TrainingState
-from pipeline import build, checkpoints, launch, outcome, scene, torch_settings, tracking
+from pipeline import build, checkpoints, launch, out_of_memory, outcome, scene, torch_settings, tracking
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
@@ -59,7 +59,7 @@ def run(config: Config) -> int | None:
     if (code := launch.run(config)) is not None:
         return code
     torch_settings.apply(config.train)
-    with join(config) as team:
+    with join(config) as team, out_of_memory.explained(config, team):
         dataset = scene.open_dataset(config.paths.train_data, config.data)
         mark = fingerprint(config, data_hash=dataset.content_hash)
         team.require_equal(

@@ -19,6 +19,7 @@ from gram.cameras import poses_from_cam2world
 from gram.data.decoding import Pixels, decode
 from gram.data.format import (
     OPENCV_FROM_OPENGL,
+    Array,
     ContentHash,
     DatasetError,
     DatasetMeta,
@@ -104,7 +105,7 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return self._labels.names
 
     @property
-    def labels(self) -> NDArray[np.float64]:
+    def labels(self) -> Array:
         """The numbers of `dataset.json` (count, 25)."""
         return self._labels.numbers
 

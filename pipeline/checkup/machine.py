@@ -15,12 +15,13 @@ from pipeline.fingerprint import program_hash
 from pipeline.hardware import amount
 from pipeline.schema import Config
 
-NEEDED = ("accelerate", "hydra-core", "numpy", "pillow", "safetensors")
+NEEDED = ("accelerate", "hydra-core", "numpy", "safetensors")
 """Packages that training needs beside torch."""
 OPTIONAL = {
     "mlflow": "runs in MLflow; tracking=none does without",
     "dvc": "dvc repro, which runs what has changed",
     "rich": "bars in place of lines",
+    "pillow": "pictures of your own, and fast reading of all others",
     "embreex": "generated heads and cars",
     "scipy": "generated heads and cars",
     "torch-fidelity": "metrics",

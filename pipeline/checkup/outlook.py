@@ -10,7 +10,7 @@ from torch import nn
 from gram import checkpoint
 from gram.distributed import Processes
 from gram.state import TrainingState
-from pipeline import build, checkpoints, runlog
+from pipeline import build, checkpoints, runlog, scene
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.checkup.together import world_size
 from pipeline.fingerprint import fingerprint, made_by_another_program
@@ -21,8 +21,6 @@ from pipeline.schema import Config
 
 def training(config: Config) -> Iterator[Finding]:
     """Networks, batch, checkpoints and time of the training that this configuration asks for."""
-    from pipeline import scene
-
     present = Path(config.paths.train_data).exists()
     dataset = scene.open_dataset(config.paths.train_data, config.data) if present else None
     meta = scene.planned_meta(config.data) if dataset is None else dataset.meta

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetMeta
-from pipeline import build, hardware
+from gram.data.reader import ImageDataset
+from gram.data.validate import examine
+from pipeline import build, hardware, scene
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.hardware import amount
 from pipeline.schema import Config
@@ -23,9 +25,6 @@ LISTED = 10
 
 def description(config: Config) -> Iterator[Finding]:
     """Number, size and origin of the pictures, and whether they are those of the configuration."""
-    from gram.data.reader import ImageDataset
-    from pipeline import scene
-
     path = Path(config.paths.train_data)
     if not path.exists():
         yield Problem(f"there is no data set at {path}", REMEDY)
@@ -72,8 +71,6 @@ def _origin(meta: DatasetMeta) -> Iterator[Finding]:
 
 def poses(config: Config) -> Iterator[Finding]:
     """Where the cameras stand, drawn."""
-    from gram.data.reader import ImageDataset
-
     if not Path(config.paths.train_data).exists():
         yield Fact("none", "there is no data set")
         return
@@ -105,9 +102,6 @@ def _span(values: NDArray[np.floating]) -> tuple[float, float]:
 
 def contents(config: Config) -> Iterator[Finding]:
     """Every picture decoded: damaged files, copies, and the hash of it all."""
-    from gram.data.reader import ImageDataset
-    from gram.data.validate import examine
-
     if not Path(config.paths.train_data).exists():
         yield Fact("none", "there is no data set")
         return

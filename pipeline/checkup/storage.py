@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import torch
 
 from gram.state import TrainingState
-from pipeline import build, store
+from pipeline import build, scene, store
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.hardware import amount
 from pipeline.schema import Config
@@ -43,8 +43,6 @@ def checkpoint_bytes(state: TrainingState) -> int:
 
 
 def _checkpoints(config: Config, folder: Path) -> Iterator[Finding]:
-    from pipeline import scene
-
     train = config.train
     one = checkpoint_bytes(build.training_state(config, scene.planned_meta(config.data), torch.device("cpu")))
     kept = train.keep_checkpoints + (train.steps // train.keep_every if train.keep_every else 0)

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from gram import models
-from pipeline import build
+from pipeline import build, scene
 from pipeline.checkup.report import Fact, Finding, Problem
 from pipeline.fingerprint import fingerprint
 from pipeline.processes import Team, join
@@ -102,8 +102,6 @@ def _introduce(config: Config, team: Team) -> Card:
     if team.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(team.device)})"
     try:
-        from pipeline import scene
-
         data_hash = scene.open_dataset(config.paths.train_data, config.data).content_hash
         mark, failed = fingerprint(config, data_hash=data_hash), False
     except Exception as error:  # whatever it is, the others wait
@@ -128,8 +126,6 @@ def _timed_average(team: Team, message: torch.Tensor) -> float:
 
 def _gradients(config: Config) -> int:
     """Numbers that training averages in every step: the gradients of both networks."""
-    from pipeline import scene
-
     settings = build.model_settings(config, scene.planned_meta(config.data))
     networks = models.build_generator(settings), models.build_discriminator(settings)
     return sum(parameter.numel() for network in networks for parameter in network.parameters())

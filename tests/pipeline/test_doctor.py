@@ -14,7 +14,7 @@ import torch
 
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
-from pipeline import build, checkpoints, doctor, prepare, scene, store, train
+from pipeline import build, checkpoints, doctor, scene, store, train
 from pipeline.checkup import together
 from pipeline.checkup.pictures import COLUMNS, ROWS, drawn
 from pipeline.checkup.report import Fact, Finding, Problem, report
@@ -27,20 +27,19 @@ OPTIONS = ("experiment=tiny", "tracking=none")
 Report = tuple[int, str]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A healthy data set."""
-    folder = tmp_path_factory.mktemp("data")
-    assert main(prepare.STAGE, prepare.run, arguments(folder, folder)) == 0
-    return folder
+def arguments(data: list[str], folder: Path, *more: str) -> list[str]:
+    return [
+        *OPTIONS,
+        *data,
+        f"paths.checkpoints='{folder}/checkpoints'",
+        f"paths.train='{folder}/out'",
+        *more,
+    ]
 
 
-def arguments(data: Path, folder: Path, *more: str) -> list[str]:
-    places = {
-        "train_data": data / "train", "test_data": data / "test",
-        "checkpoints": folder / "checkpoints", "train": folder / "out",
-    }  # fmt: skip
-    return [*OPTIONS, *(f"paths.{name}='{path}'" for name, path in places.items()), *more]
+def at(folder: Path) -> list[str]:
+    """Arguments that name data in a folder."""
+    return [f"paths.train_data='{folder}/train'", f"paths.test_data='{folder}/test'"]
 
 
 def examined(capsys: pytest.CaptureFixture[str], given: list[str]) -> Report:
@@ -64,9 +63,9 @@ def wrong(text: str) -> list[str]:
     return re.sub("Something is wrong: |;.*", "", last).split(", ")
 
 
-def copy(data: Path, folder: Path, names: list[int]) -> Path:
+def copy(data: list[str], folder: Path, names: list[int]) -> Path:
     """A sound data set of some of the pictures of another one."""
-    dataset = ImageDataset(data / "train")
+    dataset = ImageDataset(load([*OPTIONS, *data]).paths.train_data)
     with DatasetWriter(folder / "train", size=dataset.size, fov=dataset.meta.fov) as writer:
         for number, index in enumerate(names):
             pixels, pose = dataset[index][0], dataset[number][1].tolist()
@@ -79,7 +78,7 @@ def copy(data: Path, folder: Path, names: list[int]) -> Path:
 
 
 def test_a_healthy_project_has_nothing_wrong_and_every_section(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, text = examined(capsys, arguments(data, tmp_path))
     assert code == 0
@@ -94,9 +93,9 @@ def test_a_healthy_project_has_nothing_wrong_and_every_section(
     assert "4 pictures, 4 at a time" in training
 
 
-def test_looking_changes_nothing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_looking_changes_nothing(data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def everything() -> dict[Path, bytes]:
-        files = [*data.rglob("*"), *tmp_path.rglob("*")]
+        files = [*Path(load([*OPTIONS, *data]).paths.train_data).rglob("*"), *tmp_path.rglob("*")]
         return {path: path.read_bytes() if path.is_file() else b"" for path in files}
 
     before = everything()
@@ -110,20 +109,20 @@ def test_looking_changes_nothing(data: Path, tmp_path: Path, capsys: pytest.Capt
 def test_without_data_it_says_how_to_make_them_and_still_describes_the_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, text = examined(capsys, arguments(tmp_path, tmp_path))
+    code, text = examined(capsys, arguments(at(tmp_path), tmp_path))
     assert (code, wrong(text)) == (EXIT_ERROR, ["Data set"])
     assert "python -m pipeline.prepare" in section(text, "Data set")
     assert "parameters" in section(text, "Training")
 
 
 def test_every_damaged_picture_is_named(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy(data, tmp_path, list(range(6)))
     for number in (2, 4):
         image = tmp_path / f"train/images/00000/img0000000{number}.png"
         image.write_bytes(image.read_bytes()[:60])
-    code, text = examined(capsys, arguments(tmp_path, tmp_path))
+    code, text = examined(capsys, arguments(at(tmp_path), tmp_path))
     assert (code, wrong(text)) == (EXIT_ERROR, ["Pictures"])
     pictures = section(text, "Pictures")
     assert "4 of 6 pictures" in pictures
@@ -133,26 +132,26 @@ def test_every_damaged_picture_is_named(
 
 
 def test_copies_are_named_and_no_reason_to_fail(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy(data, tmp_path, [0, 1, 2, 1])
-    code, text = examined(capsys, arguments(tmp_path, tmp_path))
+    code, text = examined(capsys, arguments(at(tmp_path), tmp_path))
     assert (code, wrong(text)) == (0, [])
     assert "img00000003.png is images/00000/img00000001.png again" in section(text, "Pictures")
 
 
 def test_a_picture_that_was_replaced_is_noticed(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = copy(data, tmp_path, list(range(4))) / "train/images/00000"
     (images / "img00000003.png").write_bytes((images / "img00000001.png").read_bytes())
-    code, text = examined(capsys, arguments(tmp_path, tmp_path))
+    code, text = examined(capsys, arguments(at(tmp_path), tmp_path))
     assert (code, wrong(text)) == (EXIT_ERROR, ["Pictures"])
     assert "not those that meta.json was written for" in section(text, "Pictures")
 
 
 def test_data_of_another_configuration_are_wrong(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, text = examined(capsys, arguments(data, tmp_path, "data.size=32"))
     assert code == EXIT_ERROR
@@ -161,7 +160,7 @@ def test_data_of_another_configuration_are_wrong(
 
 
 def test_it_foretells_where_training_goes_on(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, text = examined(capsys, arguments(data, tmp_path))
     foretold = re.search(r"checkpoints in (\S+)", section(text, "Training"))
@@ -204,7 +203,12 @@ def new_state() -> train.TrainingState:
     ],
 )
 def test_what_cannot_work_is_wrong_and_has_a_remedy(
-    argument: str, title: str, message: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argument: str,
+    title: str,
+    message: str,
+    data: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, text = examined(capsys, arguments(data, tmp_path, argument))
     assert (code, wrong(text)) == (EXIT_ERROR, [title])
@@ -212,7 +216,7 @@ def test_what_cannot_work_is_wrong_and_has_a_remedy(
 
 
 def test_a_server_that_does_not_answer_is_wrong(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -226,7 +230,7 @@ def test_a_server_that_does_not_answer_is_wrong(
 
 
 def test_a_store_that_is_there_is_reached_and_not_written(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     config = load(["experiment=tiny", f"tracking.uri='{uri}'"]).tracking
@@ -240,7 +244,7 @@ def test_a_store_that_is_there_is_reached_and_not_written(
 
 
 def test_a_file_of_runs_is_refused_for_several_machines(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = arguments(data, tmp_path, "tracking=mlflow", "train.launch.machines=2")
     code, text = examined(capsys, given)
@@ -249,7 +253,7 @@ def test_a_file_of_runs_is_refused_for_several_machines(
     assert "mlflow server" in section(text, "Tracking")
 
 
-def test_two_processes_meet_and_average(data: Path, tmp_path: Path) -> None:
+def test_two_processes_meet_and_average(data: list[str], tmp_path: Path) -> None:
     options = ["--multi_gpu", "--num_machines", "1", "--num_processes", "2", "--main_process_port", "0"]
     options += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     command = [sys.executable, "-m", "accelerate.commands.launch", *options, "-m", "pipeline.doctor"]
