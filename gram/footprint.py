@@ -63,22 +63,22 @@ def measure(state: TrainingState, prior: PosePrior, settings: TrainingSettings, 
         return first if first > LONG_SECONDS else seconds(step)
 
     seconds(0)  # makes the optimisers' moments
-    _forget_peak(device)
-    mean = sum(settled_seconds(step) * share for step, share in _kinds_of_steps(settings).items())
+    forget_peak(device)
+    mean = sum(settled_seconds(step) * share for step, share in kinds_of_steps(settings).items())
     average = state.emas[0].module
     assert isinstance(average, Generator)
     average.render(torch.randn(1, average.z_dim, device=device), reals.poses[:1], size=size)
-    return Footprint(_peak_bytes(device), mean)
+    return Footprint(peak_bytes(device), mean)
 
 
-def _kinds_of_steps(settings: TrainingSettings) -> dict[int, float]:
+def kinds_of_steps(settings: TrainingSettings) -> dict[int, float]:
     """A step of each kind (with R1 or not, with M updated or not) -> the share of steps of its kind."""
     cycle = math.lcm(settings.r1_every, settings.manifold_every)
     kinds = [(step % settings.r1_every == 0, step % settings.manifold_every == 0) for step in range(cycle)]
     return {kinds.index(kind): count / cycle for kind, count in Counter(kinds).items()}
 
 
-def _forget_peak(device: torch.device) -> None:
+def forget_peak(device: torch.device) -> None:
     """Let the peak start anew, where the system knows how."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -89,7 +89,8 @@ def _forget_peak(device: torch.device) -> None:
             _CLEAR.write_text(_RESET_PEAK)
 
 
-def _peak_bytes(device: torch.device) -> int:
+def peak_bytes(device: torch.device) -> int:
+    """Most memory since `forget_peak`: of the GPU's for tensors, or of the whole process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if _STATUS.exists():  # getrusage would count what the parent used when it started this process

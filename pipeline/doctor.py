@@ -2,6 +2,7 @@
 
 import sys
 
+from pipeline import outcome
 from pipeline.checkup.report import Checks, Problem, report
 from pipeline.cli import EXIT_ERROR, Stage, main
 from pipeline.console import write
@@ -15,18 +16,21 @@ versions, processors and memory, an all-reduce across the processes that it was 
 tracking server, the data set, and what would happen if training started now. WRONG is what keeps training
 from working, with what to do about it; a note is worth knowing.
 
-Under accelerate launch, the first process of all writes the report.""",
+train.launch.processes=2 has two processes meet, and so does accelerate launch; the first writes the report.
+Several machines meet as they would for training, each started with its own train.launch.machine_rank.""",
     groups=("data", "model", "sampler", "train", "tracking"),
     examples=(
         ("python -m pipeline.doctor", "what params.yaml says"),
         ("python -m pipeline.doctor experiment=heads32 train.steps=4000", "would it go on, and from where?"),
-        ("accelerate launch --num_processes 8 --multi_gpu -m pipeline.doctor", "eight GPUs and their links"),
+        ("python -m pipeline.doctor train.launch.processes=8", "eight GPUs and their links"),
     ),
 )
 
 
 def run(config: Config) -> int:
-    """Print the report; 1 where something is wrong."""
+    """Print the report, or have the first of several processes do so; 1 where something is wrong."""
+    if (code := _launched(config)) is not None:
+        return code
     try:
         checks = _checks(config)
     except ImportError as error:
@@ -39,6 +43,16 @@ def run(config: Config) -> int:
         return EXIT_ERROR
     write(f"Nothing is wrong{notes}\n" if checks else "")
     return 0
+
+
+def _launched(config: Config) -> int | None:
+    """The exit code of the processes that train.launch asks for, where they can be started."""
+    try:
+        from pipeline import launch
+
+        return launch.run(config, stage="doctor")
+    except (ImportError, ValueError):  # a check will tell
+        return None
 
 
 def _checks(config: Config) -> Checks:
@@ -62,4 +76,4 @@ def _checks(config: Config) -> Checks:
 
 
 if __name__ == "__main__":
-    sys.exit(main(STAGE, run))
+    sys.exit(outcome.as_worker(lambda: main(STAGE, run)))

@@ -1,23 +1,23 @@
 """Training tried out in processes of its own: what it takes, or that it does not fit, harms nobody else."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
 from gram.data.format import DatasetMeta
 from gram.footprint import Footprint, measure
 from gram.memory import is_out_of_memory
-from pipeline import build, hardware, scene, torch_settings
+from pipeline import build, hardware, lifeline, scene, torch_settings
 from pipeline.schema import Config
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 _KILL_ME_FIRST = "1000"
@@ -37,7 +37,7 @@ def device(config: Config) -> Device:
     Raises:
         ValueError: the device is not to be had.
     """
-    return _in_new_process(_device, config)
+    return in_new_process(partial(_device, config))
 
 
 def try_out(
@@ -53,16 +53,49 @@ def try_out(
         batch: pictures of this process in an update.
     """
     try:
-        return _in_new_process(_try_out, config, meta, micro_batch, patches, batch)
-    except BrokenProcessPool:  # the system took memory back by ending the process
-        return None
+        return in_new_process(partial(_try_out, config, meta, micro_batch, patches, batch))
+    except EndedError as error:
+        if error.signal in (signal.SIGKILL, signal.SIGABRT):  # by the system, or by C++ without memory
+            return None
+        raise
 
 
-def _in_new_process(work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-    """Memory is given back and peaks are forgotten for certain when a process ends."""
+class EndedError(RuntimeError):
+    """A process ended before its work."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"a process that tried out training ended with code {code}")
+        self.signal = -code if code is not None and code < 0 else None
+
+
+def in_new_process(work: Callable[[], R]) -> R:
+    """What `work` returns or raises in a process of its own, with which all its memory goes.
+
+    Raises:
+        EndedError: the process ended before that.
+    """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(work, *arguments, **named).result()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(sender, work))
+    process.start()
+    sender.close()
+    try:
+        result, error = receiver.recv()
+    except EOFError:
+        process.join()
+        raise EndedError(process.exitcode) from None
+    process.join()
+    if error is not None:
+        raise error
+    return result
+
+
+def _send(sender: Connection, work: Callable[[], object]) -> None:
+    lifeline.hold()
+    try:
+        sender.send((work(), None))
+    except Exception as error:
+        sender.send((None, error))
 
 
 def _device(config: Config) -> Device:

@@ -9,8 +9,8 @@ from gram.footprint import Footprint
 
 PROBES = (1, 2, 4)
 """Micro-batches that are measured; memory grows linearly with them."""
-GAIN = 0.98
-"""More patches must bring the memory below this part, or still more will not help."""
+DOUBT = 0.95
+"""Part of what is foretold of ever more patches that is believed."""
 PATIENCE_SECONDS = 20.0
 """A step that takes longer is confirmed with two micro-batches in place of the whole batch."""
 COPIES_OF_BATCH = 3
@@ -67,9 +67,10 @@ def search(measure: Measure, *, share: int, size: int, budget: float) -> Trial:
             if best := _confirmed(measure, trials, share, size, budget):
                 return best
         elif trials[0].footprint is not None:
-            if leanest is not None and trials[0].footprint.peak_bytes > GAIN * _peak(leanest):
+            before, leanest = leanest, trials[0]
+            # What patches divide halves each time; what is left in the end is as far below as the last step.
+            if before is not None and DOUBT * (2 * _peak(leanest) - _peak(before)) > budget:
                 break
-            leanest = trials[0]
     raise TooLargeError(leanest)
 
 

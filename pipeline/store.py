@@ -25,20 +25,6 @@ def default_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{PROJECT / 'mlflow.db'}"
 
 
-def require_shared(uri: str, machines: int) -> None:
-    """Refuse a store that only one of several machines can see.
-
-    Raises:
-        TrackingError: naming the store and what to use in its place.
-    """
-    if uri.startswith(_SQLITE) and machines > 1:
-        raise TrackingError(
-            f"{uri} is a file, and {machines} machines train: a run that another machine goes on with would "
-            "not find it, and writers on a network drive damage it. Start mlflow server on one machine and "
-            "set tracking.uri=http://ADDRESS:PORT, or run with tracking=none"
-        )
-
-
 def database(uri: str) -> Path | None:
     """The file of a sqlite store; None for servers."""
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None

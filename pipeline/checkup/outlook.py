@@ -11,8 +11,8 @@ from gram import checkpoint
 from gram.distributed import Processes
 from gram.state import TrainingState
 from pipeline import build, checkpoints, runlog, scene
+from pipeline.checkup import together
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
-from pipeline.checkup.together import world_size
 from pipeline.fingerprint import fingerprint, made_by_another_program
 from pipeline.processes import Team
 from pipeline.progress import duration
@@ -40,7 +40,7 @@ def training(config: Config) -> Iterator[Finding]:
 def processes_of(config: Config) -> int:
     """Number of processes that would train: those of the launcher, if there is one, or those asked for."""
     launch = config.train.launch
-    return world_size() if world_size() > 1 else launch.processes * launch.machines
+    return together.size() if together.size() > 1 else launch.processes * launch.machines
 
 
 def _batch(config: Config) -> Iterator[Finding]:
@@ -85,7 +85,7 @@ def _conditions(config: Config) -> Mapping[str, Any]:
     now = checkpoints.conditions(config, team)
     threads = config.train.threads or now["threads"]
     return {name: value for name, value in now.items() if name != "threads"} | (
-        {"threads": threads} if processes == world_size() == 1 else {}
+        {"threads": threads} if processes == 1 else {}
     )
 
 

@@ -86,8 +86,12 @@ def tracking(config: Config) -> Iterator[Finding]:
         return
     uri = _uri(config)
     yield Fact("store", uri)
-    store.require_shared(uri, config.train.launch.machines)
     file = store.database(uri)
+    if file is not None and config.train.launch.machines > 1:
+        yield Caution(
+            "machine 0 alone writes this file, so nobody can follow the runs from elsewhere, and\n"
+            "a network drive damages it: for that, start mlflow server, and set tracking.uri=http://HOST:PORT"
+        )
     if file is not None and not file.exists():
         yield Fact("runs", "none yet: training makes the file")
         return

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from gram import models
-from pipeline import build, scene
+from pipeline import build, launch, outcome, scene
 from pipeline.checkup.report import Fact, Finding, Problem
 from pipeline.fingerprint import fingerprint
 from pipeline.processes import Team, join
@@ -42,23 +42,23 @@ class Meeting(NamedTuple):
     right: bool
 
 
-def world_size() -> int:
+def size() -> int:
     """Number of processes that this one was launched with, itself included."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if outcome.is_worker() else 1
 
 
 def rank() -> int:
     """Number of this process among them."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ["RANK"]) if outcome.is_worker() else 0
 
 
 def processes(config: Config) -> Iterator[Finding]:
     """Meet, in the first process; the others `attend`."""
-    if world_size() == 1:
+    if size() == 1:
         yield from _alone(config)
         return
     address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-    yield Fact("waiting", f"for {world_size()} processes at {address}")
+    yield Fact("waiting", f"for {size()} processes at {address}")
     meeting = attend(config)
     yield from introductions(meeting.cards)
     megabytes = meeting.bytes / 1e6
@@ -89,12 +89,8 @@ def attend(config: Config) -> Meeting:
 
 
 def _alone(config: Config) -> Iterator[Finding]:
-    launch = config.train.launch
-    total = launch.processes * launch.machines
     yield Fact("launched", "as one process: there is nothing to average")
-    if total > 1:
-        yield Fact("training", f"starts {launch.processes} processes on each of {launch.machines} machines")
-        yield Fact("try them", "accelerate launch OPTIONS -m pipeline.doctor ARGUMENTS")
+    launch.check(config, build.device(config.train.device))
 
 
 def _introduce(config: Config, team: Team) -> Card:
