@@ -13,7 +13,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check lint types imports test ui clean
+.PHONY: help install run check lint types imports test doctor ui clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ imports: $(INSTALLED)
 
 test: check ## check, then every test
 	pytest -n auto --dist loadfile --durations 15
+
+doctor: $(INSTALLED) ## is everything in order, and what would happen if training started now?
+	@python -m pipeline.doctor
 
 ui: $(INSTALLED) ## MLflow UI with all runs, on 127.0.0.1 only
 	@python -m pipeline.ui $(MLFLOW_PORT)

@@ -16,6 +16,7 @@ from pipeline.fingerprint import made_by_another_program
 from pipeline.processes import Team
 from pipeline.schema import Config, TrainConfig
 
+LOCK = "lock"
 _STEP = "step"
 
 
@@ -33,12 +34,11 @@ def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
     Raises:
         BusyError: another process holds it.
     """
-    folder = checkpoints / mark
-    if (newest := checkpoint.newest_step(folder)) is not None and newest > steps:
-        say(f"train: {folder} is at step {newest} already, beyond train.steps = {steps}: training apart")
-        folder = checkpoints / f"{mark}-to-{steps}"
+    folder = folder_of(checkpoints, mark, steps=steps)
+    if folder.name != mark:
+        say(f"train: {checkpoints / mark} is beyond train.steps = {steps} already: training apart")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
+    with (folder / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -49,6 +49,30 @@ def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield folder
+
+
+def folder_of(checkpoints: Path, mark: str, *, steps: int) -> Path:
+    """Where training of a fingerprint to `steps` steps keeps its checkpoints."""
+    newest = checkpoint.newest_step(checkpoints / mark)
+    return checkpoints / (mark if newest is None or newest <= steps else f"{mark}-to-{steps}")
+
+
+def holder(folder: Path) -> str | None:
+    """The process that trains in a folder; None where nobody does."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return (folder / LOCK).read_text().strip() or "another process"
+    return None
+
+
+def changes(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """Conditions that are not those of a checkpoint, in words."""
+    known = {name: before.get(name, value) for name, value in now.items()}
+    return [f"{name} {now[name]}, not {known[name]}" for name in now if now[name] != known[name]]
 
 
 def conditions(config: Config, team: Team) -> dict[str, Any]:
@@ -80,9 +104,7 @@ def resume(state: TrainingState, folder: Path, team: Team, now: Mapping[str, Any
         return
     if found is not None:
         say(f"train: going on from step {found.step} in {folder}")
-        before = {name: found.conditions.get(name, value) for name, value in now.items()}
-        changed = [f"{name} {now[name]}, not {before[name]}" for name in now if now[name] != before[name]]
-        if changed:
+        if changed := changes(now, found.conditions):
             say(f"train: now {'; '.join(changed)}: as good, but not bit for bit what it would have become")
         return
     others = made_by_another_program(folder.parent, folder.name)

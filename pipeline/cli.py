@@ -23,10 +23,25 @@ EXIT_CODES = f"""Exit codes
   {EXIT_USAGE}    something is wrong with the configuration; the message says where"""
 
 
-FLAGS = """Flags
-  --show         print the whole configuration and where each value comes from
-  --params FILE  read FILE in place of params.yaml
-  --traceback    show where an error was raised"""
+FLAGS = {
+    "--show": "print the whole configuration and where each value comes from",
+    "--params FILE": "read FILE in place of params.yaml",
+    "--traceback": "show where an error was raised",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """A flag of one stage that takes a value: `--memory GIB` reaches `run` as the argument `memory`.
+
+    `read` makes the value of a word, and raises ValueError for one that it does not take.
+    """
+
+    name: str
+    value: str
+    meaning: str
+    expected: str
+    read: Callable[[str], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +58,19 @@ class Stage:
     examples: tuple[tuple[str, str], ...]
     exit_codes: str = ""
     reads_model: bool = False
+    flags: tuple[Flag, ...] = ()
 
 
-def main(stage: Stage, run: Callable[[Config], int | None], arguments: Sequence[str] | None = None) -> int:
+def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] | None = None) -> int:
     """Run a stage for command-line arguments (default: the process's own) and return its exit code.
 
     Errors in what the user gave are one line on stderr; `--traceback` shows where they were raised. Other
-    exceptions are defects of this program and keep their traceback.
+    exceptions are defects of this program and keep their traceback. `run` gets the configuration, and the
+    stage's own flags that were given as keyword arguments.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        flags, overrides, params = _split(given)
+        flags, overrides, params, values = _split(given, stage.flags)
         if stage.reads_model:
             overrides = [_model_folder(override) for override in overrides]
         resolved = resolve(overrides, params=params)
@@ -65,7 +82,7 @@ def main(stage: Stage, run: Callable[[Config], int | None], arguments: Sequence[
             return 0
         for note in resolved.notes:
             say(note)
-        return run(resolved.config) or 0
+        return run(resolved.config, **values) or 0
     except ConfigError as error:
         return _fail(stage, error, EXIT_USAGE, given)
     except (ValueError, OSError) as error:
@@ -87,10 +104,14 @@ def _fail(stage: Stage, error: Exception, code: int, given: Sequence[str]) -> in
     return code
 
 
-def _split(given: Sequence[str]) -> tuple[set[str], list[str], Path | None]:
+def _split(
+    given: Sequence[str], own: Sequence[Flag]
+) -> tuple[set[str], list[str], Path | None, dict[str, object]]:
     flags: set[str] = set()
     overrides: list[str] = []
     params = None
+    values: dict[str, object] = {}
+    known = {f"--{flag.name}": flag for flag in own}
     words = iter(given)
     for word in words:
         if word in ("-h", "--help"):
@@ -99,11 +120,21 @@ def _split(given: Sequence[str]) -> tuple[set[str], list[str], Path | None]:
             flags.add(word)
         elif word == "--params":
             params = Path(next(words, ""))
+        elif word in known:
+            values[known[word].name] = _flag_value(known[word], next(words, ""))
         elif word.startswith("-"):
             raise ConfigError(f"command line: there is no flag {word}; options look like group.option=value")
         else:
             overrides.append(word)
-    return flags, overrides, params
+    return flags, overrides, params, values
+
+
+def _flag_value(flag: Flag, word: str) -> object:
+    try:
+        return flag.read(word)
+    except ValueError:
+        problem = f"--{flag.name} {word}: it takes {flag.expected}"
+        raise ConfigError(f"command line: {problem}") from None
 
 
 def help_text(stage: Stage, resolved: Resolved) -> str:
@@ -125,7 +156,11 @@ def help_text(stage: Stage, resolved: Resolved) -> str:
         names = [name for name in options if name.partition(".")[0] == group]
         width = max(map(len, names))
         lines += [_option_line(options[name], resolved, width) for name in names]
-    lines += ["", FLAGS, "", "Examples"]
+    own = {f"--{flag.name} {flag.value}": f"{flag.meaning} ({flag.expected})" for flag in stage.flags}
+    flags = own | FLAGS
+    width = max(map(len, flags))
+    lines += ["", "Flags", *(f"  {flag:{width}}  {meaning}" for flag, meaning in flags.items())]
+    lines += ["", "Examples"]
     for command, effect in stage.examples:
         lines += [f"  {command}", f"      {effect}"]
     lines += ["", EXIT_CODES + ("\n" + stage.exit_codes if stage.exit_codes else ""), ""]

@@ -43,7 +43,7 @@ def run(config: Config, *, stage: str = "train") -> int | None:
     if outcome.is_worker() or asked.processes * asked.machines == 1:
         return None
     device = build.device(config.train.device)
-    _check(config, device)
+    check(config, device)
     with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
         params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
         _write_params(config, params)
@@ -53,7 +53,12 @@ def run(config: Config, *, stage: str = "train") -> int | None:
         return outcome.follow(subprocess.Popen(command, env=environment, start_new_session=True), file)
 
 
-def _check(config: Config, device: torch.device) -> None:
+def check(config: Config, device: torch.device) -> None:
+    """Refuse what train.launch cannot ask for.
+
+    Raises:
+        ValueError: it contradicts itself, the batch or the machine.
+    """
     asked, batch = config.train.launch, config.train.batch_size
     total = asked.processes * asked.machines
     if asked.machine_rank >= asked.machines:

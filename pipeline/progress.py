@@ -70,7 +70,7 @@ class Progress:
         left = self._total - self._history[-1][1]
         parts = [f"{self.speed:.1f} {self._items}/s"]
         if left > 0 and self.speed > 0:
-            parts.append(f"{_duration(left * self._per_unit / self.speed)} left")
+            parts.append(f"{duration(left * self._per_unit / self.speed)} left")
         parts += [f"{name} {value:.3g}" for name, value in report.items()]
         return "  ".join([*parts, f"{peak_memory_gib():.1f} GiB"])
 
@@ -84,7 +84,8 @@ def peak_memory_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """As people say it: 12:05 minutes, 1:12:05 hours, or days and hours."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

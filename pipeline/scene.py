@@ -1,6 +1,7 @@
 """From the configuration of the data to poses, angles and data sets."""
 
 import math
+from dataclasses import asdict
 
 from gram.data.format import DatasetMeta
 from gram.data.reader import ImageDataset
@@ -9,6 +10,10 @@ from pipeline.schema import DataConfig
 
 FOV_TOLERANCE = 0.01
 """Relative; intrinsics of labels are rounded, and some count from pixel border to pixel border."""
+
+
+ASSUMED_FOV_DEGREES = 12.0
+"""Of pictures whose labels will tell, before there are any."""
 
 
 class MismatchError(ValueError):
@@ -87,3 +92,20 @@ def fov(data: DataConfig) -> float:
     """Field of view of generated pictures, radians."""
     assert data.fov_degrees is not None, "pipeline.consistency sees to it"
     return math.radians(data.fov_degrees)
+
+
+def planned_meta(data: DataConfig) -> DatasetMeta:
+    """What is known about the data set that the configuration asks for, before there is one."""
+    return DatasetMeta(
+        kind="custom" if data.kind == "images" else data.kind,
+        size=data.size,
+        fov=math.radians(data.fov_degrees or ASSUMED_FOV_DEGREES),
+        near=data.near,
+        far=data.far,
+        background=data.background,
+        pose=asdict(GaussianPoses(yaw_std=data.yaw_std, pitch_std=data.pitch_std)),
+        split="train",
+        licence="unknown",
+        seed=data.seed,
+        content_hash="",
+    )

@@ -25,8 +25,17 @@ def default_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{PROJECT / 'mlflow.db'}"
 
 
-def open_store(config: TrackingConfig) -> "MlflowClient":
+def database(uri: str) -> Path | None:
+    """The file of a sqlite store; None for servers."""
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
+def open_store(config: TrackingConfig, *, create: bool = True) -> "MlflowClient":
     """A client of a store in which database and experiment exist.
+
+    Args:
+        config: where to record.
+        create: make the experiment where the store has none.
 
     Raises:
         TrackingError: MLflow is not installed, or the store cannot be used.
@@ -43,7 +52,7 @@ def open_store(config: TrackingConfig) -> "MlflowClient":
     try:
         with _one_at_a_time(uri):
             client = MlflowClient(uri)
-            if client.get_experiment_by_name(config.experiment) is None:
+            if client.get_experiment_by_name(config.experiment) is None and create:
                 client.create_experiment(config.experiment, artifact_location=_artifacts_beside(uri))
     except Exception as error:
         remedy = "start it, correct MLFLOW_TRACKING_URI, or run with tracking=none"
@@ -55,20 +64,19 @@ def open_store(config: TrackingConfig) -> "MlflowClient":
 @contextmanager
 def _one_at_a_time(uri: str) -> Iterator[None]:
     """Processes that create the same sqlite store at once make each other fail."""
-    if not uri.startswith(_SQLITE):
+    file = database(uri)
+    if file is None:
         yield
         return
-    database = Path(uri.removeprefix(_SQLITE))
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
+    with file.with_name(f"{file.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _artifacts_beside(uri: str) -> str | None:
     """Artifacts of a sqlite store lie beside it; a server decides for itself."""
-    if not uri.startswith(_SQLITE):
-        return None
-    return (Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlruns").as_uri()
+    file = database(uri)
+    return None if file is None else (file.resolve().parent / "mlruns").as_uri()
 
 
 def revive(client: "MlflowClient", run_id: str) -> bool:

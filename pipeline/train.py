@@ -1,18 +1,14 @@
 """`python -m pipeline.train`: adversarial training that goes on where it was interrupted."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gram.data.reader import ImageDataset
-from gram.memory import keep_freed_memory
 from gram.state import TrainingState
-from pipeline import build, checkpoints, launch, outcome, scene, tracking
+from pipeline import build, checkpoints, launch, out_of_memory, outcome, scene, torch_settings, tracking
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
@@ -63,8 +59,8 @@ def run(config: Config) -> int | None:
     """
     if (code := launch.run(config)) is not None:
         return code
-    _set_up_torch(config)
-    with join(config) as team:
+    torch_settings.apply(config.train)
+    with join(config) as team, out_of_memory.explained(config, team):
         dataset = scene.open_dataset(config.paths.train_data, config.data)
         mark = fingerprint(config, data_hash=dataset.content_hash)
         team.require_equal(
@@ -133,20 +129,6 @@ def _publish(
     tracker.artifact(model)
     say(f"train: {model} after {state.step} steps")
     return model
-
-
-def _set_up_torch(config: Config) -> None:
-    keep_freed_memory()
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
-    if config.train.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-        # Nothing reads uninitialised memory, and filling it takes time.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-        torch.backends.cudnn.benchmark = False
-    else:
-        torch.backends.cudnn.benchmark = True
 
 
 if __name__ == "__main__":

@@ -104,6 +104,14 @@ def test_training_needs_torch_numpy_accelerate_and_hydra_alone(data: Path, tmp_p
     assert len((tmp_path / "out/metrics.jsonl").read_text().splitlines()) == 2
 
 
+def test_the_doctor_needs_no_more_than_training(data: Path, tmp_path: Path) -> None:
+    places = {"train_data": data / "train", "checkpoints": tmp_path / "work", "train": tmp_path / "out"}
+    paths = [f"paths.{name}='{path}'" for name, path in places.items()]
+    done = run(TRAINING, "pipeline.doctor", "experiment=tiny", "tracking=none", *paths)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing is wrong" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [("generator", "--help"), ("train_step", "--size 8 --batch 2 --width 8 --runs 1 --cpu")],

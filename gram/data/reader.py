@@ -19,6 +19,7 @@ from gram.cameras import poses_from_cam2world
 from gram.data.decoding import Pixels, decode
 from gram.data.format import (
     OPENCV_FROM_OPENGL,
+    Array,
     ContentHash,
     DatasetError,
     DatasetMeta,
@@ -103,18 +104,34 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         """File name of every image."""
         return self._labels.names
 
+    @property
+    def labels(self) -> Array:
+        """The numbers of `dataset.json` (count, 25)."""
+        return self._labels.numbers
+
+    @property
+    def stored_meta(self) -> DatasetMeta | None:
+        """What `meta.json` says, if there is one."""
+        return self._stored_meta
+
+    @property
+    def fov(self) -> float:
+        """Angle between the centres of opposite border pixels, radians."""
+        if self._stored_meta is not None and self.size == self._file_size:
+            return self._stored_meta.fov
+        return fov_from_focal(self._labels.focal, self.size)
+
     @cached_property
     def meta(self) -> DatasetMeta:
         """What is known about the images as this object gives them (size and field of view follow `size`)."""
         if self._stored_meta is not None and self.size == self._file_size:
             return self._stored_meta
-        fov = fov_from_focal(self._labels.focal, self.size)
         if self._stored_meta is not None:
-            return replace(self._stored_meta, size=self.size, fov=fov, content_hash=self.content_hash)
+            return replace(self._stored_meta, size=self.size, fov=self.fov, content_hash=self.content_hash)
         return DatasetMeta(
             kind="custom",
             size=self.size,
-            fov=fov,
+            fov=self.fov,
             near=DEFAULT_NEAR,
             far=DEFAULT_FAR,
             background="plane",

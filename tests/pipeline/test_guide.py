@@ -19,7 +19,7 @@ BLOCKS = [list(yaml.safe_load_all(block)) for block in re.findall(r"```yaml\n(.*
 
 @pytest.mark.parametrize("arguments", TRAINING)
 def test_every_command_trains_on_processes_that_can_share_its_batch(arguments: str) -> None:
-    launch._check(load(shlex.split(arguments)), torch.device("cpu"))
+    launch.check(load(shlex.split(arguments)), torch.device("cpu"))
 
 
 def test_there_are_commands_for_one_machine_and_for_two() -> None:

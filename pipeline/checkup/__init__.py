@@ -1,0 +1,1 @@
+"""What `python -m pipeline.doctor` looks at: checks that know nothing of each other."""

@@ -1,0 +1,91 @@
+"""Findings of a check, and the report that is made of them."""
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+Write = Callable[[str], None]
+
+NAME_WIDTH = 18
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that was found; text of several lines is a drawing."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Something to know about, which keeps nothing from working."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong, and what to do about it, where the text does not say so itself."""
+
+    text: str
+    remedy: str = ""
+
+
+Finding = Fact | Caution | Problem
+Checks = Mapping[str, Iterator[Finding]]
+"""Title -> findings, which are looked for when they are asked for."""
+
+
+class Outcome(NamedTuple):
+    """Titles of the checks that found problems, and the number of cautions."""
+
+    wrong: list[str]
+    cautions: int
+
+
+def report(checks: Checks, write: Write) -> Outcome:
+    """Run every check to its end or to its first error, and print each finding as it is made."""
+    wrong: list[str] = []
+    cautions = 0
+    for title, findings in checks.items():
+        write(f"{title}\n")
+        for finding in _whatever_happens(findings):
+            write(_printed(finding))
+            cautions += isinstance(finding, Caution)
+            if isinstance(finding, Problem) and title not in wrong:
+                wrong.append(title)
+        write("\n")
+    return Outcome(wrong, cautions)
+
+
+def _whatever_happens(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, and an error among them as a problem, so that no check hides another."""
+    try:
+        yield from findings
+    except ImportError as error:
+        yield Problem(str(error), f"pip install {error.name or 'it'}")
+    except (ValueError, OSError) as error:
+        yield Problem(str(error))  # messages of this program end in what to do
+    except Exception as error:
+        yield Problem(
+            f"the check itself failed\n{''.join(traceback.format_exception(error)).rstrip()}",
+            "report this: it is a defect of the program",
+        )
+
+
+def _printed(finding: Finding) -> str:
+    match finding:
+        case Fact(name, text):
+            return _entry(name, text)
+        case Caution(text):
+            return _entry("note:", text)
+        case Problem(text, remedy):
+            return _entry("WRONG:", text) + (_entry("  do:", remedy) if remedy else "")
+
+
+def _entry(name: str, text: str) -> str:
+    first, *rest = text.splitlines() or [""]
+    indent = " " * (NAME_WIDTH + 3)
+    return f"  {name:{NAME_WIDTH}} {first}\n" + "".join(f"{indent}{line}\n".rstrip(" ") for line in rest)

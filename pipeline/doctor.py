@@ -1,0 +1,79 @@
+"""`python -m pipeline.doctor`: is everything in order, and what would happen if training started now?"""
+
+import sys
+
+from pipeline import outcome
+from pipeline.checkup.report import Checks, Problem, report
+from pipeline.cli import EXIT_ERROR, Stage, main
+from pipeline.console import write
+from pipeline.schema import Config
+
+STAGE = Stage(
+    name="doctor",
+    summary="""
+Looks at everything that training with the same arguments would use, changes nothing, and says what it finds:
+versions, processors and memory, an all-reduce across the processes that it was launched with, disks, the
+tracking server, the data set, and what would happen if training started now. WRONG is what keeps training
+from working, with what to do about it; a note is worth knowing.
+
+train.launch.processes=2 has two processes meet, and so does accelerate launch; the first writes the report.
+Several machines meet as they would for training, each started with its own train.launch.machine_rank.""",
+    groups=("data", "model", "sampler", "train", "tracking"),
+    examples=(
+        ("python -m pipeline.doctor", "what params.yaml says"),
+        ("python -m pipeline.doctor experiment=heads32 train.steps=4000", "would it go on, and from where?"),
+        ("python -m pipeline.doctor train.launch.processes=8", "eight GPUs and their links"),
+    ),
+)
+
+
+def run(config: Config) -> int:
+    """Print the report, or have the first of several processes do so; 1 where something is wrong."""
+    if (code := _launched(config)) is not None:
+        return code
+    try:
+        checks = _checks(config)
+    except ImportError as error:
+        remedy = "source .venv/bin/activate, or pip install it"
+        checks = {"Versions": iter([Problem(f"{error.name} is missing in {sys.executable}", remedy)])}
+    outcome = report(checks, write)
+    notes = f"; {outcome.cautions} to note" if outcome.cautions else ""
+    if outcome.wrong:
+        write(f"Something is wrong: {', '.join(outcome.wrong)}{notes}\n")
+        return EXIT_ERROR
+    write(f"Nothing is wrong{notes}\n" if checks else "")
+    return 0
+
+
+def _launched(config: Config) -> int | None:
+    """The exit code of the processes that train.launch asks for, where they can be started."""
+    try:
+        from pipeline import launch
+
+        return launch.run(config, stage="doctor")
+    except (ImportError, ValueError):  # a check will tell
+        return None
+
+
+def _checks(config: Config) -> Checks:
+    """What this process looks at: nothing, where it is not the first, beside being there for the first."""
+    from pipeline.checkup import machine, outlook, pictures, storage, together
+
+    if together.rank() > 0:
+        together.attend(config)
+        return {}
+    return {
+        "Versions": machine.versions(),
+        "Devices": machine.devices(config),
+        "Processes": together.processes(config),
+        "Disks": storage.disks(config),
+        "Tracking": storage.tracking(config),
+        "Data set": pictures.description(config),
+        "Cameras": pictures.poses(config),
+        "Pictures": pictures.contents(config),
+        "Training": outlook.training(config),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(outcome.as_worker(lambda: main(STAGE, run)))

@@ -1,0 +1,66 @@
+"""What to change when training does not fit into the memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gram.memory import is_out_of_memory
+from pipeline.processes import Team
+from pipeline.schema import Config
+
+
+class OutOfMemoryError(ValueError):
+    """The device has not enough memory; the message says which setting to change, and to what."""
+
+
+@contextmanager
+def explained(config: Config, team: Team) -> Iterator[None]:
+    """Turn an allocation that fails, on a GPU or on a CPU, into advice.
+
+    Raises:
+        OutOfMemoryError: in place of the error of torch or of Python.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        share = config.train.batch_size // team.processes.size
+        advice = remedy(config, share=share, device=team.device.type)
+        raise OutOfMemoryError(f"{_situation(config, share, team.device.type)}: {advice}") from error
+
+
+def remedy(config: Config, *, share: int, device: str) -> str:
+    """The next setting to change, from the one that costs least time to the one that changes the result.
+
+    Args:
+        config: that did not fit.
+        share: pictures of each process in an update.
+        device: `cpu` or `cuda`.
+    """
+    train = config.train
+    together = min(train.micro_batch or share, share)
+    if together > 1:
+        setting = f"train.micro_batch={together // 2}"
+    elif 2 * train.patches <= config.data.size:
+        setting = f"train.patches={2 * train.patches}"
+    elif not train.recompute:
+        setting = "train.recompute=true"
+    elif device == "cuda" and train.precision == "no":
+        return "set train.precision=bf16, which trains anew, or use more processes or a smaller model"
+    else:
+        return "use more processes, or a smaller model, sampler.levels or data.size"
+    return (
+        f"set {setting}, which leaves the result as it is, and run again to go on from the last checkpoint; "
+        "python -m pipeline.plan with the same arguments finds what fits"
+    )
+
+
+def _situation(config: Config, share: int, device: str) -> str:
+    train = config.train
+    where = "the GPU's memory is" if device == "cuda" else "main memory is"
+    settings = (
+        f"{min(train.micro_batch or share, share)} of {share} pictures at a time (train.micro_batch), "
+        f"train.patches = {train.patches}, train.recompute = {str(train.recompute).lower()}, "
+        f"train.precision = {train.precision}, {config.data.size} x {config.data.size} pixels"
+    )
+    return f"{where} not enough for {settings}"

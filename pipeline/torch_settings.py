@@ -1,0 +1,23 @@
+"""What holds for everything that torch does in a process that trains."""
+
+import os
+
+import torch
+
+from gram.memory import keep_freed_memory
+from pipeline.schema import TrainConfig
+
+
+def apply(train: TrainConfig) -> None:
+    """Threads, determinism, and memory that stays with the process."""
+    keep_freed_memory()
+    if train.threads:
+        torch.set_num_threads(train.threads)
+    if train.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        # Nothing reads uninitialised memory, and filling it takes time.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+        torch.backends.cudnn.benchmark = False
+    else:
+        torch.backends.cudnn.benchmark = True
