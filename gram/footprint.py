@@ -83,9 +83,7 @@ def forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR.exists():
-        with suppress(
-            OSError
-        ):  # a container may forbid it: the peak then is that of all steps, much the same
+        with suppress(OSError):  # where it is forbidden, the peak is that of all steps: much the same
             _CLEAR.write_text(_RESET_PEAK)
 
 

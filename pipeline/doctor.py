@@ -36,10 +36,10 @@ def run(config: Config) -> int:
     except ImportError as error:
         remedy = "source .venv/bin/activate, or pip install it"
         checks = {"Versions": iter([Problem(f"{error.name} is missing in {sys.executable}", remedy)])}
-    outcome = report(checks, write)
-    notes = f"; {outcome.cautions} to note" if outcome.cautions else ""
-    if outcome.wrong:
-        write(f"Something is wrong: {', '.join(outcome.wrong)}{notes}\n")
+    found = report(checks, write)
+    notes = f"; {found.cautions} to note" if found.cautions else ""
+    if found.wrong:
+        write(f"Something is wrong: {', '.join(found.wrong)}{notes}\n")
         return EXIT_ERROR
     write(f"Nothing is wrong{notes}\n" if checks else "")
     return 0

@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 
 from pipeline import build, lifeline, outcome
 from pipeline.config import PROJECT, as_dict, presets_of
+from pipeline.console import say
 from pipeline.schema import GROUPS, Config
 
 JOIN_SECONDS = 600
@@ -44,6 +45,11 @@ def run(config: Config, *, stage: str = "train") -> int | None:
         return None
     device = build.device(config.train.device)
     check(config, device)
+    if asked.machines > 1:
+        say(
+            f"{stage}: machine {asked.machine_rank} of {asked.machines} waits for the others at "
+            f"{asked.main_address}:{asked.main_port}, up to {JOIN_SECONDS // 60} minutes"
+        )
     with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
         params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
         _write_params(config, params)

@@ -50,7 +50,8 @@ class Ruler:
         self._kept, self._shown = kept, shown
         # Disjoint parts of the real pictures are the ends of an order that mixes whatever they are sorted by.
         self._order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed)).tolist()
-        self._reals = self._features(self._real(slice(self.count)), "real pictures", keep=True)
+        reals = dataset.load_images(self._order[: self.count])
+        self._reals = self._features(reals, "real pictures", keep=True)
         self._common = {"seed": seed, "reals": "training split", "data_hash": dataset.content_hash}
 
     def measure(
@@ -71,12 +72,9 @@ class Ruler:
     def real_against_real(self) -> Measurement:
         """Distances of other real pictures: what a perfect generator would reach."""
         half = min(self.count, len(self._dataset) // 2)
-        images = self._real(slice(len(self._dataset) - half, None))
+        images = self._dataset.load_images(self._order[len(self._dataset) - half :])
         others = self._features(images, "other real pictures", keep=True)
         return compare(others, self._reals[:half], protocol={**self._common, "fakes": "other real pictures"})
-
-    def _real(self, part: slice) -> Tensor:
-        return torch.stack([self._dataset[index][0] for index in self._order[part]])
 
     def _generated(self, generator: Generator) -> Tensor:
         """Pictures, uint8 (count, 3, size, size)."""

@@ -161,7 +161,7 @@ def real_diversity(dataset: ImageDataset) -> float:
     """`diversity` of real pictures, as of a probe: the mean over groups of as many, spread over the data."""
     count = min(PROBED * PROBED, len(dataset))
     spread = torch.linspace(0, len(dataset) - 1, count).long().tolist()
-    images = torch.stack([dataset[index][0] for index in spread]).float() / 127.5 - 1.0
+    images = dataset.load_images(spread).float() / 127.5 - 1.0
     groups = max(count // PROBED, 1)
     return sum(float(diversity(images[first::groups])) for first in range(groups)) / groups
 

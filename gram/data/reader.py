@@ -161,12 +161,13 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
             content.add(pixels, label)
         return content.hexdigest()
 
-    def load_images(self) -> UInt8[Tensor, "count 3 height width"]:
-        """All images, decoded by several threads."""
-        images = torch.zeros(len(self), 3, self.size, self.size, dtype=torch.uint8)
+    def load_images(self, indices: Sequence[int] | None = None) -> UInt8[Tensor, "count 3 height width"]:
+        """Images, all of them unless told which, decoded by several threads."""
+        chosen = range(len(self)) if indices is None else indices
+        images = torch.zeros(len(chosen), 3, self.size, self.size, dtype=torch.uint8)
         into = images.numpy()
-        for index, image in enumerate(self._images(range(len(self)))):
-            into[index] = image.transpose(2, 0, 1)
+        for place, image in enumerate(self._images(chosen)):
+            into[place] = image.transpose(2, 0, 1)
         return images
 
     def depth(self, index: int) -> Float32[Tensor, "height width"] | None:

@@ -7,20 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import evaluate, prepare, runlog, train
+from pipeline import evaluate, runlog, train
 from pipeline.cli import EXIT_ERROR, main
 
 METRIC = "distance/fid_effnetlite0_8"
 MEASURED = ("train.measure_every=3", "train.measure_images=8", "train.steps=8", "train.checkpoint_every=4")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Arguments that name a small prepared data set."""
-    folder = tmp_path_factory.mktemp("data")
-    paths = [f"paths.train_data='{folder}/train'", f"paths.test_data='{folder}/test'"]
-    assert main(prepare.STAGE, prepare.run, ["experiment=tiny", *paths]) == 0
-    return paths
 
 
 def arguments(data: list[str], folder: Path, *more: str) -> list[str]:

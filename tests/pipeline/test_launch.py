@@ -67,7 +67,10 @@ def test_two_machines_train_together_and_outlive_a_killed_worker(
         wait_for_step(tmp_path / "0", 8, first)
         (worker,) = below(second, "pipeline.train")
         worker.kill()
-        assert [end(second)[0], end(first)[0]] == [0, 0]
+        ends = [end(second), end(first)]
+        assert [code for code, _ in ends] == [0, 0]
+        for (_, messages), rank in zip(ends, (1, 0), strict=True):
+            assert f"train: machine {rank} of 2 waits for the others at {machines.address}:{port}" in messages
     assert result(tmp_path / "0") == result(straight_on_two)
     assert losses(tmp_path / "0") == losses(straight_on_two)
     assert not (tmp_path / "1").exists(), "machine 0 alone writes files"

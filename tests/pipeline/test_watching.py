@@ -10,7 +10,7 @@ import pytest
 
 from gram import checkpoint
 from gram.diagnostics import all_finite
-from pipeline import prepare, runlog, train
+from pipeline import runlog, train
 from pipeline.cli import EXIT_ERROR, main
 from pipeline.config import PROJECT, load
 from pipeline.runlog import RunLog
@@ -155,15 +155,6 @@ def test_the_error_names_what_was_seen_the_last_good_checkpoint_and_the_remedy(t
         "Try to add colour, or go on all the same with train.stop_on_collapse=false"
     )
     assert "No checkpoint is from before that" in str(collapse([finding], 40, tmp_path / "elsewhere"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Arguments that name a small prepared data set."""
-    folder = tmp_path_factory.mktemp("data")
-    paths = [f"paths.train_data='{folder}/train'", f"paths.test_data='{folder}/test'"]
-    assert main(prepare.STAGE, prepare.run, ["experiment=tiny", *paths]) == 0
-    return paths
 
 
 def arguments(data: list[str], folder: Path, *more: str) -> list[str]:

@@ -63,6 +63,7 @@ def test_cameras_are_rigid_opengl_and_at_distance_one(dataset):
 def test_load_images_stacks_all_items(dataset):
     read = ImageDataset(dataset[0])
     assert torch.equal(read.load_images(), torch.stack([read[k][0] for k in range(4)]))
+    assert torch.equal(read.load_images([3, 0, 3]), torch.stack([read[k][0] for k in (3, 0, 3)]))
 
 
 def test_smaller_size_averages_blocks_and_keeps_the_picture_border(dataset):
