@@ -34,8 +34,10 @@ def measured(micro_batch: int, *more: str) -> int:
 
 
 def planned(capsys: pytest.CaptureFixture[str], folder: Path, *given: str) -> tuple[int, str, str]:
+    """Without a data set, whatever the project holds, unless one is given."""
     capsys.readouterr()
-    code = main(plan.STAGE, plan.run, [f"paths.train='{folder}/runs/train'", *given])
+    places = [f"paths.train='{folder}/runs/train'", f"paths.train_data='{folder}/nowhere'"]
+    code = main(plan.STAGE, plan.run, [*places, *given])
     out, err = capsys.readouterr()
     return code, out, err
 
@@ -47,8 +49,7 @@ def test_what_is_recommended_for_a_small_memory_fits_it(
     one, four = measured(1), measured(4)
     assert four - one > 0.2 * GIB
     budget = one + 0.7 * (four - one)  # two pictures at a time fit, four do not, by a tenth of a GiB each
-    nowhere = f"paths.train_data='{tmp_path}/nowhere'"
-    code, out, err = planned(capsys, tmp_path, *LARGE, nowhere, "--memory", f"{budget / GIB}")
+    code, out, err = planned(capsys, tmp_path, *LARGE, "--memory", f"{budget / GIB}")
     assert code == 0, err
     assert "there is no data set yet" in err
     assert "too much" in out
