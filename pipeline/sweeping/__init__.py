@@ -1,0 +1,1 @@
+"""Parts of `pipeline.sweep`: search spaces, trials on a cluster, and what is made of their results."""
