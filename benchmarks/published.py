@@ -68,8 +68,8 @@ class Case:
             "radiance": {"width": self.width, "layers": 8, "view_dependent": True, "box": 0.24}
             | {"recompute": self.recompute},
             "manifold": {"width": self.width // 2, "hidden_layers": 3, "centre": [0.0, 0.0, -1.5]},
-            "sampler": {"levels": 23, "first_level": 23.0, "last_level": 8.0, "near": 0.88, "far": 1.12}
-            | {"num_samples": self.num_samples, "delta": 0.04, "mode": self.mode},
+            "sampler": {"kind": "manifold", "levels": 23, "first_level": 23.0, "last_level": 8.0}
+            | {"near": 0.88, "far": 1.12, "num_samples": self.num_samples, "delta": 0.04, "mode": self.mode},
             "discriminator": {"size": self.size, "width": self.width / 256},
         }
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from gram.cameras import look_at_origin, pixel_rays
 from gram.generator import Generator
 from gram.poses import PosePrior
-from gram.samplers import Samples, SurfaceSampler
+from gram.samplers import LayeredSampler, Sampler, Samples
 from gram.shapes import Float
 
 PROBED = 8
@@ -61,12 +61,11 @@ def diagnose(generator: Generator, probe: Probe) -> dict[str, float]:
     return dict(zip(numbers, torch.stack(list(numbers.values())).tolist(), strict=True))
 
 
-def ray_numbers(
-    sampler: SurfaceSampler, samples: Samples, weights: Float[Tensor, "*rays n"]
-) -> dict[str, Tensor]:
+def ray_numbers(sampler: Sampler, samples: Samples, weights: Float[Tensor, "*rays n"]) -> dict[str, Tensor]:
     """Means over rays.
 
-    - `opacity`: the light that is stopped before it comes to the background plane, in [0, 1].
+    - `opacity`: the light that is stopped before it comes to the background plane or, where a volume has a
+      background, to the last sample, in [0, 1].
 
     For samplers on surfaces there are also, for each level from the outermost, 00, to the innermost,
     - `hits/00`: the share of the rays that meet it;
@@ -79,9 +78,9 @@ def ray_numbers(
         samples: in the order of the levels, the plane last.
         weights: of the samples, from compositing.
     """
-    if not isinstance(sampler, SurfaceSampler):
-        return {"opacity": weights.sum(-1).mean()}
-    levels = len(sampler.values)
+    if not isinstance(sampler, LayeredSampler):
+        return {"opacity": _foreground(sampler, samples, weights).mean()}
+    levels = sampler.surfaces
     hits = samples.hit[..., :levels].flatten(0, -2)
     shares = weights.flatten(0, -2).mean(0)
     numbers = {f"hits/{i:02}": share for i, share in enumerate(hits.float().mean(0))}
@@ -93,6 +92,20 @@ def ray_numbers(
         spacing = samples.t[..., :levels].flatten(0, -2).diff(dim=-1).abs()[both]
         numbers |= {"spacing/mean": spacing.mean(), "spacing/min": spacing.min()}
     return numbers | {"opacity": shares[:levels].sum()}
+
+
+def _foreground(
+    sampler: Sampler, samples: Samples, weights: Float[Tensor, "*rays n"]
+) -> Float[Tensor, "*rays"]:
+    """What the samples of a volume stop, the last one left out where it is the opaque background.
+
+    `samples` are those known before any density; what is chosen by densities comes after them in `weights`
+    and lies between them.
+    """
+    if sampler.white_background:
+        return weights.sum(-1)
+    last = samples.t.argmax(-1, keepdim=True)
+    return (weights.sum(-1, keepdim=True) - weights.gather(-1, last)).squeeze(-1)
 
 
 def diversity(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, ""]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.generator import Generator, as_image
 from gram.layers import Film
+from gram.samplers import Noise
 from gram.shapes import Float
 
 
@@ -26,6 +27,7 @@ class Fakes:
         size: pixels along one side.
         micro_batch: images whose activations are kept together.
         patches: parts of an image that are back-propagated in turn; divides the number of its rays.
+        noise: of a stochastic sampler.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class Fakes:
         size: int,
         micro_batch: int,
         patches: int,
+        noise: Noise | None = None,
     ) -> None:
-        self.z, self.poses = z, poses
+        self.z, self.poses, self._noise = z, poses, noise
         self._generator, self._size = generator, size
         self._micro_batch, self._patches = micro_batch, patches
         self._shown: Tensor | None = None
@@ -55,7 +58,7 @@ class Fakes:
             again: they will be back-propagated later: keep them, with their graph where all fits at once.
         """
         if again and self._fits():
-            images = self._render(self.z, self.poses)
+            images = self._render(slice(None))
         else:
             with torch.no_grad():
                 parts = [self._whole(rows) for rows in self.micro_batches()]
@@ -68,7 +71,7 @@ class Fakes:
         if self._shown is not None:
             return self._shown if self._fits() else self._shown[rows]
         if self._patches == 1:
-            return self._render(self.z[rows], self.poses[rows])
+            return self._render(rows)
         with torch.no_grad():
             return self._whole(rows)
 
@@ -80,30 +83,30 @@ class Fakes:
         film = self._generator.mapping(self.z[rows])
         leaves = Film(*(part.detach().requires_grad_() for part in film))
         by_ray = gradient.flatten(2).mT
-        for pixels, patch in self._rendered_patches(leaves, self.poses[rows]):
+        for pixels, patch in self._rendered_patches(leaves, rows):
             pixels.backward(by_ray[:, patch])
         torch.autograd.backward(list(film), [leaf.grad for leaf in leaves])
 
     def _fits(self) -> bool:
         return self._patches == 1 and self._micro_batch >= len(self.z)
 
-    def _render(self, z: Tensor, poses: Tensor) -> Tensor:
-        return self._generator(z, poses, size=self._size)
+    def _render(self, rows: slice) -> Tensor:
+        noise = self._noise and self._noise.of(rows)
+        return self._generator(self.z[rows], self.poses[rows], size=self._size, noise=noise)
 
     def _whole(self, rows: slice) -> Tensor:
         """Images of a micro-batch, in patches."""
         if self._patches == 1:
-            return self._render(self.z[rows], self.poses[rows])
+            return self._render(rows)
         film = self._generator.mapping(self.z[rows])
-        return as_image(
-            torch.cat([pixels for pixels, _ in self._rendered_patches(film, self.poses[rows])], dim=1)
-        )
+        return as_image(torch.cat([pixels for pixels, _ in self._rendered_patches(film, rows)], dim=1))
 
-    def _rendered_patches(self, film: Film, poses: Tensor) -> Iterator[tuple[Tensor, slice]]:
+    def _rendered_patches(self, film: Film, rows: slice) -> Iterator[tuple[Tensor, slice]]:
         """Pixels (batch, rays, 3) in [-1, 1] of every patch, and which rays they belong to."""
-        rays = pixel_rays(look_at_origin(poses), size=self._size, fov=self._generator.fov)
+        rays = pixel_rays(look_at_origin(self.poses[rows]), size=self._size, fov=self._generator.fov)
         count = self._size**2 // self._patches
         for start in range(0, self._size**2, count):
             patch = slice(start, start + count)
             some = Rays(rays.origins[:, patch], rays.directions[:, patch])
-            yield self._generator.pixels(film, some), patch
+            noise = self._noise and self._noise.of(rows, start)
+            yield self._generator.pixels(film, some, noise), patch

@@ -11,7 +11,7 @@ from gram.compositing import Composite, composite
 from gram.devices import is_off_cpu
 from gram.layers import Film, MappingNetwork
 from gram.radiance import RadianceField
-from gram.samplers import Samples, SurfaceSampler
+from gram.samplers import Noise, Sampler, Samples
 from gram.shapes import Float
 
 MEAN_FILM_LATENTS = 10_000
@@ -44,7 +44,7 @@ class Generator(nn.Module):
         self,
         *,
         radiance: RadianceField,
-        sampler: SurfaceSampler,
+        sampler: Sampler,
         fov: float,
         z_dim: int = 256,
         mapping_width: int = 256,
@@ -65,7 +65,12 @@ class Generator(nn.Module):
         self.register_buffer("mean_phase_shifts", torch.zeros(radiance.film_layers, radiance.width))
 
     def forward(
-        self, z: Float[Tensor, "batch z_dim"], poses: Float[Tensor, "batch 2"], *, size: int
+        self,
+        z: Float[Tensor, "batch z_dim"],
+        poses: Float[Tensor, "batch 2"],
+        *,
+        size: int,
+        noise: Noise | None = None,
     ) -> Float[Tensor, "batch 3 size size"]:
         """Images of `size` x `size` pixels in [-1, 1] (a hair beyond), with gradient.
 
@@ -73,20 +78,26 @@ class Generator(nn.Module):
             z: latents.
             poses: (pitch, yaw) of the cameras, radians.
             size: pixels along one side.
+            noise: of a stochastic sampler.
         """
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
-        return as_image(self.pixels(self.mapping(z), rays))
+        return as_image(self.pixels(self.mapping(z), rays, noise))
 
-    def pixels(self, film: Film, rays: Rays) -> Float[Tensor, "batch n 3"]:
+    def pixels(self, film: Film, rays: Rays, noise: Noise | None = None) -> Float[Tensor, "batch n 3"]:
         """Colours in [-1, 1] (a hair beyond) of rays (batch, n)."""
-        return self.shade(film, rays).rgb * 2.0 - 1.0
+        return self.shade(film, rays, noise).rgb * 2.0 - 1.0
 
-    def shade(self, film: Film, rays: Rays) -> Composite:
+    def shade(self, film: Film, rays: Rays, noise: Noise | None = None) -> Composite:
         """What each ray (batch, n) sees of its image's latent; rgb in [0, 1]."""
-        return self._composite(film, rays, self.sampler.sample(rays))
+        return self._composite(film, rays, self.sampler.sample(rays, noise), noise)
 
-    def _composite(self, film: Film, rays: Rays, samples: Samples) -> Composite:
+    def _composite(self, film: Film, rays: Rays, samples: Samples, noise: Noise | None) -> Composite:
         rgb, density = self._radiance_at(film, rays, samples)
+        further = self.sampler.refine(samples, density.detach(), noise)
+        if further is not None:
+            more_rgb, more_density = self._radiance_at(film, rays, further)
+            rgb, density = torch.cat([rgb, more_rgb], -2), torch.cat([density, more_density], -1)
+            samples = Samples(*(torch.cat(pair, -1) for pair in zip(samples, further, strict=True)))
         alpha = self.sampler.occupancy(samples, density)
         return composite(
             samples.t, rgb, alpha,
@@ -120,6 +131,7 @@ class Generator(nn.Module):
         *,
         size: int,
         psi: float = 1.0,
+        noise: Noise | None = None,
         max_rays: int = 16_384,
     ) -> RenderedImages:
         """Images, depth and opacity without gradient, at most `max_rays` rays at a time.
@@ -129,17 +141,24 @@ class Generator(nn.Module):
             poses: (pitch, yaw) of the cameras, radians.
             size: pixels along one side.
             psi: truncation; 1 is none, 0 the mean image.
+            noise: of a stochastic sampler; without it every ray is sampled alike.
             max_rays: bounds the memory, changes nothing else.
         """
         parts: list[Composite] = []
         film = self.truncated_film(z, psi)
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
-        chunks: list[tuple[Rays, Samples]] = []
+        chunks: list[tuple[Rays, Samples, Noise | None]] = []
+        noise = noise if self.sampler.stochastic else None
         for i in range(len(z)):
-            if i == 0 or not torch.equal(poses[i], poses[i - 1]):  # one camera has one set of samples
-                starts = range(0, size * size, max_rays)
-                some = (Rays(*(part[i : i + 1, k : k + max_rays] for part in rays)) for k in starts)
-                chunks = [(one, self.sampler.sample(one)) for one in some]
+            if (
+                i == 0 or noise or not torch.equal(poses[i], poses[i - 1])
+            ):  # one camera has one set of samples
+                chunks = [
+                    (some, self.sampler.sample(some, of_some), of_some)
+                    for k in range(0, size * size, max_rays)
+                    for some in [Rays(*(part[i : i + 1, k : k + max_rays] for part in rays))]
+                    for of_some in [noise and noise.of(slice(i, i + 1), k)]
+                ]
             own = Film(*(part[i : i + 1] for part in film))
             parts += [self._composite(own, *chunk) for chunk in chunks]
         rgb, depth, opacity = (
@@ -152,13 +171,13 @@ class Generator(nn.Module):
     def occupancy(
         self, z: Float[Tensor, " z_dim"], points: Float[Tensor, "n 3"], *, psi: float = 1.0
     ) -> Float[Tensor, " n"]:
-        """alpha in [0, 1] at world points, as if each of them lay on an isosurface.
+        """alpha in [0, 1] at world points, as if each of them were a sample of typical length.
 
-        In front of the outermost surface the radiance field was never trained and nothing is ever drawn:
-        there alpha fades to 0 within the distance of two surfaces.
+        In front of the outermost surface, if there are surfaces, the radiance field was never trained and
+        nothing is ever drawn: there alpha fades to 0 within the distance of two of them.
         """
         _, density = self._at_points(z, points, torch.zeros_like(points), psi)
-        alpha = -torch.expm1(-self.sampler.deltas[0] * density)
+        alpha = -torch.expm1(-self.sampler.typical_delta * density)
         return alpha * self.sampler.inside(points)
 
     @torch.no_grad()

@@ -1,7 +1,8 @@
 """Models on disk: folders of generator.safetensors, discriminator.safetensors and model.json; never pickle.
 
-`settings` holds the keyword arguments of every part: `generator`, `radiance`, `manifold`, `sampler` and
-`discriminator`; further entries are kept as they are.
+`settings` holds the keyword arguments of every part: `generator`, `radiance`, `sampler` and `discriminator`,
+`manifold` for samplers on its isosurfaces, `ray_network` for neusample; the sampler's `kind` says which it
+is. Further entries are kept as they are.
 """
 
 import json
@@ -18,7 +19,15 @@ from gram.folders import write_folder
 from gram.generator import Generator
 from gram.manifold import ManifoldPredictor
 from gram.radiance import RadianceField
-from gram.samplers import SurfaceSampler
+from gram.ray_network import RayNetwork
+from gram.samplers import (
+    HierarchicalSampler,
+    NeusampleSampler,
+    PlaneSampler,
+    Sampler,
+    StratifiedSampler,
+    SurfaceSampler,
+)
 
 GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
@@ -33,10 +42,33 @@ class ModelError(ValueError):
 
 def build_generator(settings: Mapping[str, Any]) -> Generator:
     """A generator with fresh random weights."""
-    centre = tuple(float(x) for x in settings["manifold"]["centre"])
-    manifold = ManifoldPredictor(**{**settings["manifold"], "centre": centre})
-    sampler = SurfaceSampler(manifold, **settings["sampler"])
+    sampler = build_sampler(settings)
     return Generator(radiance=RadianceField(**settings["radiance"]), sampler=sampler, **settings["generator"])
+
+
+def build_sampler(settings: Mapping[str, Any]) -> Sampler:
+    """A sampler, untrained where it learns.
+
+    Raises:
+        ValueError: an unknown kind, or arguments that it cannot take.
+    """
+    arguments = dict(settings["sampler"])
+    match arguments.pop("kind"):
+        case "manifold" | "spheres" as kind:
+            centre = tuple(float(x) for x in settings["manifold"]["centre"])
+            manifold = ManifoldPredictor(**{**settings["manifold"], "centre": centre})
+            return SurfaceSampler(manifold, **arguments, learned=kind == "manifold")
+        case "planes":
+            return PlaneSampler(**arguments)
+        case "stratified":
+            return StratifiedSampler(**arguments)
+        case "hierarchical":
+            return HierarchicalSampler(**arguments)
+        case "neusample":
+            network = RayNetwork(points=arguments["points"], **settings["ray_network"])
+            return NeusampleSampler(network, **arguments)
+        case unknown:
+            raise ValueError(f"there is no sampler of kind {unknown!r}")
 
 
 def build_discriminator(settings: Mapping[str, Any]) -> Discriminator:

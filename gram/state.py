@@ -22,7 +22,8 @@ class TrainingSettings:
         micro_batch: images at a time on each process; 0 is all of its share. Changes no gradient.
         patches: parts of an image that are back-propagated in turn; 1 is the whole. Changes no gradient.
         precision: of matrix products, see `gram.precision`.
-        lr_generator, lr_discriminator, lr_manifold: Adam's learning rates; M has its own.
+        lr_generator, lr_discriminator, lr_manifold: Adam's learning rates; M, or what else a sampler learns,
+            has its own.
         betas: Adam's.
         grad_clip: largest norm of the generator's gradient.
         r1_weight: lambda_r1, on `losses.r1_penalty`.
@@ -32,7 +33,7 @@ class TrainingSettings:
         mirror: flip half of the reals.
         share_fakes: show D and G the same fakes, rendered once: a quarter less work, but G
             learns on fakes that D has just seen.
-        manifold_every: steps between updates of M.
+        manifold_every: steps between updates of M, or what else a sampler learns.
         seed: of all randomness.
     """
 
@@ -68,10 +69,10 @@ class TrainingState:
         self.emas = [averaged_copy(generator, decay) for decay in settings.ema_decays]
         self.precision = MixedPrecision(settings.precision, next(generator.parameters()).device.type)
         generator.radiance.matmul_dtype = self.precision.radiance  # after the averages, which draw in float32
-        manifold = list(generator.sampler.manifold.parameters())
-        apart = {id(p) for p in manifold}
+        geometry = list(generator.sampler.parameters())
+        apart = {id(p) for p in geometry}
         rest = [p for p in generator.parameters() if id(p) not in apart]
-        groups = [{"params": rest}, {"params": manifold, "lr": settings.lr_manifold}]
+        groups = [{"params": rest}, {"params": geometry, "lr": settings.lr_manifold}]
         self.generator_optimizer = Adam(groups, lr=settings.lr_generator, betas=settings.betas, fused=True)
         self.discriminator_optimizer = Adam(
             discriminator.parameters(), lr=settings.lr_discriminator, betas=settings.betas, fused=True

@@ -15,10 +15,14 @@ from gram.distributed import ALONE, Processes
 from gram.fakes import Fakes
 from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 from gram.poses import PosePrior, mirror_poses
+from gram.samplers import Noise
 from gram.sampling import EpochSampler, step_generator
 from gram.shapes import Float, UInt8
 from gram.state import TrainingSettings, TrainingState
 from gram.threads import map_on_cores, split_evenly
+
+SAMPLING_STREAM = 2
+"""Of the noise of samplers."""
 
 Metrics = dict[str, Tensor]
 Work = Callable[[slice], tuple[Metrics, list[Tensor]]]
@@ -169,7 +173,8 @@ def train_step(
     own = processes.share(settings.batch_size)
     rng = step_generator(settings.seed, state.step)
     images, image_poses = _draw_reals(reals, sampler.indices(state.step), rng, settings, own)
-    state.generator.sampler.manifold.requires_grad_(state.step % settings.manifold_every == 0)
+    state.generator.sampler.learn(state.step % settings.manifold_every == 0)
+    sampling = step_generator(settings.seed, state.step, SAMPLING_STREAM)
 
     def draw() -> Fakes:
         z = torch.randn(settings.batch_size, state.generator.z_dim, generator=rng)[own].to(images.device)
@@ -177,6 +182,7 @@ def train_step(
         return Fakes(
             state.generator, z, poses,
             size=images.shape[-1], micro_batch=settings.micro_batch or len(z), patches=settings.patches,
+            noise=_noise(state, settings, sampling, own, images.device),
         )  # fmt: skip
 
     fakes = draw()
@@ -185,6 +191,19 @@ def train_step(
     if not settings.share_fakes:
         fakes = draw()
     return metrics | generator_step(state, fakes, settings, processes)
+
+
+def _noise(
+    state: TrainingState,
+    settings: TrainingSettings,
+    rng: torch.Generator,
+    own: slice,
+    device: torch.device,
+) -> Noise | None:
+    """Of a stochastic sampler, for this process's share of a batch."""
+    if not state.generator.sampler.stochastic:
+        return None
+    return Noise(torch.randint(2**31, (settings.batch_size,), generator=rng)[own].to(device))
 
 
 def fit(

@@ -12,6 +12,7 @@ from gram.data.format import DatasetMeta
 from gram.generator import Generator
 from gram.poses import PosePrior
 from gram.precision import Precision
+from gram.samplers import SurfaceSampler
 from gram.state import TrainingSettings, TrainingState
 from pipeline.schema import Config
 
@@ -20,11 +21,13 @@ PROBED_SIZE = 17
 """Pixels along one side of the pictures whose rays are probed, the border and the centre among them."""
 BACKGROUND_Z = -0.12
 """Height of the background plane z = const in the world of heads."""
+DELTA_TIMES_POINTS = 0.96
+"""As published for faces, 24 times 0.04: more surfaces are more transparent."""
 
 
 def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
     """Arguments of every part of a model whose cameras and space are those of the data set."""
-    model, sampler = config.model, config.sampler
+    model = config.model
     return {
         "generator": {
             "fov": meta.fov,
@@ -46,17 +49,12 @@ def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
             "centre": list(model.manifold_centre),
             "init": model.manifold_init,
         },
-        "sampler": {
-            "levels": sampler.levels,
-            "first_level": sampler.first_level,
-            "last_level": sampler.last_level,
-            "near": meta.near,
-            "far": meta.far,
-            "num_samples": sampler.num_samples,
-            "delta": sampler.delta,
-            "mode": sampler.mode,
-            "background_z": BACKGROUND_Z if meta.background == "plane" else None,
+        "ray_network": {
+            "width": model.ray_hidden,
+            "layers": model.ray_layers,
+            "frequencies": model.ray_frequencies,
         },
+        "sampler": sampler_settings(config, meta),
         "discriminator": {
             "size": meta.size,
             "width": model.discriminator_width,
@@ -65,10 +63,36 @@ def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
     }
 
 
+def sampler_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
+    """Arguments of the sampler; every kind takes its number of points per ray from the same option."""
+    sampler = config.sampler
+    behind = BACKGROUND_Z if meta.background == "plane" else None
+    common = {"kind": sampler.kind, "near": meta.near, "far": meta.far, "background_z": behind}
+    layered = {"delta": DELTA_TIMES_POINTS / sampler.points if sampler.delta is None else sampler.delta}
+    match sampler.kind:
+        case "manifold" | "spheres":
+            return (
+                common
+                | layered
+                | {
+                    "levels": sampler.points - (behind is not None),
+                    "first_level": sampler.first_level,
+                    "last_level": sampler.last_level,
+                    "num_samples": sampler.num_samples,
+                    "mode": sampler.mode,
+                }
+            )
+        case "planes":
+            return common | layered | {"points": sampler.points}
+        case "neusample":
+            return common | {"points": sampler.points, "box": config.model.box}
+        case _:
+            return common | {"points": sampler.points}
+
+
 def training_settings(config: Config) -> TrainingSettings:
     """What shapes a training step."""
     train = config.train
-    surfaces_stay = config.sampler.kind == "spheres"
     return TrainingSettings(
         batch_size=train.batch_size,
         micro_batch=train.micro_batch,
@@ -76,7 +100,7 @@ def training_settings(config: Config) -> TrainingSettings:
         precision=cast(Precision, train.precision),
         lr_generator=train.lr_generator,
         lr_discriminator=train.lr_discriminator,
-        lr_manifold=0.0 if surfaces_stay else train.lr_manifold,
+        lr_manifold=train.lr_manifold,
         betas=(train.betas[0], train.betas[1]),
         grad_clip=train.grad_clip,
         r1_weight=train.r1_weight,
@@ -104,22 +128,24 @@ def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> T
 
 
 def require_reachable_levels(generator: Generator, prior: PosePrior) -> None:
-    """Refuse isosurfaces that no ray can meet.
+    """Refuse isosurfaces that no ray can meet; a sampler that has none is fine.
 
     Raises:
         ValueError: names them, and the values that can be met.
     """
+    sampler = generator.sampler
+    if not isinstance(sampler, SurfaceSampler):
+        return
     poses = prior.sample(PROBED_POSES, generator=torch.Generator().manual_seed(0))
     poses = poses.to(next(generator.parameters()).device)
     rays = pixel_rays(look_at_origin(poses), size=PROBED_SIZE, fov=generator.fov)
-    sampler = generator.sampler
     missed = sampler.values[sampler.hit_rates(rays) == 0].tolist()
     if missed:
         low, high = sampler.field_range(rays)
         raise ValueError(
             f"no ray meets the isosurfaces of level {', '.join(f'{level:.4g}' for level in missed)}: "
             f"between near and far the manifold predictor goes from {low:.4g} to {high:.4g}. "
-            "Choose sampler.first_level and sampler.last_level inside that range, or fewer sampler.levels"
+            "Choose sampler.first_level and sampler.last_level inside that range, or fewer sampler.points"
         )
 
 

@@ -8,6 +8,9 @@ from pipeline.schema import Config, DataConfig
 BACKGROUNDS = {"heads": "plane", "cars": "white"}
 """What is drawn behind generated pictures."""
 
+FEWEST_POINTS = {"planes": 2, "hierarchical": 5}
+"""Kinds of samplers that cannot do with one point a ray."""
+
 
 def check_together(config: Config, sources: Mapping[str, str]) -> None:
     """Refuse contradictions between options.
@@ -30,7 +33,12 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
         refuse("data.near", f"{data.near}, which must be less than data.far = {data.far}")
     if data.kind != "images":
         _check_generated(data, refuse)
-    if sampler.levels > 1 and sampler.first_level <= sampler.last_level:
+    if sampler.points < (fewest := FEWEST_POINTS.get(sampler.kind, 1)):
+        refuse("sampler.points", f"{sampler.points}, but {sampler.kind} takes at least {fewest}")
+    on_isosurfaces = sampler.kind in ("manifold", "spheres")
+    if on_isosurfaces and sampler.points == 1 and data.background == "plane":
+        refuse("sampler.points", "1, which is the background plane alone: take 2 or more")
+    if on_isosurfaces and sampler.points > 1 and sampler.first_level <= sampler.last_level:
         refuse(
             "sampler.first_level",
             f"{sampler.first_level}, which must be greater than sampler.last_level = {sampler.last_level}: "

@@ -48,7 +48,7 @@ def remedy(config: Config, *, share: int, device: str) -> str:
     elif device == "cuda" and train.precision == "no":
         return "set train.precision=bf16, which trains anew, or use more processes or a smaller model"
     else:
-        return "use more processes, or a smaller model, sampler.levels or data.size"
+        return "use more processes, or a smaller model, sampler.points or data.size"
     return (
         f"set {setting}, which leaves the result as it is, and run again to go on from the last checkpoint; "
         "python -m pipeline.plan with the same arguments finds what fits"

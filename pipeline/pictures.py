@@ -100,10 +100,10 @@ def yaw_sweep(
 
 @torch.no_grad()
 def cross_section(generator: Generator, z: Tensor) -> Pixels:
-    """The isosurfaces at height y = 0 from above, the frontal camera below the picture.
+    """The surfaces at height y = 0 from above, or all that a volume holds there; the camera is below.
 
-    Their colour is their occupancy, averaged over the latents z (n, z_dim): dark blue is invisible, green
-    half, dark red opaque. A grey line is the background plane. The picture spans 1.5 times the depth of the
+    Colours are occupancies, averaged over the latents z (n, z_dim): dark blue is invisible, green half, dark
+    red opaque. A grey line is the background plane. The picture spans 1.5 times the depth of the
     space that rays cross.
     """
     sampler = generator.sampler
@@ -111,8 +111,8 @@ def cross_section(generator: Generator, z: Tensor) -> Pixels:
     along = torch.linspace(-half, half, SECTION_SIDE, device=z.device)
     depth, across = torch.meshgrid(along, along, indexing="ij")
     points = torch.stack([across, torch.zeros_like(across), depth], dim=-1)
-    above = (sampler.manifold(points) > sampler.values[:, None, None]).float()
-    line = (max_pool2d(above, 3, 1, 1) + max_pool2d(-above, 3, 1, 1)).any(0)  # both sides of a level nearby
+    layers = sampler.layers(points)
+    line = torch.ones_like(points[..., 0], dtype=torch.bool) if layers is None else _borders(layers)
     canvas = np.full((SECTION_SIDE, SECTION_SIDE, 3), 255, np.uint8)
     if sampler.background_z is not None:
         canvas[int((along - sampler.background_z).abs().argmin())] = 160
@@ -120,6 +120,12 @@ def cross_section(generator: Generator, z: Tensor) -> Pixels:
         occupancy = torch.stack([generator.occupancy(one, points[line]) for one in z]).mean(0)
         canvas[line.cpu().numpy()] = _turbo(occupancy)
     return canvas
+
+
+def _borders(layers: Tensor) -> Tensor:
+    """Pixels (h, w) next to which the number of layers in front is another."""
+    layers = layers[None].float()
+    return (max_pool2d(layers, 3, 1, 1) + max_pool2d(-layers, 3, 1, 1))[0] > 0
 
 
 def write_png(path: Path, pixels: Pixels) -> None:

@@ -126,7 +126,10 @@ def _room(config: Config, memory: float | None, pictures: int) -> Room:
 def _subject(config: Config, meta: DatasetMeta) -> str:
     train = config.train
     recompute = "activations computed anew" if train.recompute else "activations kept"
-    pixels, surfaces = f"{meta.size} x {meta.size} pixels", f"{config.sampler.levels} surfaces"
+    pixels, surfaces = (
+        f"{meta.size} x {meta.size} pixels",
+        f"{config.sampler.points} points a ray ({config.sampler.kind})",
+    )
     return f"{pixels}, {surfaces}, precision {train.precision}, {recompute}"
 
 
@@ -158,7 +161,7 @@ def _refusal(config: Config, leanest: Trial | None, room: Room) -> str:
     if leanest is not None and leanest.footprint is not None:
         needs = f"needs {amount(leanest.footprint.peak_bytes)}, with train.patches={leanest.patches}"
     remedies = [] if config.train.recompute else ["train.recompute=true"]
-    remedies += ["smaller networks (model), fewer surfaces (sampler.levels), fewer pixels (data.size)"]
+    remedies += ["smaller networks (model), fewer points a ray (sampler.points), fewer pixels (data.size)"]
     there = amount(max(room.budget, 0))
     return f"{there} are not enough: one picture at a time {needs}. Choose {', or '.join(remedies)}"
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+SAMPLERS = ("manifold", "spheres", "planes", "stratified", "hierarchical", "neusample")
+
 
 def option(
     meaning: str,
@@ -80,6 +82,9 @@ class ModelConfig:
     manifold_layers: int = option("number of its hidden layers", low=1)
     manifold_centre: list[float] = option("centre of its initial spheres, in units of 0.12")
     manifold_init: str = option("as published, or a sphere at any width", choices=("published", "sphere"))
+    ray_hidden: int = option("width of the network that places the points of neusample", low=1)
+    ray_layers: int = option("number of its hidden layers", low=1)
+    ray_frequencies: int = option("octaves of its positional encoding", low=0)
     discriminator_width: float = option("factor on all channels of the discriminator", above=0)
     discriminator_max_channels: int = option("bound of its channels before that factor", low=1)
 
@@ -88,13 +93,17 @@ class ModelConfig:
 class SamplerConfig:
     """Where on a ray the radiance field is evaluated."""
 
-    kind: str = option("learned isosurfaces, or their initial spheres", choices=("manifold", "spheres"))
-    levels: int = option("number of isosurfaces; the background plane comes on top", low=1)
-    first_level: float = option("value of the outermost isosurface")
-    last_level: float = option("value of the innermost isosurface")
+    kind: str = option(
+        "on surfaces (learned, their initial spheres, or planes) or in a volume", choices=SAMPLERS
+    )
+    points: int = option("points per ray, a background plane included; of hierarchical, all together", low=1)
+    first_level: float = option("value of the outermost isosurface (manifold, spheres)")
+    last_level: float = option("value of the innermost isosurface (manifold, spheres)")
     num_samples: int = option("points per ray of the search for intersections", low=2)
     mode: str = option("intersections as published, or to 1e-6", choices=("linear", "refined"))
-    delta: float = option("occupancy = 1 - exp(-delta * density)", above=0)
+    delta: float | None = option(
+        "of surfaces: occupancy = 1 - exp(-delta * density); null is 0.96 / points", above=0
+    )
 
 
 @dataclass(kw_only=True)
@@ -121,7 +130,7 @@ class TrainConfig:
     precision: str = option("of matrix products", choices=("no", "bf16", "fp16"), default="no")
     lr_generator: float = option("learning rate of mapping network and radiance field", low=0)
     lr_discriminator: float = option("learning rate of the discriminator", low=0)
-    lr_manifold: float = option("learning rate of the manifold predictor", low=0)
+    lr_manifold: float = option("of the manifold predictor, or of neusample's network", low=0)
     betas: list[float] = option("of Adam")
     grad_clip: float = option("largest norm of the generator's gradient", above=0)
     r1_weight: float = option("lambda of R1 on real pictures", low=0)
@@ -131,7 +140,7 @@ class TrainConfig:
     ema_decays: list[float] = option("two averages of the generator; the first makes pictures and metrics")
     mirror: bool = option("show real pictures flipped, too")
     share_fakes: bool = option("train both networks on the same fakes: faster, slightly stale")
-    manifold_every: int = option("steps between updates of the manifold predictor", low=1)
+    manifold_every: int = option("steps between updates of what lr_manifold is the rate of", low=1)
     log_every: int = option("steps between reports", low=1)
     sample_every: int = option("steps between sample pictures", low=1)
     checkpoint_every: int = option("steps between checkpoints: the most that a killed run loses", low=1)

@@ -38,7 +38,7 @@ several machines train together. The result does not depend on their number, but
     examples=(
         ("python -m pipeline.train", "what params.yaml says: eight minutes on two cores"),
         ("python -m pipeline.train train.steps=4000", "go on to twice the steps"),
-        ("python -m pipeline.train sampler.levels=12 tracking=none", "more surfaces, without MLflow"),
+        ("python -m pipeline.train sampler.points=12 tracking=none", "more surfaces, without MLflow"),
         ("python -m pipeline.train experiment=heads64 train.launch.processes=8", "eight GPUs"),
     ),
     exit_codes=f"""\

@@ -1,10 +1,17 @@
-"""What a sampler returns: it chooses the points of a ray, and turns their densities into occupancies."""
+"""What a sampler does: it chooses the points of a ray, and turns their densities into occupancies."""
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from gram.shapes import Bool, Float
+from gram.cameras import Rays
+from gram.samplers.noise import Noise
+from gram.shapes import Bool, Float, Int
+
+OPAQUE = 1e10
+"""The length of an interval that lets no light through."""
 
 
 class Samples(NamedTuple):
@@ -12,3 +19,70 @@ class Samples(NamedTuple):
 
     t: Float[Tensor, "*rays n"]
     hit: Bool[Tensor, "*rays n"]
+
+
+class Sampler(nn.Module, ABC):
+    """Where on a ray the radiance field is evaluated, and how its densities are composited.
+
+    The parameters of a sampler, if it has any, are its geometry: they learn where to evaluate.
+
+    Args:
+        near: start of the space that rays cross, distance along the ray.
+        far: end of that space.
+        background_z: height of the opaque background plane z = const; None for a white background.
+    """
+
+    stochastic: ClassVar[bool] = False
+    """Whether points depend on noise."""
+
+    def __init__(self, *, near: float, far: float, background_z: float | None) -> None:
+        super().__init__()
+        self.near, self.far = near, far
+        self.background_z = background_z
+        self.learned = False
+
+    @property
+    def white_background(self) -> bool:
+        """Whether light that passes every sample is white."""
+        return self.background_z is None
+
+    @property
+    @abstractmethod
+    def points_per_ray(self) -> int:
+        """Points at which the radiance field is evaluated."""
+
+    @property
+    @abstractmethod
+    def typical_delta(self) -> float:
+        """Length that turns a density into the occupancy of one sample."""
+
+    def learn(self, now: bool) -> None:
+        """Have gradients reach the geometry or not; one that is not learned stays as it is."""
+        self.requires_grad_(now and self.learned)
+
+    @abstractmethod
+    def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
+        """Points on rays (batch, n), known before the radiance field is.
+
+        Args:
+            rays: of cameras.
+            noise: of stochastic samplers; without it they take the middle of all possibilities.
+        """
+
+    def refine(
+        self, samples: Samples, density: Float[Tensor, "*rays n"], noise: Noise | None = None
+    ) -> Samples | None:
+        """Further points, chosen by the densities at the first; None if there are none."""
+        return None
+
+    @abstractmethod
+    def occupancy(self, samples: Samples, density: Float[Tensor, "*rays n"]) -> Float[Tensor, "*rays n"]:
+        """alpha in [0, 1] of every sample, 0 where it is no hit."""
+
+    def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
+        """1 where the radiance field is ever evaluated, falling to 0 in front of that."""
+        return torch.ones_like(points[..., 0])
+
+    def layers(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"] | None:
+        """Number of surfaces that lie in front of points; None for samplers without surfaces."""
+        return None

@@ -25,7 +25,10 @@ def training(config: Config) -> Iterator[Finding]:
     dataset = scene.open_dataset(config.paths.train_data, config.data) if present else None
     meta = scene.planned_meta(config.data) if dataset is None else dataset.meta
     state = build.training_state(config, meta, torch.device("cpu"))
-    yield Fact("generator", f"{_parameters(state.generator)}, {config.sampler.levels} surfaces")
+    yield Fact(
+        "generator",
+        f"{_parameters(state.generator)}, {config.sampler.points} points a ray ({config.sampler.kind})",
+    )
     yield Fact("discriminator", f"{_parameters(state.discriminator)}, {meta.size} x {meta.size} pixels")
     build.require_reachable_levels(state.generator, scene.training_poses(config.data, meta))
     yield from _batch(config)

@@ -17,7 +17,7 @@ SETTINGS: dict[str, Any] = {
     "radiance": {"width": 16, "layers": 3, "box": 0.24},
     "manifold": {"width": 32, "hidden_layers": 2, "centre": [0.0, 0.0, -1.5], "init": "sphere"},
     "sampler": {
-        "levels": 4, "first_level": 23.0, "last_level": 8.0,
+        "kind": "manifold", "levels": 4, "first_level": 23.0, "last_level": 8.0,
         "near": 0.88, "far": 1.12, "num_samples": 12, "delta": 0.04,
     },
     "discriminator": {"size": 8, "width": 0.02},

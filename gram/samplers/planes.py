@@ -1,0 +1,53 @@
+"""Samples on planes of constant z, as multi-plane images have them: the plainest of surfaces."""
+
+import torch
+from torch import Tensor
+
+from gram.cameras import Rays
+from gram.samplers.base import Samples
+from gram.samplers.layered import LayeredSampler
+from gram.samplers.noise import Noise
+from gram.shapes import Float, Int
+
+
+class PlaneSampler(LayeredSampler):
+    """One sample on each of n parallel planes, evenly spaced from the front to the back of the space.
+
+    z_i = (1 - near) + (i - 1) / (n - 1) (back - (1 - near)): the first plane touches the near end of the
+    frontal camera's central ray. `back` is the background plane, the opaque last of the n; on a white
+    background it is 1 - far, and no plane is opaque. Planes have no ends: they are hit wherever they lie
+    ahead, and seen from the side they are far apart.
+
+    Args:
+        points: number of planes n, the background plane included.
+        delta: constant that turns density into occupancy.
+        near, far, background_z: see `Sampler`.
+
+    Raises:
+        ValueError: fewer than two planes.
+    """
+
+    heights: Tensor
+
+    def __init__(
+        self, *, points: int, delta: float, near: float, far: float, background_z: float | None = -0.12
+    ) -> None:
+        if points < 2:
+            raise ValueError(f"points = {points}: planes have a first and a last, so 2 are needed")
+        surfaces = points if background_z is None else points - 1
+        super().__init__(surfaces=surfaces, delta=delta, near=near, far=far, background_z=background_z)
+        back = 1.0 - far if background_z is None else background_z
+        self.register_buffer("heights", torch.linspace(1.0 - near, back, points), persistent=False)
+
+    def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
+        """Intersections from the front plane to the back; no gradient."""
+        return self.meet_planes(rays, self.heights)
+
+    def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
+        """1 behind the front plane, falling linearly to 0 where one more plane would be."""
+        first, second = self.heights[:2]
+        return (1.0 - (points[..., 2] - first) / (first - second)).clamp(0.0, 1.0)
+
+    def layers(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"]:
+        """Number of planes that points lie behind, the background plane not counted."""
+        return (points[..., 2:] <= self.heights[: self.surfaces]).sum(-1)
