@@ -12,6 +12,7 @@ from gram.generator import Generator
 from gram.metrics import Extractor, Features, Measurement, compare, extract_features
 from gram.metrics.fidelity import METRICS
 from gram.poses import PosePrior
+from gram.samplers import Noise
 from pipeline.pictures import quantised
 from pipeline.progress import Progress
 
@@ -66,7 +67,9 @@ class Ruler:
             keep: whether the same weights will be measured again.
         """
         fakes = self._features(self._generated(generator), f"pictures, {weights} weights", keep=keep)
+        sampler = generator.sampler
         protocol = {**self._common, "psi": self._psi, "poses": str(self._prior), "weights": weights}
+        protocol |= {"points_per_ray": sampler.points_per_ray, "random_points": sampler.stochastic}
         return compare(fakes, self._reals, metrics=metrics, protocol=protocol)
 
     def real_against_real(self) -> Measurement:
@@ -82,10 +85,13 @@ class Ruler:
         device = next(generator.parameters()).device
         z = torch.randn(self.count, generator.z_dim, generator=rng).to(device).split(self._batch_size)
         poses = self._prior.sample(self.count, generator=rng).to(device).split(self._batch_size)
+        seeds = torch.randint(2**31, (self.count,), generator=rng).to(device).split(self._batch_size)
         drawn: list[Tensor] = []
         with self._progress("generate", self.count) as update:
-            for some_z, some_poses in zip(z, poses, strict=True):
-                rendered = generator.render(some_z, some_poses, size=self._dataset.size, psi=self._psi)
+            for some_z, some_poses, some_seeds in zip(z, poses, seeds, strict=True):
+                rendered = generator.render(
+                    some_z, some_poses, size=self._dataset.size, psi=self._psi, noise=Noise(some_seeds)
+                )
                 drawn.append(quantised(rendered.image).cpu())
                 update(sum(map(len, drawn)))
         return torch.cat(drawn)

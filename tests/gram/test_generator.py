@@ -13,6 +13,7 @@ from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.generator import MEAN_FILM_LATENTS, Generator
 from gram.layers import Film
 from gram.models import build_generator
+from gram.samplers import Noise
 
 SIZE = 6
 POSES = torch.tensor([[1.5, 1.4], [1.7, 1.9], [1.4, 1.6]])
@@ -109,9 +110,9 @@ def test_one_camera_is_sampled_once_for_all_its_images(
     poses = POSES[[0, 0, 1, 1]]
     alone = [generator.render(z[i : i + 1], poses[i : i + 1], size=SIZE, max_rays=20) for i in range(4)]
 
-    def counted(rays: Rays):
+    def counted(rays: Rays, noise: Noise | None):
         sampled.append(rays)
-        return sample(rays)
+        return sample(rays, noise)
 
     monkeypatch.setattr(generator.sampler, "sample", counted)
     together = generator.render(z, poses, size=SIZE, max_rays=20)

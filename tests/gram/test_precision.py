@@ -10,6 +10,7 @@ from torch import nn
 from gram.models import build_discriminator, build_generator
 from gram.poses import GaussianPoses
 from gram.precision import MixedPrecision
+from gram.samplers import SurfaceSampler
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, fit
 
@@ -57,6 +58,7 @@ def test_weights_averages_and_moments_stay_in_float32(
 def test_surfaces_are_found_in_float32_whatever_the_precision(settings: dict[str, Any], reals: Reals) -> None:
     state, _ = train(settings, replace(BASE, precision="bf16"), reals, steps=1)
     seen: list[torch.dtype] = []
+    assert isinstance(state.generator.sampler, SurfaceSampler)
     state.generator.sampler.manifold.register_forward_hook(lambda _m, _i, output: seen.append(output.dtype))
     for _ in fit(state, reals, PRIOR, replace(BASE, precision="bf16"), steps=2):
         pass

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gram.released import discriminator_name, generator_name, load_released, load_released_discriminator
+from gram.samplers import SurfaceSampler
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
@@ -60,6 +61,7 @@ def test_the_prefix_is_optional_and_other_entries_are_ignored(released) -> None:
 def test_faces_have_their_published_geometry(released) -> None:
     generator = load_released(*released)
     sampler = generator.sampler
+    assert isinstance(sampler, SurfaceSampler)
     assert generator.fov == math.radians(12)
     assert sampler.values.tolist() == torch.linspace(23, 8, 7).tolist()
     torch.testing.assert_close(sampler.deltas, torch.tensor([0.04] * 7 + [1e10]))
@@ -79,6 +81,7 @@ def test_cars_have_theirs(released) -> None:
     meta["representation"] = {**meta["representation"], "center": [0, 0, 0]}
     generator = load_released(weights, meta)
     sampler = generator.sampler
+    assert isinstance(sampler, SurfaceSampler)
     assert generator.fov == math.radians(30)
     assert sampler.values.tolist() == torch.linspace(35, 5, 48).tolist()
     torch.testing.assert_close(sampler.deltas, torch.full((48,), 0.02))

@@ -11,8 +11,8 @@ SETTINGS = {
     "generator": {"fov": 0.209, "z_dim": 4, "mapping_width": 4, "mapping_layers": 1},
     "radiance": {"width": 4, "layers": 2},
     "manifold": {"width": 64, "hidden_layers": 2, "centre": [0.0, 0.0, -1.5], "init": "sphere"},
-    "sampler": {"levels": 3, "first_level": 23.0, "last_level": 8.0, "near": 0.88, "far": 1.12}
-    | {"num_samples": 12, "delta": 0.1},
+    "sampler": {"kind": "manifold", "levels": 3, "first_level": 23.0, "last_level": 8.0}
+    | {"near": 0.88, "far": 1.12, "num_samples": 12, "delta": 0.1},
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def test_levels_that_no_ray_meets_are_named_with_the_range_that_can_be_met() -> 
 def test_a_constant_field_has_no_isosurface_at_all() -> None:
     generator = build_generator(SETTINGS)
     with torch.no_grad():
-        for parameter in generator.sampler.manifold.parameters():
+        for parameter in generator.sampler.parameters():
             parameter.zero_()
     with pytest.raises(ValueError, match=r"level 23, 15\.5, 8: .* from 0 to 0"):
         require_reachable_levels(generator, GaussianPoses())

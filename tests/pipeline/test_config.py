@@ -122,7 +122,7 @@ def test_the_committed_params_are_the_experiment_heads32() -> None:
     ("argument", "message"),
     [
         ("train.stepz=3", "command line: there is no option train.stepz; did you mean train.steps?"),
-        ("levels=3", "command line: there is no option levels; did you mean sampler.levels?"),
+        ("points=3", "command line: there is no option points; did you mean sampler.points?"),
         ("trian.steps=3", "command line: there is no option trian.steps; did you mean train.steps?"),
         ("train.steps=many", "command line: train.steps = 'many', but it takes a whole number, at least 0"),
         ("train.steps=1.5", "command line: train.steps = 1.5, but it takes a whole number, at least 0"),
@@ -132,7 +132,12 @@ def test_the_committed_params_are_the_experiment_heads32() -> None:
         ("train.batch_size=0", "command line: train.batch_size = 0, but it takes a whole number, at least 1"),
         ("train.lr_manifold=nan", "command line: train.lr_manifold = nan, but it takes a number, at least 0"),
         ("train.steps=null", "command line: train.steps = null, but it takes a whole number, at least 0"),
-        ("sampler.kind=sphere", "takes one of manifold, spheres; did you mean spheres?"),
+        (
+            "sampler.kind=sphere",
+            "stratified, hierarchical, neusample; did you mean spheres?",
+        ),
+        ("sampler.points=0", "command line: sampler.points = 0, but it takes a whole number, at least 1"),
+        ("sampler.points=1", "command line: sampler.points = 1, which is the background plane alone"),
         ("data.size=33", "command line: data.size = 33 is no power of two"),
         ("data.near=2", "command line: data.near = 2.0, which must be less than data.far = 1.12"),
         ("data.fov_degrees=null", "data.fov_degrees = null, but generated pictures need an angle"),

@@ -119,7 +119,7 @@ def test_a_change_of_training_does_not_make_new_data() -> None:
     assert not any("train" in str(entry) or "model" in str(entry) for entry in STAGES["prepare"]["params"])
 
 
-@pytest.mark.parametrize("option", ["train.steps", "sampler.levels"])
+@pytest.mark.parametrize("option", ["train.steps", "sampler.points"])
 def test_what_dvc_exp_run_sets_is_pinned_in_params_yaml(option: str) -> None:
     group, name = option.split(".")
     assert name in PARAMS[group]

@@ -119,7 +119,7 @@ def test_metrics_and_plots_show_the_run(clone: Path) -> None:
     assert "sweep.png" in page
 
 
-@pytest.mark.parametrize("change", ["train.steps=5", "sampler.levels=3"])
+@pytest.mark.parametrize("change", ["train.steps=5", "sampler.points=4"])
 def test_an_experiment_runs_training_onward_only(clone: Path, change: str) -> None:
     option, value = change.split("=")
     file = clone / "params.yaml"

@@ -13,8 +13,8 @@ def bounds_of(
         "generator": {"fov": 0.5, "z_dim": 4, "mapping_width": 4, "mapping_layers": 1},
         "radiance": {"width": 4, "layers": 2, "box": box},
         "manifold": {"width": 4, "hidden_layers": 1, "centre": [0.0, 0.0, 0.0]},
-        "sampler": {"levels": 2, "first_level": 9.0, "last_level": 8.0, "num_samples": 4, "delta": 0.1}
-        | {"near": near, "far": far, "background_z": background_z},
+        "sampler": {"kind": "manifold", "levels": 2, "first_level": 9.0, "last_level": 8.0, "num_samples": 4}
+        | {"delta": 0.1, "near": near, "far": far, "background_z": background_z},
     }  # fmt: skip
     return bounds(build_generator(settings))
 

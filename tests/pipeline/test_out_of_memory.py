@@ -37,7 +37,7 @@ ROOM_MIB = 1600
 
 def train(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Training as a process of its own, which can get no more memory than that."""
-    given = [*LARGE, *places(folder), "sampler.levels=12", "train.batch_size=16", "train.steps=1", *more]
+    given = [*LARGE, *places(folder), "sampler.points=13", "train.batch_size=16", "train.steps=1", *more]
     return subprocess.run(
         [sys.executable, "-c", LIMITED, str(ROOM_MIB), *given],
         cwd=PROJECT, capture_output=True, text=True, check=False, timeout=240,

@@ -15,7 +15,7 @@ from pipeline.config import load
 from pipeline.footprints import EndedError, in_new_process, try_out
 
 SMALL = ("experiment=tiny", "tracking=none", "train.batch_size=4", "train.r1_every=1")
-LARGE = (*SMALL, "data.size=64", "model.hidden=64", "sampler.levels=12")
+LARGE = (*SMALL, "data.size=64", "model.hidden=64", "sampler.points=13")
 """A picture takes a tenth of a GiB."""
 GIB = 2**30
 

@@ -62,7 +62,9 @@ def meta_of(config: Config) -> DatasetMeta:
 
 def sampler_of(config: Config) -> SurfaceSampler:
     with torch.device("meta"):
-        return models.build_generator(build.model_settings(config, meta_of(config))).sampler
+        sampler = models.build_sampler(build.model_settings(config, meta_of(config)))
+    assert isinstance(sampler, SurfaceSampler)
+    return sampler
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -91,7 +93,7 @@ def test_every_preset_belongs_to_an_experiment_or_is_for_the_command_line() -> N
         for group, preset in read("experiment", name)["preset"].items():
             used[group].add(preset)
     unused = {(group, name) for group in GROUPS for name in presets_of(group) if name not in used[group]}
-    assert unused == {("data", "images"), ("sampler", "spheres"), ("tracking", "none")}
+    assert unused == {("data", "images"), ("tracking", "none")}
 
 
 @pytest.mark.parametrize("name", ["ffhq256", "cats256", "carla128"])
@@ -104,7 +106,7 @@ def test_the_papers_experiments_have_the_papers_numbers(name: str) -> None:
         "width of the field": model.hidden, "width of the manifold": model.manifold_hidden,
         "centre of the manifold": model.manifold_centre, "box": model.box,
         "search points": built.num_samples, "points a ray": built.points_per_ray,
-        "levels": (sampler.levels, sampler.first_level, sampler.last_level),
+        "levels": (built.surfaces, sampler.first_level, sampler.last_level),
         "background": built.background_z, "delta": sampler.delta, "fov": data.fov_degrees,
         "near, far": (built.near, built.far),
         "lr of G, D, M": (train.lr_generator, train.lr_discriminator, train.lr_manifold),
@@ -168,6 +170,7 @@ def test_rays_of_an_experiment_meet_all_of_its_surfaces(name: str) -> None:
     prior = scene.training_poses(config.data, meta_of(config))
     poses = prior.sample(8, generator=torch.Generator().manual_seed(0))
     rays = pixel_rays(look_at_origin(poses), size=17, fov=generator.fov)
+    assert isinstance(generator.sampler, SurfaceSampler)
     assert float(generator.sampler.hit_rates(rays).min()) > 0
 
 

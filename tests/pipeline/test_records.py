@@ -120,7 +120,7 @@ def test_the_fingerprint_ignores_length_and_watching_only() -> None:
         assert fingerprint(load(["experiment=tiny", same]), data_hash="a") == base, same
     for other in (
         "seed=1",
-        "sampler.levels=3",
+        "sampler.points=4",
         "model.hidden=5",
         "train.batch_size=2",
         "train.betas=[0,0.5]",

@@ -10,6 +10,7 @@ from torch import Tensor
 from gram.generator import Generator
 from gram.manifold import SCALE, SPHERE_SLOPE, ManifoldPredictor
 from gram.models import build_generator
+from gram.samplers import SurfaceSampler
 from pipeline.config import load
 from pipeline.pictures import SECTION_SIDE, cross_section
 
@@ -31,9 +32,10 @@ def generator_of(**sampler: Any) -> Generator:
         "generator": {"fov": 0.2, "z_dim": model.z_dim, "mapping_width": 8, "mapping_layers": 1},
         "radiance": {"width": 8, "layers": 2, "box": 0.24},
         "manifold": {"width": 8, "hidden_layers": 1, "centre": [0.0, 0.0, -1.5]},
-        "sampler": {"levels": 2, "first_level": 23.0, "last_level": 8.0, "near": 0.88, "far": 1.12,
-                    "num_samples": 8, "delta": 0.14, **sampler},
+        "sampler": {"kind": "manifold", "levels": 2, "first_level": 23.0, "last_level": 8.0,
+                    "near": 0.88, "far": 1.12, "num_samples": 8, "delta": 0.14, **sampler},
     })  # fmt: skip
+    assert isinstance(generator.sampler, SurfaceSampler)
     generator.sampler.manifold = Spheres(width=4)
     return generator
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from sampled_rays import some_rays
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.isosurfaces import Mode
 from gram.manifold import SCALE, ManifoldPredictor
 from gram.samplers import SurfaceSampler
@@ -18,11 +18,6 @@ def make_sampler(**changes) -> SurfaceSampler:
         "near": 0.88, "far": 1.12, "num_samples": 48, "delta": 0.04,
     }  # fmt: skip
     return SurfaceSampler(manifold, **{**settings, **changes})
-
-
-def some_rays(yaw: float = math.pi / 2, size: int = 6, dtype: torch.dtype = torch.float32) -> Rays:
-    poses = torch.tensor([[math.pi / 2, yaw]], dtype=dtype)
-    return pixel_rays(look_at_origin(poses), size=size, fov=math.radians(12))
 
 
 @pytest.mark.parametrize("mode", ["linear", "refined"])
