@@ -136,7 +136,7 @@ def test_images_and_gradients_do_not_depend_on_the_cut(
         torch.testing.assert_close(parameter.grad, other, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
 def test_it_trains_at_every_precision_and_only_what_is_learned_moves(
     model: dict[str, Any], reals: Reals, kind: str, precision: Any
 ) -> None:
