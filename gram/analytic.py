@@ -125,5 +125,5 @@ def shells() -> ManifoldPredictor:
     """An M that is 10 rho (to half a per cent): its surfaces follow the ellipsoid, as learned ones should."""
     manifold = ManifoldPredictor(width=SHELL_WIDTH, hidden_layers=1, centre=(0.0, 0.0, 0.0), init="sphere")
     with torch.no_grad():
-        manifold.hidden[0].weight.div_(SCALE * torch.tensor(SEMI_AXES))
+        next(manifold.hidden.parameters()).div_(SCALE * torch.tensor(SEMI_AXES))
     return manifold.requires_grad_(False)

@@ -4,20 +4,21 @@ The same views are drawn with several seeds of a sampler. In units of images in 
 a pixel and channel:
 
 - `std`: sqrt of the variance of x over seeds, averaged over pixels and channels; `std_p95` and `std_max` are
-  the 95th percentile and the maximum over pixels and channels. What has no randomness has 0: it is drawn with
-  as many seeds as the others, so that is a measurement, too.
+  the 95th percentile and the maximum of the standard deviation of x. A sampler that claims to have no
+  randomness is drawn with two seeds, so that its 0 is a measurement, too.
 - `rmse`: sqrt of the mean squared difference to a reference, over seeds, pixels and channels; `psnr` = 20
-  log10(2 / rmse), dB. It holds both what is random and what is not: rmse^2 = bias^2 + (1 - 1 / seeds) std^2.
+  log10(2 / rmse), dB. It holds what is random and what is not: rmse^2 = bias^2 + (1 - 1 / seeds) std^2.
 
-The reference of samplers in a volume is the volume-rendering integral at 1,024 evenly spaced points. Surfaces
-do not approximate a volume: their reference is their own limit, 1,024 surfaces of the same kind, each of which
-stands for the space to the next (delta times the number of intervals is the same). Where the integral is
-known, `integral_rmse` tells how far either is from that.
+The reference of samplers in a volume is the volume-rendering integral at 1,024 evenly spaced points.
+Surfaces do not approximate a volume: their reference is their own limit, 1,024 surfaces of the same kind,
+each of which stands for the space to the next (delta times the number of intervals is the same). Where the
+integral is known, `integral_rmse` tells how far either is from that.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -29,7 +30,9 @@ from gram.shading import Radiance, shade
 from gram.shapes import Float
 
 REFERENCE_POINTS = 1024
-POINTS_AT_ONCE = 2**19
+REPEATS = 2
+"""Pictures of samplers that claim to have no randomness."""
+POINTS_AT_ONCE = 2**18
 """Bounds the memory, changes nothing else."""
 
 
@@ -70,6 +73,7 @@ class SamplingNoise:
 
     sampler: str
     points: int
+    seeds: int
     std: float
     std_p95: float
     std_max: float
@@ -78,24 +82,54 @@ class SamplingNoise:
     integral_rmse: float | None
 
 
-def measure(subject: Subject, kind: str, points: Sequence[int], *, seeds: int) -> Iterator[SamplingNoise]:
-    """Noise and error of a kind of sampler, for each number of points that it can have.
+@dataclass(frozen=True)
+class Skipped:
+    """A sampler that there is none of, and why."""
+
+    sampler: str
+    points: int
+    why: str
+
+
+def measure(
+    subject: Subject,
+    kinds: Sequence[str],
+    points: Sequence[int],
+    *,
+    seeds: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[list[SamplingNoise], list[Skipped]]:
+    """Noise and error of every kind of sampler with every number of points, and what there is none of.
 
     Args:
         subject: a field.
-        kind: see `gram.samplers`.
+        kinds: see `gram.samplers`.
         points: numbers of points a ray.
         seeds: pictures that are compared with each other, at least 2.
-
-    Raises:
-        NoSuchSamplerError: for the number of points that is asked for next.
+        progress: is told how many of the pairs are done.
     """
-    reference: Tensor | None = None
-    for number in points:
-        sampler = subject.build(kind, number)
-        reference = _reference(subject, kind, sampler) if reference is None else reference
-        images = torch.stack([draw(sampler, subject.views, seed) for seed in range(seeds)])
-        yield summarise(images, reference, subject.integral, sampler=kind, points=number)
+    references: dict[str, Tensor] = {}
+    found: list[SamplingNoise] = []
+    skipped: list[Skipped] = []
+    for kind, number in product(kinds, points):
+        try:
+            sampler = subject.build(kind, number)
+        except NoSuchSamplerError as error:
+            skipped.append(Skipped(kind, number, str(error)))
+            continue
+        truth = reference_of(kind, sampler)
+        if truth not in references:
+            references[truth] = draw(subject.build(truth, REFERENCE_POINTS), subject.views)
+        repeats = seeds if sampler.stochastic else REPEATS
+        images = torch.stack([draw(sampler, subject.views, seed) for seed in range(repeats)])
+        found.append(summarise(images, references[truth], subject.integral, sampler=kind, points=number))
+        progress(len(found) + len(skipped))
+    return found, skipped
+
+
+def reference_of(kind: str, sampler: Sampler) -> str:
+    """The kind of sampler whose 1,024 points are the reference of another."""
+    return kind if isinstance(sampler, LayeredSampler) else "stratified"
 
 
 def summarise(
@@ -112,6 +146,7 @@ def summarise(
     return SamplingNoise(
         sampler=sampler,
         points=points,
+        seeds=len(images),
         std=float(variance.mean().sqrt()),
         std_p95=float(np.quantile(variance.sqrt().cpu().numpy(), 0.95)),
         std_max=float(variance.max().sqrt()),
@@ -125,7 +160,7 @@ def summarise(
 def draw(
     sampler: Sampler, views: Sequence[View], seed: int | None = None, *, points_at_once: int = POINTS_AT_ONCE
 ) -> Float[Tensor, "views n 3"]:
-    """Colours of the views in [-1, 1]; every view and ray has noise of its own. Without a seed there is none."""
+    """Colours of the views in [-1, 1]; without a seed no randomness, with one every ray has its own."""
     pictures = []
     for index, (radiance, rays) in enumerate((view.radiance, view.rays) for view in views):
         count = max(1, points_at_once // sampler.points_per_ray)
@@ -142,11 +177,6 @@ def draw(
         ]
         pictures.append(torch.cat(parts, 1)[0] * 2.0 - 1.0)
     return torch.stack(pictures)
-
-
-def _reference(subject: Subject, kind: str, sampler: Sampler) -> Float[Tensor, "views n 3"]:
-    its_own = isinstance(sampler, LayeredSampler)
-    return draw(subject.build(kind if its_own else "stratified", REFERENCE_POINTS), subject.views)
 
 
 def _rms(difference: Tensor) -> float:

@@ -1,0 +1,190 @@
+"""Sampling noise of fields, measured, written and drawn: noise.json, noise.png, noise_crops.png."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gram.cameras import Rays
+from gram.generator import Generator
+from gram.poses import PosePrior
+from gram.sampling_noise import (
+    REFERENCE_POINTS,
+    NoSuchSamplerError,
+    SamplingNoise,
+    Skipped,
+    Subject,
+    View,
+    draw,
+    measure,
+    reference_of,
+)
+from gram.stand_ins import ANALYTIC_POSES, analytic_subject, trained_subject
+from pipeline.noise_figures import Crops, plot_crops, plot_curves
+from pipeline.pictures import Pixels, to_pixels
+from pipeline.progress import Progress
+from pipeline.schema import SAMPLERS, EvaluateConfig
+
+ANALYTIC_SIZE, ANALYTIC_SEEDS, SHOWN_SIZE = 48, 16, 128
+LARGEST_SIZE = 64
+"""Pixels along one side of pictures of a trained model; what a ray sees does not depend on their number."""
+SHOWN_KINDS = {"hierarchical": "NeRF", "manifold": "GRAM", "spheres": "spheres", "planes": "planes"}
+PROTOCOL = {
+    "unit": "images in [-1, 1]",
+    "volume_reference": f"{REFERENCE_POINTS} evenly spaced points of the volume integral",
+    "surface_reference": f"{REFERENCE_POINTS} surfaces of the same kind, background plane included",
+    "delta": "distance between neighbouring surfaces on the central ray of the frontal camera",
+    "seeds": "as stated; 2 for samplers without randomness",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was measured of one field, how, and a part of a picture of it."""
+
+    title: str
+    protocol: dict[str, Any]
+    measured: Sequence[SamplingNoise]
+    skipped: Sequence[Skipped]
+    crops: Crops
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in noise.json."""
+        return {
+            "protocol": self.protocol,
+            "measured": [asdict(one) for one in self.measured],
+            "skipped": [asdict(one) for one in self.skipped],
+        }
+
+
+def of_analytic_field(
+    points: Sequence[int], *, seeds: int = ANALYTIC_SEEDS, size: int = ANALYTIC_SIZE
+) -> Report:
+    """The field in closed form; its numbers are the same for every model."""
+    protocol = {
+        **PROTOCOL,
+        "field": "gram.analytic.AnalyticField",
+        "manifold": "surfaces that follow the field, as learned ones should",
+        "neusample": "F before training: the middles of n equal bins",
+        "poses": ANALYTIC_POSES,
+        "size": size,
+    }
+    large = analytic_subject(size=2 * size + 32)
+    title = "a field in closed form"
+    return _report(title, protocol, analytic_subject(size=size), _shown(large), points, seeds)
+
+
+def of_model(
+    generator: Generator, untrained: Generator, prior: PosePrior, settings: EvaluateConfig, *, size: int
+) -> Report:
+    """A trained model, with its own sampler and others in its place.
+
+    Args:
+        generator: trained.
+        untrained: the same before training.
+        prior: where cameras stand.
+        settings: how many pictures, seeds and points.
+        size: pixels along one side of the model's pictures.
+    """
+    rng = torch.Generator().manual_seed(settings.seed)
+    z = torch.randn(settings.noise_images, generator.z_dim, generator=rng).to(_device(generator))
+    poses = prior.sample(settings.noise_images, generator=rng).to(_device(generator))
+    size = min(size, LARGEST_SIZE)
+    own = generator.sampler
+    points = sorted({*settings.noise_points, own.points_per_ray})
+    protocol = {
+        **PROTOCOL,
+        "trained_with": {"sampler": type(own).__name__, "points": own.points_per_ray},
+        "density": "of a field trained on surfaces, times its delta over the distance between its surfaces",
+        "manifold": "learned M",
+        "spheres": "M before training",
+        "neusample": "trained F with its own number of points, or F before training: equal bins",
+        "latents": settings.noise_images,
+        "seed": settings.seed,
+        "poses": str(prior),
+        "size": size,
+    }
+
+    def subject(views: int, size: int) -> Subject:
+        return trained_subject(generator, untrained, z[:views], poses[:views], size=size)
+
+    shown = _shown(subject(1, 2 * size))
+    return _report("the trained model", protocol, subject(len(z), size), shown, points, settings.noise_seeds)
+
+
+def write(out: Path, reports: dict[str, Report]) -> None:
+    """noise.json, noise.png and noise_crops.png in a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    content = {name: report.as_dict() for name, report in reports.items()}
+    (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n")
+    plot_curves(out / "noise.png", {report.title: report.measured for report in reports.values()})
+    plot_crops(out / "noise_crops.png", [report.crops for report in reports.values()])
+
+
+def _report(
+    title: str,
+    protocol: dict[str, Any],
+    subject: Subject,
+    shown: Subject,
+    points: Sequence[int],
+    seeds: int,
+) -> Report:
+    with Progress(f"sampling noise, {title}", total=len(SAMPLERS) * len(points)) as progress:
+        measured, skipped = measure(subject, SAMPLERS, points, seeds=seeds, progress=progress.update)
+    return Report(
+        title=title,
+        protocol=protocol,
+        measured=measured,
+        skipped=skipped,
+        crops=_crops(title, shown, points),
+    )
+
+
+def _shown(subject: Subject) -> Subject:
+    """Its second view alone, or the only one."""
+    return Subject([subject.views[:2][-1]], subject.build)
+
+
+def _crops(title: str, subject: Subject, points: Sequence[int]) -> Crops:
+    """Two seeds of NeRF's sampler and of one on surfaces, with every number of points, and the references."""
+    (view,) = subject.views
+    size = int(view.rays.origins.shape[1] ** 0.5)
+    side, row, column = size // 4, size * 5 // 16, size // 4
+    part = View(view.radiance, _part(view.rays, size, row, column, side))
+    kinds = ["hierarchical", *[kind for kind in ("manifold", "spheres", "planes") if _has(subject, kind)][:1]]
+    rows = []
+    for kind in kinds:
+        samplers = [subject.build(kind, number) for number in points if _has(subject, kind, number)]
+        limit = subject.build(reference_of(kind, samplers[0]), REFERENCE_POINTS)
+        reference = _pixels(draw(limit, [part]), side)
+        for seed in range(2):
+            parts = [_pixels(draw(sampler, [part], seed), side) for sampler in samplers]
+            rows.append((f"{SHOWN_KINDS[kind]}, seed {seed}", [*parts, reference]))
+    whole = _pixels(draw(subject.build("stratified", REFERENCE_POINTS), [view]), size)
+    columns = [*(f"{number} points" for number in points if _has(subject, kinds[0], number)), "1,024"]
+    return Crops(title, whole, (row, column), columns, rows)
+
+
+def _has(subject: Subject, kind: str, points: int = REFERENCE_POINTS) -> bool:
+    try:
+        subject.build(kind, points)
+    except NoSuchSamplerError:
+        return False
+    return True
+
+
+def _part(rays: Rays, size: int, row: int, column: int, side: int) -> Rays:
+    square = (slice(None), slice(row, row + side), slice(column, column + side))
+    return Rays(*(part.reshape(1, size, size, 3)[square].reshape(1, side * side, 3) for part in rays))
+
+
+def _pixels(colors: Tensor, size: int) -> Pixels:
+    return to_pixels(colors.reshape(1, size, size, 3).permute(0, 3, 1, 2))[0]
+
+
+def _device(generator: Generator) -> torch.device:
+    return next(generator.parameters()).device
