@@ -1,6 +1,6 @@
 """What rays see: a sampler chooses points, a field colours them, compositing adds them up."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -9,22 +9,11 @@ from gram.cameras import Rays
 from gram.compositing import Composite, composite
 from gram.devices import is_off_cpu
 from gram.samplers import Noise, Sampler, Samples
-from gram.shapes import Bool, Float
+from gram.shapes import Float
 
-
-class Radiance(Protocol):
-    """Colour and density of points that are seen along unit directions: one image's field each.
-
-    Where `hit` is false they may be anything.
-    """
-
-    def __call__(
-        self,
-        points: Float[Tensor, "batch n 3"],
-        directions: Float[Tensor, "batch n 3"],
-        hit: Bool[Tensor, "batch n"],
-        /,
-    ) -> tuple[Float[Tensor, "batch n 3"], Float[Tensor, "batch n"]]: ...
+Radiance = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Colours (batch, n, 3) and densities (batch, n) of one field an image: at points (batch, n, 3) that are seen
+along unit directions (batch, n, 3). Where a third tensor, `hit` (batch, n), is false they may be anything."""
 
 
 def shade(

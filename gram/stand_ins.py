@@ -44,7 +44,7 @@ SHELLS = {"first_level": 10.0, "last_level": 6.5, "num_samples": 64}
 """Of 10 rho: from the surface of the ellipsoid to where next to no light comes to."""
 
 
-def analytic_subject(*, size: int) -> Subject:
+def analytic_subject(*, size: int, with_integral: bool = True) -> Subject:
     """The analytic field, seen in `size` x `size` pixels from four sides.
 
     `manifold` has surfaces that follow the ellipsoid, as learned ones should; F of `neusample` is as it is
@@ -54,7 +54,7 @@ def analytic_subject(*, size: int) -> Subject:
     spheres = ManifoldPredictor(width=256, hidden_layers=1, init="sphere").requires_grad_(False)
     rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES)), size=size, fov=FOV)
     views = [View(field, Rays(*(part[i : i + 1] for part in rays))) for i in range(len(ANALYTIC_POSES))]
-    integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins)
+    integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins) if with_integral else None
     manifolds = {"manifold": (shells(), SHELLS), "spheres": (spheres, SPHERES)}
 
     def build(kind: str, points: int) -> Sampler:

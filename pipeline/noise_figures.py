@@ -15,20 +15,18 @@ from pipeline.pictures import Pixels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLORS = {
-    "manifold": "#d1495b",
-    "spheres": "#edae49",
-    "planes": "#8d6a9f",
-    "stratified": "#00798c",
-    "hierarchical": "#30638e",
-    "neusample": "#66a182",
+STYLES = {
+    "manifold": ("#0072B2", "o", "-"),
+    "spheres": ("#56B4E9", "s", "-"),
+    "planes": ("#009E73", "^", "-"),
+    "stratified": ("#E69F00", "o", "--"),
+    "hierarchical": ("#D55E00", "s", "--"),
+    "neusample": ("#CC79A7", "^", "--"),
 }
-MARKERS = {
-    "manifold": "o", "spheres": "s", "planes": "D", "stratified": "^", "hierarchical": "v", "neusample": "P",
-}  # fmt: skip
+"""Colours that everybody can tell apart (Okabe and Ito); dashed lines sample a volume."""
 NOTHING = 1e-4
 """Where 0 stands on a logarithmic axis."""
-SAMPLE_DPI = 110
+DPI = 110
 
 
 class Crops(NamedTuple):
@@ -61,17 +59,18 @@ def plot_curves(path: Path, fields: dict[str, Sequence[SamplingNoise]]) -> None:
             row[2].set_axis_off()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.savefig(path, dpi=SAMPLE_DPI)
+    figure.savefig(path, dpi=DPI)
 
 
 def _panel(axes: "Axes", measured: Sequence[SamplingNoise], name: str, title: str) -> None:
-    for kind in COLORS:
+    for kind, (color, marker, line) in STYLES.items():
         points = [one.points for one in measured if one.sampler == kind]
         values = [float(getattr(one, name) or 0.0) for one in measured if one.sampler == kind]
         if points:
             shown = np.maximum(values, NOTHING)
-            axes.plot(points, shown, color=COLORS[kind], marker=MARKERS[kind], label=kind, clip_on=False,
-                      markersize=5, alpha=0.9)  # fmt: skip
+            axes.plot(
+                points, shown, line, color=color, marker=marker, markersize=5, label=kind, clip_on=False
+            )
     numbers = sorted({one.points for one in measured})
     axes.set(title=title, xlabel="points per ray", xscale="log", yscale="log", ylim=(NOTHING, 1.0))
     axes.set_xticks(numbers, [str(number) for number in numbers])
@@ -104,7 +103,7 @@ def plot_crops(path: Path, fields: Sequence[Crops]) -> None:
                 _show(axes, part, field.columns[j] if i == 0 else "")
                 if j == 0:
                     axes.set_ylabel(label, fontsize=8)
-    figure.savefig(path, dpi=SAMPLE_DPI)
+    figure.savefig(path, dpi=DPI)
 
 
 def _show(axes: Any, pixels: Pixels, title: str) -> None:

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gram.cameras import Rays
 from gram.generator import Generator
 from gram.poses import PosePrior
+from gram.samplers import Sampler
 from gram.sampling_noise import (
     REFERENCE_POINTS,
     NoSuchSamplerError,
@@ -25,7 +27,7 @@ from gram.sampling_noise import (
 )
 from gram.stand_ins import ANALYTIC_POSES, analytic_subject, trained_subject
 from pipeline.noise_figures import Crops, plot_crops, plot_curves
-from pipeline.pictures import Pixels, to_pixels
+from pipeline.pictures import Pixels, to_pixels, write_png
 from pipeline.progress import Progress
 from pipeline.schema import SAMPLERS, EvaluateConfig
 
@@ -60,6 +62,16 @@ class Report:
             "skipped": [asdict(one) for one in self.skipped],
         }
 
+    def own_numbers(self) -> dict[str, float]:
+        """Noise and error with the sampler that the model was trained with, by name."""
+        own = self.protocol["trained_with"]
+        return {
+            f"sampling_noise/{name}": getattr(one, name)
+            for one in self.measured
+            if {"sampler": one.sampler, "points": one.points} == own
+            for name in ("std", "rmse")
+        }
+
 
 def of_analytic_field(
     points: Sequence[int], *, seeds: int = ANALYTIC_SEEDS, size: int = ANALYTIC_SIZE
@@ -73,13 +85,21 @@ def of_analytic_field(
         "poses": ANALYTIC_POSES,
         "size": size,
     }
-    large = analytic_subject(size=2 * size + 32)
+    large = analytic_subject(size=SHOWN_SIZE, with_integral=False)
+    shown = Subject([large.views[1]], large.build)
+    whole = large.build("stratified", REFERENCE_POINTS)
     title = "a field in closed form"
-    return _report(title, protocol, analytic_subject(size=size), _shown(large), points, seeds)
+    return _report(title, protocol, analytic_subject(size=size), shown, whole, points, seeds)
 
 
 def of_model(
-    generator: Generator, untrained: Generator, prior: PosePrior, settings: EvaluateConfig, *, size: int
+    generator: Generator,
+    untrained: Generator,
+    prior: PosePrior,
+    settings: EvaluateConfig,
+    *,
+    kind: str,
+    size: int,
 ) -> Report:
     """A trained model, with its own sampler and others in its place.
 
@@ -88,22 +108,23 @@ def of_model(
         untrained: the same before training.
         prior: where cameras stand.
         settings: how many pictures, seeds and points.
+        kind: of the model's own sampler.
         size: pixels along one side of the model's pictures.
     """
     rng = torch.Generator().manual_seed(settings.seed)
-    z = torch.randn(settings.noise_images, generator.z_dim, generator=rng).to(_device(generator))
-    poses = prior.sample(settings.noise_images, generator=rng).to(_device(generator))
+    z = torch.randn(settings.noise_views, generator.z_dim, generator=rng).to(_device(generator))
+    poses = prior.sample(settings.noise_views, generator=rng).to(_device(generator))
     size = min(size, LARGEST_SIZE)
     own = generator.sampler
     points = sorted({*settings.noise_points, own.points_per_ray})
     protocol = {
         **PROTOCOL,
-        "trained_with": {"sampler": type(own).__name__, "points": own.points_per_ray},
+        "trained_with": {"sampler": kind, "points": own.points_per_ray},
         "density": "of a field trained on surfaces, times its delta over the distance between its surfaces",
         "manifold": "learned M",
         "spheres": "M before training",
         "neusample": "trained F with its own number of points, or F before training: equal bins",
-        "latents": settings.noise_images,
+        "latents": settings.noise_views,
         "seed": settings.seed,
         "poses": str(prior),
         "size": size,
@@ -112,13 +133,19 @@ def of_model(
     def subject(views: int, size: int) -> Subject:
         return trained_subject(generator, untrained, z[:views], poses[:views], size=size)
 
-    shown = _shown(subject(1, 2 * size))
-    return _report("the trained model", protocol, subject(len(z), size), shown, points, settings.noise_seeds)
+    shown, title = subject(1, 2 * size), "the trained model"
+    whole = shown.build(kind, own.points_per_ray)
+    return _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
 
 
 def write(out: Path, reports: dict[str, Report]) -> None:
-    """noise.json, noise.png and noise_crops.png in a folder."""
+    """noise.json, noise.png and noise_crops.png in a folder; without reports empty ones."""
     out.mkdir(parents=True, exist_ok=True)
+    if not reports:  # DVC wants what a stage promises
+        for name in ("noise.png", "noise_crops.png"):
+            write_png(out / name, np.full((8, 8, 3), 255, np.uint8))
+        (out / "noise.json").write_text("{}\n")
+        return
     content = {name: report.as_dict() for name, report in reports.items()}
     (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n")
     plot_curves(out / "noise.png", {report.title: report.measured for report in reports.values()})
@@ -130,26 +157,24 @@ def _report(
     protocol: dict[str, Any],
     subject: Subject,
     shown: Subject,
+    whole: Sampler,
     points: Sequence[int],
     seeds: int,
 ) -> Report:
-    with Progress(f"sampling noise, {title}", total=len(SAMPLERS) * len(points)) as progress:
+    with Progress(
+        f"sampling noise, {title}", total=len(SAMPLERS) * len(points), items="settings"
+    ) as progress:
         measured, skipped = measure(subject, SAMPLERS, points, seeds=seeds, progress=progress.update)
     return Report(
         title=title,
         protocol=protocol,
         measured=measured,
         skipped=skipped,
-        crops=_crops(title, shown, points),
+        crops=_crops(title, shown, whole, points),
     )
 
 
-def _shown(subject: Subject) -> Subject:
-    """Its second view alone, or the only one."""
-    return Subject([subject.views[:2][-1]], subject.build)
-
-
-def _crops(title: str, subject: Subject, points: Sequence[int]) -> Crops:
+def _crops(title: str, subject: Subject, whole: Sampler, points: Sequence[int]) -> Crops:
     """Two seeds of NeRF's sampler and of one on surfaces, with every number of points, and the references."""
     (view,) = subject.views
     size = int(view.rays.origins.shape[1] ** 0.5)
@@ -164,9 +189,8 @@ def _crops(title: str, subject: Subject, points: Sequence[int]) -> Crops:
         for seed in range(2):
             parts = [_pixels(draw(sampler, [part], seed), side) for sampler in samplers]
             rows.append((f"{SHOWN_KINDS[kind]}, seed {seed}", [*parts, reference]))
-    whole = _pixels(draw(subject.build("stratified", REFERENCE_POINTS), [view]), size)
     columns = [*(f"{number} points" for number in points if _has(subject, kinds[0], number)), "1,024"]
-    return Crops(title, whole, (row, column), columns, rows)
+    return Crops(title, _pixels(draw(whole, [view]), size), (row, column), columns, rows)
 
 
 def _has(subject: Subject, kind: str, points: int = REFERENCE_POINTS) -> bool:
