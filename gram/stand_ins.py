@@ -34,7 +34,7 @@ from gram.shapes import Float
 
 HEADS = {"near": 0.88, "far": 1.12, "background_z": WALL_Z}
 FOV = math.radians(12)
-ANALYTIC_POSES = ((1.57, 1.57), (1.45, 1.15), (1.65, 1.85), (1.6, 2.15))
+ANALYTIC_POSES = ((1.45, 1.15), (1.57, 1.57), (1.65, 1.85), (1.6, 2.15))
 """(pitch, yaw) of the cameras that look at the analytic field, radians."""
 SPHERES = {"first_level": 23.0, "last_level": 8.0, "num_samples": 64}
 """Of M as initialised, as published for faces."""
@@ -44,17 +44,17 @@ SHELLS = {"first_level": 10.0, "last_level": 6.5, "num_samples": 64}
 """Of 10 rho: from the surface of the ellipsoid to where next to no light comes to."""
 
 
-def analytic_subject(*, size: int, with_integral: bool = True) -> Subject:
-    """The analytic field, seen in `size` x `size` pixels from four sides.
+def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> Subject:
+    """The analytic field, seen in `size` x `size` pixels from up to four sides.
 
     `manifold` has surfaces that follow the ellipsoid, as learned ones should; F of `neusample` is as it is
     before training, the middles of n equal bins.
     """
     field = AnalyticField()
     spheres = ManifoldPredictor(width=256, hidden_layers=1, init="sphere").requires_grad_(False)
-    rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES)), size=size, fov=FOV)
-    views = [View(field, Rays(*(part[i : i + 1] for part in rays))) for i in range(len(ANALYTIC_POSES))]
-    integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins) if with_integral else None
+    rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES[:views])), size=size, fov=FOV)
+    pictures = [View(field, Rays(*(part[i : i + 1] for part in rays))) for i in range(len(rays.origins))]
+    integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins)
     manifolds = {"manifold": (shells(), SHELLS), "spheres": (spheres, SPHERES)}
 
     def build(kind: str, points: int) -> Sampler:
@@ -63,7 +63,7 @@ def analytic_subject(*, size: int, with_integral: bool = True) -> Subject:
             return on_isosurfaces(manifold, points, levels, HEADS)
         return elsewhere(kind, points, HEADS, box=0.24)
 
-    return Subject(views, build, integral)
+    return Subject(pictures, build, integral)
 
 
 def trained_subject(

@@ -39,6 +39,8 @@ of this model and of a field in closed form, with its own sampler and with all o
     reads_model=True,
 )
 GRID = 32
+ANALYTIC_SIZE = 32
+"""Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""
 SHOWN_PSI = 0.7
 """Truncation of pictures that are for looking at, not for measuring."""
 
@@ -135,7 +137,9 @@ def _sampling_noise(
     kind, size = described["sampler"]["kind"], described["discriminator"]["size"]
     return {
         "trained": noise_report.of_model(generator, untrained, prior, settings, kind=kind, size=size),
-        "analytic": noise_report.of_analytic_field(settings.noise_points, seeds=settings.noise_seeds),
+        "analytic": noise_report.of_analytic_field(
+            settings.noise_points, seeds=settings.noise_seeds, views=settings.noise_views, size=ANALYTIC_SIZE
+        ),
     }
 
 

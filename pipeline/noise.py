@@ -23,11 +23,13 @@ python -m pipeline.evaluate measures the same of a trained model.""",
         ("python -m pipeline.noise evaluate.noise_points=[8,16,32,64]", "other numbers of points"),
     ),
 )
+SIZE = 48
+"""Pixels along one side of what is measured."""
 
 
 def run(config: Config) -> None:
     """Write noise.json, noise.png and noise_crops.png to paths.noise."""
-    report = noise_report.of_analytic_field(config.evaluate.noise_points)
+    report = noise_report.of_analytic_field(config.evaluate.noise_points, size=SIZE)
     out = Path(config.paths.noise)
     noise_report.write(out, {"analytic": report})
     write(table(report))

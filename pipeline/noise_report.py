@@ -13,7 +13,6 @@ from torch import Tensor
 from gram.cameras import Rays
 from gram.generator import Generator
 from gram.poses import PosePrior
-from gram.samplers import Sampler
 from gram.sampling_noise import (
     REFERENCE_POINTS,
     NoSuchSamplerError,
@@ -31,7 +30,7 @@ from pipeline.pictures import Pixels, to_pixels, write_png
 from pipeline.progress import Progress
 from pipeline.schema import SAMPLERS, EvaluateConfig
 
-ANALYTIC_SIZE, ANALYTIC_SEEDS, SHOWN_SIZE = 48, 16, 128
+ANALYTIC_SEEDS, SHOWN_SIZE = 16, 128
 LARGEST_SIZE = 64
 """Pixels along one side of pictures of a trained model; what a ray sees does not depend on their number."""
 SHOWN_KINDS = {"hierarchical": "NeRF", "manifold": "GRAM", "spheres": "spheres", "planes": "planes"}
@@ -74,22 +73,26 @@ class Report:
 
 
 def of_analytic_field(
-    points: Sequence[int], *, seeds: int = ANALYTIC_SEEDS, size: int = ANALYTIC_SIZE
+    points: Sequence[int],
+    *,
+    seeds: int = ANALYTIC_SEEDS,
+    views: int = len(ANALYTIC_POSES),
+    size: int,
 ) -> Report:
-    """The field in closed form; its numbers are the same for every model."""
+    """The field in closed form, from up to four sides; its numbers are the same for every model."""
     protocol = {
         **PROTOCOL,
         "field": "gram.analytic.AnalyticField",
         "manifold": "surfaces that follow the field, as learned ones should",
         "neusample": "F before training: the middles of n equal bins",
-        "poses": ANALYTIC_POSES,
+        "poses": ANALYTIC_POSES[:views],
         "size": size,
     }
-    large = analytic_subject(size=SHOWN_SIZE, with_integral=False)
-    shown = Subject([large.views[1]], large.build)
-    whole = large.build("stratified", REFERENCE_POINTS)
-    title = "a field in closed form"
-    return _report(title, protocol, analytic_subject(size=size), shown, whole, points, seeds)
+    shown = analytic_subject(size=SHOWN_SIZE, views=1)
+    assert shown.integral is not None
+    whole = _pixels(shown.integral, SHOWN_SIZE)
+    subject = analytic_subject(size=size, views=views)
+    return _report("a field in closed form", protocol, subject, shown, whole, points, seeds)
 
 
 def of_model(
@@ -134,7 +137,7 @@ def of_model(
         return trained_subject(generator, untrained, z[:views], poses[:views], size=size)
 
     shown, title = subject(1, 2 * size), "the trained model"
-    whole = shown.build(kind, own.points_per_ray)
+    whole = _pixels(draw(shown.build(kind, own.points_per_ray), shown.views), 2 * size)
     return _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
 
 
@@ -157,7 +160,7 @@ def _report(
     protocol: dict[str, Any],
     subject: Subject,
     shown: Subject,
-    whole: Sampler,
+    whole: Pixels,
     points: Sequence[int],
     seeds: int,
 ) -> Report:
@@ -174,7 +177,7 @@ def _report(
     )
 
 
-def _crops(title: str, subject: Subject, whole: Sampler, points: Sequence[int]) -> Crops:
+def _crops(title: str, subject: Subject, whole: Pixels, points: Sequence[int]) -> Crops:
     """Two seeds of NeRF's sampler and of one on surfaces, with every number of points, and the references."""
     (view,) = subject.views
     size = int(view.rays.origins.shape[1] ** 0.5)
@@ -190,7 +193,7 @@ def _crops(title: str, subject: Subject, whole: Sampler, points: Sequence[int]) 
             parts = [_pixels(draw(sampler, [part], seed), side) for sampler in samplers]
             rows.append((f"{SHOWN_KINDS[kind]}, seed {seed}", [*parts, reference]))
     columns = [*(f"{number} points" for number in points if _has(subject, kinds[0], number)), "1,024"]
-    return Crops(title, _pixels(draw(whole, [view]), size), (row, column), columns, rows)
+    return Crops(title, whole, (row, column), columns, rows)
 
 
 def _has(subject: Subject, kind: str, points: int = REFERENCE_POINTS) -> bool:

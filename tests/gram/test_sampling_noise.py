@@ -23,9 +23,7 @@ KINDS = ("manifold", "spheres", "planes", "stratified", "hierarchical", "neusamp
 
 @pytest.fixture(scope="module")
 def subject() -> Subject:
-    whole = analytic_subject(size=12)
-    assert whole.integral is not None
-    return Subject(whole.views[1:2], whole.build, whole.integral[1:2])
+    return analytic_subject(size=12, views=1)
 
 
 def by_points(subject: Subject, kind: str, points: Sequence[int], seeds: int = 4) -> list[SamplingNoise]:

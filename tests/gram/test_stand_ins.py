@@ -78,7 +78,7 @@ def test_what_makes_no_sense_is_refused(
 
 @pytest.mark.parametrize("kind", ["manifold", "spheres", "planes"])
 def test_surfaces_stand_for_the_space_between_them(kind: str) -> None:
-    subject = analytic_subject(size=4, with_integral=False)
+    subject = analytic_subject(size=4, views=1)
     depth = []
     for points in (8, 40):
         sampler = subject.build(kind, points)
@@ -91,4 +91,4 @@ def test_surfaces_stand_for_the_space_between_them(kind: str) -> None:
 
 def test_an_unknown_kind_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="no sampler of kind 'moebius'"):
-        analytic_subject(size=2, with_integral=False).build("moebius", 8)
+        analytic_subject(size=2, views=1).build("moebius", 8)
