@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from gram.cameras import Rays, look_at_origin, pixel_rays
-from gram.compositing import Composite, composite
-from gram.devices import is_off_cpu
+from gram.compositing import Composite
 from gram.layers import Film, MappingNetwork
 from gram.radiance import RadianceField
 from gram.samplers import Noise, Sampler, Samples
+from gram.shading import Radiance, shade
 from gram.shapes import Float
 
 MEAN_FILM_LATENTS = 10_000
@@ -89,39 +89,11 @@ class Generator(nn.Module):
 
     def shade(self, film: Film, rays: Rays, noise: Noise | None = None) -> Composite:
         """What each ray (batch, n) sees of its image's latent; rgb in [0, 1]."""
-        return self._composite(film, rays, self.sampler.sample(rays, noise), noise)
+        return shade(self.sampler, self._field(film), rays, noise)
 
-    def _composite(self, film: Film, rays: Rays, samples: Samples, noise: Noise | None) -> Composite:
-        rgb, density = self._radiance_at(film, rays, samples)
-        further = self.sampler.refine(samples, density.detach(), noise)
-        if further is not None:
-            more_rgb, more_density = self._radiance_at(film, rays, further)
-            rgb, density = torch.cat([rgb, more_rgb], -2), torch.cat([density, more_density], -1)
-            samples = Samples(*(torch.cat(pair, -1) for pair in zip(samples, further, strict=True)))
-        alpha = self.sampler.occupancy(samples, density)
-        return composite(
-            samples.t, rgb, alpha,
-            far=self.sampler.far, white_background=self.sampler.white_background,
-        )  # fmt: skip
-
-    def _radiance_at(
-        self, film: Film, rays: Rays, samples: Samples
-    ) -> tuple[Float[Tensor, "batch n points 3"], Float[Tensor, "batch n points"]]:
-        """Colour and density of samples (batch, n, points).
-
-        Off the CPU they pass through Phi in the order of the levels: neighbouring rays miss together, and
-        blocks of points that all miss are skipped.
-        """
-        places = rays.at(samples.t)
-        given = (places, rays.directions[..., None, :].expand_as(places), samples.hit)
-        by_level = is_off_cpu(places)
-        if by_level:
-            places, directions, hit = (tensor.transpose(1, 2) for tensor in given)
-        else:
-            places, directions, hit = given
-        rgb, density = self.radiance(places.flatten(1, 2), directions.flatten(1, 2), film, hit.flatten(1, 2))
-        rgb, density = rgb.view_as(places), density.view(hit.shape)
-        return (rgb.transpose(1, 2), density.transpose(1, 2)) if by_level else (rgb, density)
+    def _field(self, film: Film) -> Radiance:
+        """Phi of given latents."""
+        return lambda points, directions, hit: self.radiance(points, directions, film, hit)
 
     @torch.no_grad()
     def render(
@@ -160,7 +132,11 @@ class Generator(nn.Module):
                     for of_some in [noise and noise.of(slice(i, i + 1), k)]
                 ]
             own = Film(*(part[i : i + 1] for part in film))
-            parts += [self._composite(own, *chunk) for chunk in chunks]
+            field = self._field(own)
+            parts += [
+                shade(self.sampler, field, some, of_some, samples=samples)
+                for some, samples, of_some in chunks
+            ]
         rgb, depth, opacity = (
             torch.cat([p[k] for p in parts], 1).view(len(z), size * size, -1) for k in range(3)
         )

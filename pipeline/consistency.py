@@ -54,6 +54,8 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
     for name, values in (("train.betas", config.train.betas), ("train.ema_decays", config.train.ema_decays)):
         if not all(0.0 <= value < 1.0 for value in values):
             refuse(name, f"{values}: each lies in [0, 1)")
+    if not config.evaluate.noise_points or min(config.evaluate.noise_points) < 2:
+        refuse("evaluate.noise_points", f"{config.evaluate.noise_points}: it takes numbers of at least 2")
     if config.export.level is not None and not 0.0 < config.export.level < 1.0:
         refuse("export.level", f"{config.export.level}: an occupancy lies between 0 and 1; null chooses it")
 

@@ -12,7 +12,7 @@ from gram.generator import Generator
 from gram.metrics import Measurement, load_extractor
 from gram.models import load_model, load_settings
 from gram.poses import PosePrior
-from pipeline import build, pictures, scene, tracking
+from pipeline import build, noise_report, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.measuring import Ruler
@@ -26,7 +26,10 @@ model and the pictures that it was trained on, and draws grids of both.
 
 A number is called fid or kid only where it comes from Inception; with the embedded extractor it is
 fid_effnetlite0, which needs no download and is not comparable with published values. protocol.json, beside
-metrics.json, says for each number how it was measured.""",
+metrics.json, says for each number how it was measured.
+
+noise.json, noise.png and noise_crops.png tell how noisy and how wrong pictures become with few points a ray,
+of this model and of a field in closed form, with its own sampler and with all others in its place.""",
     groups=("evaluate", "paths"),
     examples=(
         ("python -m pipeline.evaluate", "the model that was trained last"),
@@ -36,6 +39,8 @@ metrics.json, says for each number how it was measured.""",
     reads_model=True,
 )
 GRID = 32
+ANALYTIC_SIZE = 32
+"""Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""
 SHOWN_PSI = 0.7
 """Truncation of pictures that are for looking at, not for measuring."""
 
@@ -60,7 +65,9 @@ def run(config: Config) -> None:
     drawn = _draw(config, generator, dataset, prior, size)
     for name, pixels in drawn.items():
         pictures.write_png(out / f"{name}.png", pixels)
-    _track(config, out, measured, described["made_from"]["run"])
+    noise = _sampling_noise(config, generator, prior, described)
+    noise_report.write(out, noise)
+    _track(config, out, measured, noise, described["made_from"]["run"])
     for name, measurement in measured.items():
         numbers = "  ".join(f"{metric} {value:.4g}" for metric, value in measurement.values.items())
         say(f"{name or 'trained':20} {numbers}")
@@ -120,9 +127,33 @@ def _draw(
     }
 
 
-def _track(config: Config, out: Path, measured: dict[str, Measurement], run_id: str | None) -> None:
+def _sampling_noise(
+    config: Config, generator: Generator, prior: PosePrior, described: dict[str, Any]
+) -> dict[str, noise_report.Report]:
+    settings = config.evaluate
+    if not settings.noise_views:
+        return {}
+    untrained = build.untrained_twin(config.paths.model).to(next(generator.parameters()).device)
+    kind, size = described["sampler"]["kind"], described["discriminator"]["size"]
+    return {
+        "trained": noise_report.of_model(generator, untrained, prior, settings, kind=kind, size=size),
+        "analytic": noise_report.of_analytic_field(
+            settings.noise_points, seeds=settings.noise_seeds, views=settings.noise_views, size=ANALYTIC_SIZE
+        ),
+    }
+
+
+def _track(
+    config: Config,
+    out: Path,
+    measured: dict[str, Measurement],
+    noise: dict[str, noise_report.Report],
+    run_id: str | None,
+) -> None:
     """Add to the run that trained the model."""
     tracker = tracking.start(config.tracking, run_id=run_id)
+    if "trained" in noise:
+        tracker.values(noise["trained"].own_numbers())
     for name, measurement in measured.items():
         prefix = f"{name}." if name else ""
         tracker.values({f"{prefix}{metric}": value for metric, value in measurement.values.items()})

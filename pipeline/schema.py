@@ -167,6 +167,9 @@ class EvaluateConfig:
     at_initialisation: bool = option("measure the untrained model, too")
     real_against_real: bool = option("measure one half of the real pictures against the other, too")
     seed: int = option("of latents and poses", low=0)
+    noise_views: int = option("pictures whose sampling noise is measured; 0: not at all", low=0)
+    noise_seeds: int = option("times that each of them is drawn with every sampler", low=2)
+    noise_points: list[int] = option("points per ray that it is measured with, next to the model's own")
 
 
 @dataclass(kw_only=True)
@@ -205,6 +208,7 @@ class PathsConfig:
     train: str = option("what training writes")
     evaluate: str = option("what evaluation writes")
     export: str = option("what export writes")
+    noise: str = option("what the measurement of sampling noise writes")
     model: str = option("model that is evaluated and exported")
 
 

@@ -1,0 +1,64 @@
+"""What rays see: a sampler chooses points, a field colours them, compositing adds them up."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gram.cameras import Rays
+from gram.compositing import Composite, composite
+from gram.devices import is_off_cpu
+from gram.samplers import Noise, Sampler, Samples
+from gram.shapes import Float
+
+Radiance = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Colours (batch, n, 3) and densities (batch, n) of one field an image: at points (batch, n, 3) that are seen
+along unit directions (batch, n, 3). Where a third tensor, `hit` (batch, n), is false they may be anything."""
+
+
+def shade(
+    sampler: Sampler,
+    radiance: Radiance,
+    rays: Rays,
+    noise: Noise | None = None,
+    *,
+    samples: Samples | None = None,
+) -> Composite:
+    """What each ray (batch, n) sees of its image's field; rgb in [0, 1].
+
+    Args:
+        sampler: where the field is evaluated, and how its densities are composited.
+        radiance: the field.
+        rays: of cameras.
+        noise: of a stochastic sampler.
+        samples: the sampler's first on these rays, where they are known.
+    """
+    samples = sampler.sample(rays, noise) if samples is None else samples
+    rgb, density = _radiance_at(radiance, rays, samples)
+    further = sampler.refine(samples, density.detach(), noise)
+    if further is not None:
+        more_rgb, more_density = _radiance_at(radiance, rays, further)
+        rgb, density = torch.cat([rgb, more_rgb], -2), torch.cat([density, more_density], -1)
+        samples = Samples(*(torch.cat(pair, -1) for pair in zip(samples, further, strict=True)))
+    alpha = sampler.occupancy(samples, density)
+    return composite(samples.t, rgb, alpha, far=sampler.far, white_background=sampler.white_background)
+
+
+def _radiance_at(
+    radiance: Radiance, rays: Rays, samples: Samples
+) -> tuple[Float[Tensor, "batch n points 3"], Float[Tensor, "batch n points"]]:
+    """Colour and density of samples (batch, n, points).
+
+    Off the CPU they pass through the field in the order of the levels: neighbouring rays miss together, and
+    blocks of points that all miss are skipped.
+    """
+    places = rays.at(samples.t)
+    given = (places, rays.directions[..., None, :].expand_as(places), samples.hit)
+    by_level = is_off_cpu(places)
+    if by_level:
+        places, directions, hit = (tensor.transpose(1, 2) for tensor in given)
+    else:
+        places, directions, hit = given
+    rgb, density = radiance(places.flatten(1, 2), directions.flatten(1, 2), hit.flatten(1, 2))
+    rgb, density = rgb.view_as(places), density.view(hit.shape)
+    return (rgb.transpose(1, 2), density.transpose(1, 2)) if by_level else (rgb, density)

@@ -1,0 +1,190 @@
+"""Samplers of every kind for one field: what it looks like where it is sampled in another way.
+
+Surfaces stand for the space between them: delta is the distance between neighbours on the central ray of the
+frontal camera. With that, layers and volumes mean the same by a density, the optical depth of a unit of
+length. A field that was trained on surfaces means that of one surface; its densities are scaled by its own
+delta over its own distance, so that its own sampler draws exactly what it drew in training.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from gram.analytic import WALL_Z, AnalyticField, shells
+from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.generator import Generator
+from gram.layers import Film
+from gram.manifold import ManifoldPredictor
+from gram.ray_network import RayNetwork
+from gram.samplers import (
+    HierarchicalSampler,
+    LayeredSampler,
+    NeusampleSampler,
+    PlaneSampler,
+    Sampler,
+    StratifiedSampler,
+    SurfaceSampler,
+)
+from gram.sampling_noise import NoSuchSamplerError, Subject, View
+from gram.shading import Radiance
+from gram.shapes import Float
+
+HEADS = {"near": 0.88, "far": 1.12, "background_z": WALL_Z}
+FOV = math.radians(12)
+ANALYTIC_POSES = ((1.45, 1.15), (1.57, 1.57), (1.65, 1.85), (1.6, 2.15))
+"""(pitch, yaw) of the cameras that look at the analytic field, radians."""
+SPHERES = {"first_level": 23.0, "last_level": 8.0, "num_samples": 64}
+"""Of M as initialised, as published for faces."""
+Layered = TypeVar("Layered", bound=LayeredSampler)
+
+SHELLS = {"first_level": 10.0, "last_level": 6.5, "num_samples": 64}
+"""Of 10 rho: from the surface of the ellipsoid to where next to no light comes to."""
+
+
+def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> Subject:
+    """The analytic field, seen in `size` x `size` pixels from up to four sides.
+
+    `manifold` has surfaces that follow the ellipsoid, as learned ones should; F of `neusample` is as it is
+    before training, the middles of n equal bins.
+    """
+    field = AnalyticField()
+    spheres = ManifoldPredictor(width=256, hidden_layers=1, init="sphere").requires_grad_(False)
+    rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES[:views])), size=size, fov=FOV)
+    pictures = [View(field, Rays(*(part[i : i + 1] for part in rays))) for i in range(len(rays.origins))]
+    integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins)
+    manifolds = {"manifold": (shells(), SHELLS), "spheres": (spheres, SPHERES)}
+
+    def build(kind: str, points: int) -> Sampler:
+        if kind in manifolds:
+            manifold, levels = manifolds[kind]
+            return on_isosurfaces(manifold, points, levels, HEADS)
+        return elsewhere(kind, points, HEADS, box=0.24)
+
+    return Subject(pictures, build, integral)
+
+
+def trained_subject(
+    generator: Generator,
+    untrained: Generator,
+    z: Float[Tensor, "views z_dim"],
+    poses: Float[Tensor, "views 2"],
+    *,
+    size: int,
+) -> Subject:
+    """A trained generator's field of some latents, each seen by a camera.
+
+    M is the learned one for `manifold` where there is one; for `spheres` it is as before training. F of
+    `neusample` is the trained one where there is one, with its own number of points alone, or else untrained.
+
+    Args:
+        generator: trained.
+        untrained: the same before training.
+        z: latents.
+        poses: (pitch, yaw), radians.
+        size: pixels along one side.
+    """
+    own = generator.sampler
+    space = {"near": own.near, "far": own.far, "background_z": own.background_z}
+    scale = own.typical_delta / spacing(own) if isinstance(own, LayeredSampler) else 1.0
+    with torch.no_grad():
+        film = generator.mapping(z)
+    rays = pixel_rays(look_at_origin(poses), size=size, fov=generator.fov)
+    views = [
+        View(
+            _scaled(generator, Film(*(part[i : i + 1] for part in film)), scale),
+            Rays(*(part[i : i + 1] for part in rays)),
+        )
+        for i in range(len(z))
+    ]
+
+    def build(kind: str, points: int) -> Sampler:
+        if kind == "manifold":
+            if not isinstance(own, SurfaceSampler) or not own.learned:
+                raise NoSuchSamplerError("the model has no learned isosurfaces")
+            return on_isosurfaces(own.manifold, points, _levels(own), space).to(z.device)
+        if kind == "spheres":
+            initial = untrained.sampler
+            if not isinstance(initial, SurfaceSampler):
+                raise NoSuchSamplerError("the model was trained without isosurfaces: no levels are known")
+            return on_isosurfaces(initial.manifold, points, _levels(initial), space).to(z.device)
+        if kind == "neusample" and isinstance(own, NeusampleSampler):
+            if points != own.points:
+                raise NoSuchSamplerError(f"the model's network F places {own.points} points")
+            return own
+        return elsewhere(kind, points, space, box=generator.radiance.box).to(z.device)
+
+    return Subject(views, build)
+
+
+def on_isosurfaces(
+    manifold: ManifoldPredictor, points: int, levels: Mapping[str, Any], space: Mapping[str, Any]
+) -> SurfaceSampler:
+    """Isosurfaces, and the background plane if there is one, `points` in all."""
+    count = points - (space["background_z"] is not None)
+    sampler = SurfaceSampler(manifold, levels=count, delta=1.0, learned=False, **levels, **space)
+    return _with_delta(sampler)
+
+
+def elsewhere(kind: str, points: int, space: Mapping[str, Any], *, box: float) -> Sampler:
+    """A sampler that needs no isosurfaces, untrained.
+
+    Raises:
+        NoSuchSamplerError: it cannot have so few points.
+    """
+    try:
+        match kind:
+            case "planes":
+                return _with_delta(PlaneSampler(points=points, delta=1.0, **space))
+            case "stratified":
+                return StratifiedSampler(points=points, **space)
+            case "hierarchical":
+                return HierarchicalSampler(points=points, **space)
+            case "neusample":
+                network = RayNetwork(points=points, width=1, layers=1, frequencies=0).requires_grad_(False)
+                return NeusampleSampler(network, points=points, box=box, **space)
+    except ValueError as error:
+        raise NoSuchSamplerError(str(error)) from None
+    raise ValueError(f"there is no sampler of kind {kind!r}")
+
+
+def spacing(sampler: LayeredSampler) -> float:
+    """Mean distance between neighbouring surfaces on the central ray of the frontal camera.
+
+    Raises:
+        NoSuchSamplerError: that ray does not meet two neighbours.
+    """
+    frontal = look_at_origin(torch.full((1, 2), math.pi / 2)).to(sampler.deltas)
+    rays = Rays(frontal[:, None, :3, 3], -frontal[:, None, :3, 2])
+    with torch.no_grad():
+        samples = sampler.sample(rays)
+    number = sampler.points_per_ray if isinstance(sampler, PlaneSampler) else sampler.surfaces
+    t, hit = samples.t[0, 0, :number], samples.hit[0, 0, :number]
+    distances = t.diff()[hit[1:] & hit[:-1]]
+    if not len(distances):
+        raise NoSuchSamplerError("the central ray does not meet two neighbouring surfaces")
+    return float(distances.mean())
+
+
+def _with_delta(sampler: Layered) -> Layered:
+    sampler.deltas[: sampler.surfaces] = spacing(sampler)
+    return sampler
+
+
+def _levels(sampler: SurfaceSampler) -> dict[str, Any]:
+    return {
+        "first_level": float(sampler.values[0]),
+        "last_level": float(sampler.values[-1]),
+        "num_samples": sampler.num_samples,
+        "mode": sampler.mode,
+    }
+
+
+def _scaled(generator: Generator, film: Film, scale: float) -> Radiance:
+    def radiance(points: Tensor, directions: Tensor, hit: Tensor) -> tuple[Tensor, Tensor]:
+        rgb, density = generator.radiance(points, directions, film, hit)
+        return rgb, density * scale
+
+    return radiance

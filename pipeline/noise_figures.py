@@ -1,0 +1,113 @@
+"""Figures of sampling noise: how it falls with the number of points, and what it looks like.
+
+matplotlib is imported late: only these figures need it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gram.sampling_noise import SamplingNoise
+from pipeline.pictures import Pixels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STYLES = {
+    "manifold": ("#0072B2", "o", "-"),
+    "spheres": ("#56B4E9", "s", "-"),
+    "planes": ("#009E73", "^", "-"),
+    "stratified": ("#E69F00", "o", "--"),
+    "hierarchical": ("#D55E00", "s", "--"),
+    "neusample": ("#CC79A7", "^", "--"),
+}
+"""Colours that everybody can tell apart (Okabe and Ito); dashed lines sample a volume."""
+NOTHING = 1e-4
+"""Where 0 stands on a logarithmic axis."""
+DPI = 110
+
+
+class Crops(NamedTuple):
+    """One field: a picture, and a part of it as samplers draw it; all pixels are (height, width, 3)."""
+
+    title: str
+    whole: Pixels
+    corner: tuple[int, int]  # row and column of the part
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Pixels]]]  # a label, and a part for every column
+
+
+def plot_curves(path: Path, fields: dict[str, Sequence[SamplingNoise]]) -> None:
+    """Noise and error over points per ray, one line a sampler, one row of panels a field.
+
+    Args:
+        path: of the PNG.
+        fields: title to measurements.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12.5, 0.9 + 3.5 * len(fields)), layout="constrained")
+    axes = figure.subplots(len(fields), 3, squeeze=False)
+    for row, (title, measured) in zip(axes, fields.items(), strict=True):
+        _panel(row[0], measured, "std", f"{title}: noise")
+        _panel(row[1], measured, "rmse", "error against 1,024 points of its kind")
+        if any(one.integral_rmse is not None for one in measured):
+            _panel(row[2], measured, "integral_rmse", "error against the exact volume integral")
+        else:
+            row[2].set_axis_off()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.savefig(path, dpi=DPI)
+
+
+def _panel(axes: "Axes", measured: Sequence[SamplingNoise], name: str, title: str) -> None:
+    for kind, (color, marker, line) in STYLES.items():
+        points = [one.points for one in measured if one.sampler == kind]
+        values = [float(getattr(one, name) or 0.0) for one in measured if one.sampler == kind]
+        if points:
+            shown = np.maximum(values, NOTHING)
+            axes.plot(
+                points, shown, line, color=color, marker=marker, markersize=5, label=kind, clip_on=False
+            )
+    numbers = sorted({one.points for one in measured})
+    axes.set(title=title, xlabel="points per ray", xscale="log", yscale="log", ylim=(NOTHING, 1.0))
+    axes.set_xticks(numbers, [str(number) for number in numbers])
+    axes.set_xticks([], minor=True)
+    exponents = range(-3, 1)
+    axes.set_yticks([NOTHING, *(10.0**e for e in exponents)], ["0", *(f"$10^{{{e}}}$" for e in exponents)])
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def plot_crops(path: Path, fields: Sequence[Crops]) -> None:
+    """The parts side by side, each field with the picture that they are from."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    rows, columns = sum(len(field.rows) for field in fields), max(len(field.columns) for field in fields)
+    figure = Figure(figsize=(1.25 * (columns + 4.6), 1.25 * rows + 0.4 * len(fields)), layout="constrained")
+    blocks = figure.subfigures(len(fields), 1, squeeze=False)[:, 0]
+    for block, field in zip(blocks, fields, strict=True):
+        grid = block.add_gridspec(len(field.rows), columns + 4)
+        whole = block.add_subplot(grid[:, :4])
+        _show(whole, field.whole, field.title)
+        height, width, _ = field.rows[0][1][0].shape
+        row, column = field.corner
+        frame = Rectangle((column - 0.5, row - 0.5), width, height, fill=False, edgecolor="white", lw=1.5)
+        whole.add_patch(frame)
+        for i, (label, parts) in enumerate(field.rows):
+            for j, part in enumerate(parts):
+                axes = block.add_subplot(grid[i, 4 + j])
+                _show(axes, part, field.columns[j] if i == 0 else "")
+                if j == 0:
+                    axes.set_ylabel(label, fontsize=8)
+    figure.savefig(path, dpi=DPI)
+
+
+def _show(axes: Any, pixels: Pixels, title: str) -> None:
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)
