@@ -1,7 +1,7 @@
-"""What the GRAM paper (Deng et al., CVPR 2022, arXiv 2112.08867) reports, with the protocol it was measured with.
+"""What the GRAM paper (Deng et al., CVPR 2022, arXiv 2112.08867) reports, and how it was measured.
 
-Its distances cannot be compared with ours in value: other features, other pictures. Ratios between samplers and
-between numbers of points are the paper's claim, and what a sweep can be held against.
+Its distances cannot be compared with ours in value: other features, other pictures. Ratios between samplers
+and between numbers of points are the paper's claim, and what a sweep can be held against.
 """
 
 PROTOCOL = "FID 5k, Inception features; data set and resolution not stated"

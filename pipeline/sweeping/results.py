@@ -53,7 +53,9 @@ class Results:
     @cached_property
     def options(self) -> dict[str, list[Any]]:
         """Dotted option -> its values, of those that differ between trials, in the order of the search."""
-        names = list(dict.fromkeys([*_space(self.asked), *(name for trial in self.trials for name in trial.values)]))
+        names = list(
+            dict.fromkeys([*_space(self.asked), *(name for trial in self.trials for name in trial.values)])
+        )
         found = {name: _ordered(trial.values.get(name) for trial in self.trials) for name in names}
         return {name: values for name, values in found.items() if len(values) > 1}
 
@@ -64,7 +66,7 @@ class Results:
 
     @cached_property
     def ranking(self) -> list[Trial]:
-        """All trials: finished ones by their objective, then what was stopped or still runs, then the rest."""
+        """All trials: finished ones by their objective, then what was stopped or runs, then the rest."""
 
         def place(trial: Trial) -> tuple[int, float]:
             value = quality(trial)
@@ -95,6 +97,11 @@ class Results:
         words += [str(word) for word in self.asked.get("overrides") or ()]
         return shlex.join(["python", "-m", "pipeline.sweep", *words])
 
+    @property
+    def apply_command(self) -> str:
+        """What writes the best values into params.yaml."""
+        return f"{self.command} --apply"
+
     def count(self, status: str) -> int:
         """Trials of this status."""
         return sum(trial.status == status for trial in self.trials)
@@ -119,7 +126,9 @@ class Results:
         """(step, objective) whenever it was measured."""
         records = runlog.read(self.folder / "trials" / trial.name / "train" / runlog.METRICS)
         pairs = [(record["step"], record.get(self.objective)) for record in records]
-        return [(step, value) for step, value in pairs if isinstance(value, int | float) and math.isfinite(value)]
+        return [
+            (step, value) for step, value in pairs if isinstance(value, int | float) and math.isfinite(value)
+        ]
 
     def protocols(self) -> list[dict[str, Any]]:
         """Those that objectives were measured with, without repetition."""
