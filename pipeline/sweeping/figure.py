@@ -90,7 +90,7 @@ def _samplers(results: Results, style: Style) -> "Figure":
 
 def _options(results: Results, style: Style) -> "Figure":
     names = [name for name in results.options if name != SEED][:MOST_OPTIONS]
-    rows = -(-max(len(names), 1) // 2) + 1
+    rows = -(-len(names) // 2) + 1
     figure, grid = _canvas(rows, 2)
     upper = [axes for row in grid[:-1] for axes in row]
     for axes, name in zip(upper, names, strict=False):
@@ -148,6 +148,7 @@ def _finish(figure: "Figure", results: Results, style: Style) -> "Figure":
     }
     words = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none yet"
     marks = "solid: finished; hollow: stopped or still training; x at the upper edge: failed"
+    marks += "" if results.compares_samplers else "; numbers as in the table"
     figure.text(0.07, 0.012, f"{results.name}: trials {words}. {marks}", fontsize=9, color=style.ink)
     return figure
 

@@ -94,17 +94,17 @@ def fill(status: str, color: Any, style: Style) -> dict[str, Any]:
 
 def plain_ticks(axes: "Axes", which: str, values: Sequence[float] | None = None) -> None:
     """Numbers as people write them on a logarithmic axis, at these values or at round ones."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
-    if values is None:
-        spread = high / low if low > 0 else 10.0
-        steps = (1, 2, 5) if spread > 8 else (1, 1.5, 2, 3, 4, 5, 7) if spread > 2.5 else range(10, 100, 5)
-        locator: Any = LogLocator(subs=[step / 10 if step >= 10 else step for step in steps], numticks=30)
-        axis.set_major_locator(locator)
-    else:
+    low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
+    if values is not None:
         axis.set_major_locator(FixedLocator(list(values)))
+    elif high < 4 * low:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    else:
+        subs = (1, 1.5, 2, 3, 5, 7) if high < 15 * low else (1, 2, 5) if high < 50 * low else (1, 3)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=30))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.5g}"))
 

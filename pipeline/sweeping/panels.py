@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LINES = 6
+MOST_TICKS = 8
 COSTS = {
     "images_per_second": ("training speed, images/s (faster to the left)", -1.0),
     "memory_gib": ("memory of the training process, GiB", 1.0),
@@ -103,8 +104,8 @@ def over_option(axes: "Axes", results: Results, name: str, style: Style = LIGHT)
     _marks(axes, results, placed, other, style)
     if logarithmic:
         axes.set_xscale("log")
-    if numeric and len(values) <= 8:
-        plain_ticks(axes, "x", values)
+    if numeric and (logarithmic or len(values) <= MOST_TICKS):
+        plain_ticks(axes, "x", values if len(values) <= MOST_TICKS else None)
     if not numeric:
         axes.set_xticks(range(len(values)), [shown(value) for value in values])
         axes.set_xlim(-0.6, len(values) - 0.4)
@@ -128,6 +129,8 @@ def cost(axes: "Axes", results: Results, what: str, style: Style = LIGHT) -> Non
     )  # fmt: skip
     _marks(axes, results, placed, by, style)
     xs = [x for x, trial in placed if quality(trial) is not None]
+    if not xs:
+        axes.set_xticks([])
     if xs and max(xs) >= 2 * min(xs):
         axes.set_xscale("log")
         plain_ticks(axes, "x")
@@ -141,6 +144,8 @@ def cost(axes: "Axes", results: Results, what: str, style: Style = LIGHT) -> Non
     labels = [
         (getattr(t, what), quality(t), _brief(results, t), _color(results, t, by)) for t in shown_trials
     ]
+    if by is not None and not results.compares_samplers:
+        _legend(axes, results, by, style)
     label_points(axes, labels, style)  # type: ignore[arg-type]  # those without objective are left out
 
 
@@ -211,7 +216,7 @@ def _color(results: Results, trial: Trial, by: str | None) -> Any:
 def _brief(results: Results, trial: Trial) -> str:
     if results.compares_samplers:
         return f"{results.kind(trial)} {trial.points_per_ray}"
-    return results.label(trial) if len(trial.values) <= 2 else trial.name.partition("-")[0]
+    return results.label(trial) if len(trial.values) == 1 else results.number(trial)
 
 
 def _legend(axes: "Axes", results: Results, by: str, style: Style) -> None:
@@ -227,6 +232,9 @@ def _legend(axes: "Axes", results: Results, by: str, style: Style) -> None:
 
 def _objective_axis(axes: "Axes", results: Results) -> None:
     values = [value for trial in results.trials if (value := quality(trial)) is not None]
+    if not values:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no trial was measured yet", transform=axes.transAxes, ha="center")
     if values and min(values) > 0:
         axes.set_yscale("log")
         low, high = min(values), max(values)

@@ -185,7 +185,9 @@ def _cheapest(results: Results, noise: Noise | None) -> list[str]:
 def _memory(trial: Trial, best: Trial) -> str:
     if not trial.memory_gib or not best.memory_gib:
         return ""
-    return f", {trial.memory_gib:.2g} GiB instead of {best.memory_gib:.2g}"
+    if abs(trial.memory_gib - best.memory_gib) < 0.05 * best.memory_gib:
+        return ", with as much memory"
+    return f", {trial.memory_gib:.3g} GiB instead of {best.memory_gib:.3g}"
 
 
 def _trust(results: Results, noise: Noise | None) -> str:

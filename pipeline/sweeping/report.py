@@ -88,6 +88,7 @@ def _row(found: Results, trial: Trial) -> dict[str, str]:
     value = quality(trial)
     return {
         "name": trial.name,
+        "number": found.number(trial),
         "label": found.label(trial),
         "status": trial.status + (f", attempt {trial.attempts}" if trial.attempts > 1 else ""),
         "state": trial.status,

@@ -111,6 +111,10 @@ class Results:
         common = (self.asked.get("base") or {}).get("sampler") or {}
         return str(trial.values.get(KIND) or common.get("kind") or "?")
 
+    def number(self, trial: Trial) -> str:
+        """Its place in the search, as its name begins."""
+        return trial.name.partition("-")[0]
+
     def label(self, trial: Trial) -> str:
         """In words, from what differs between trials."""
         values = dict(trial.values)
