@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from pipeline.sweeping import noise as chance
+from pipeline.sweeping import chance as chances
 from pipeline.sweeping import published
-from pipeline.sweeping.noise import Noise
+from pipeline.sweeping.chance import Chance
 from pipeline.sweeping.results import KIND, Results, is_number, pareto, quality, shown
 from pipeline.sweeping.trials import Trial
 
@@ -20,19 +20,20 @@ FASTER = 1.1
 
 def sentences(results: Results) -> list[str]:
     """What was found, most important first."""
-    noise = chance.of_results(results)
+    chance = chances.of_results(results)
     found = [_state(results)]
     if not results.finished:
         return [*found, _nothing(results)]
-    found += _best(results, noise)
-    if len(results.finished) > 1:
-        found += _samplers(results, noise) if results.compares_samplers else _options(results)
-        found += _cheapest(results, noise)
-        found.append(_trust(results, noise))
     if len(results.protocols()) > 1:
-        found.append(
-            "The objectives were measured with different protocols (see the table): they cannot be compared."
-        )
+        return [
+            *found,
+            "Objectives were measured in different ways (protocols below): they cannot be compared.",
+        ]
+    found += _best(results, chance)
+    if len(results.finished) > 1:
+        found += _samplers(results, chance) if results.compares_samplers else _options(results)
+        found += _cheapest(results, chance)
+        found.append(_trust(results, chance))
     return found
 
 
@@ -59,24 +60,24 @@ def _nothing(results: Results) -> str:
     return "Nothing can be said: no trial finished with a measured objective."
 
 
-def _best(results: Results, noise: Noise | None) -> list[str]:
+def _best(results: Results, chance: Chance | None) -> list[str]:
     best, *others = results.finished
     found = f"Best is {results.label(best)} with {results.short_objective} = {_number(best)}"
     if not others:
         return [found + ": there is nothing to compare it with."]
     gap = _value(others[0]) - _value(best)
     found += f", {gap:.3g} ahead of {results.label(others[0])}"
-    equals = [trial for trial in others if noise and noise.explains(_value(trial) - _value(best))]
-    if noise is None:
+    equals = [trial for trial in others if chance and chance.explains(_value(trial) - _value(best))]
+    if chance is None:
         return [found + "."]
     if not equals:
         return [found + ", more than chance explains."]
     return [found + f"; {_count(len(equals), 'trial')} cannot be told from it by these numbers."]
 
 
-def _samplers(results: Results, noise: Noise | None) -> list[str]:
+def _samplers(results: Results, chance: Chance | None) -> list[str]:
     lines = lines_of(results)
-    found = [_over_points(kind, line, noise) for kind, line in lines.items() if len(line) > 1]
+    found = [_over_points(kind, line, chance) for kind, line in lines.items() if len(line) > 1]
     shared = sorted(set.intersection(*(set(line) for line in lines.values()))) if len(lines) > 1 else []
     if shared:
         most = shared[-1]
@@ -84,7 +85,7 @@ def _samplers(results: Results, noise: Noise | None) -> list[str]:
         found.append(
             f"At {most} points: " + ", ".join(f"{kind} {lines[kind][most]:.4g}" for kind in order) + "."
         )
-        found += _against_the_paper(order, {kind: lines[kind][most] for kind in order}, noise)
+        found += _against_the_paper(order, {kind: lines[kind][most] for kind in order}, chance)
     return found
 
 
@@ -102,35 +103,35 @@ def lines_of(results: Results) -> dict[str, dict[int, float]]:
     }
 
 
-def needed_points(line: Mapping[int, float], noise: Noise | None) -> int:
+def needed_points(line: Mapping[int, float], chance: Chance | None) -> int:
     """Fewest points from which on upwards the objective stays that of the most points."""
     most = max(line)
     needed = most
     for points in sorted(line, reverse=True):
-        if not _about(line[points], line[most], noise):
+        if not _about(line[points], line[most], chance):
             break
         needed = points
     return needed
 
 
-def _over_points(kind: str, line: Mapping[int, float], noise: Noise | None) -> str:
-    fewest, most, needed = min(line), max(line), needed_points(line, noise)
+def _over_points(kind: str, line: Mapping[int, float], chance: Chance | None) -> str:
+    fewest, most, needed = min(line), max(line), needed_points(line, chance)
     ends = f"{line[fewest]:.4g} at {fewest}, {line[most]:.4g} at {most}"
     if needed == fewest:
-        if not _about(line[most], line[fewest], noise):
+        if not _about(line[most], line[fewest], chance):
             return f"{kind} does not gain from more points: {ends}."
         return f"{kind} keeps its quality down to {fewest} points per ray: {ends}."
     how = "falls apart" if line[fewest] > COLLAPSED * line[most] > 0 else "loses quality"
     return f"{kind} {how} below {needed} points per ray: {ends}."
 
 
-def _about(value: float, reference: float, noise: Noise | None) -> bool:
+def _about(value: float, reference: float, chance: Chance | None) -> bool:
     """Whether a value is no worse than another, by much or by more than chance."""
     gap = value - reference
-    return gap <= (FLAT - 1.0) * abs(reference) or (noise is not None and noise.explains(gap))
+    return gap <= (FLAT - 1.0) * abs(reference) or (chance is not None and chance.explains(gap))
 
 
-def _against_the_paper(order: Sequence[str], values: Mapping[str, float], noise: Noise | None) -> list[str]:
+def _against_the_paper(order: Sequence[str], values: Mapping[str, float], chance: Chance | None) -> list[str]:
     known = [kind for kind in order if kind in published.AT_24_POINTS]
     if len(known) < 2:
         return []
@@ -138,12 +139,12 @@ def _against_the_paper(order: Sequence[str], values: Mapping[str, float], noise:
     expected = " before ".join(theirs)
     if known == theirs:
         neighbours = pairwise(theirs)
-        sure = noise and not any(noise.explains(values[b] - values[a]) for a, b in neighbours)
+        sure = chance and not any(chance.explains(values[b] - values[a]) for a, b in neighbours)
         unsure = "" if sure else ", though chance could make neighbours change places"
         return [f"That is the paper's order at 24 points ({expected}){unsure}."]
     pairs = [(better, worse) for k, better in enumerate(theirs) for worse in theirs[k + 1 :]]
     turned = [(a, b) for a, b in pairs if values[a] > values[b]]
-    if noise and all(noise.explains(values[a] - values[b]) for a, b in turned):
+    if chance and all(chance.explains(values[a] - values[b]) for a, b in turned):
         return [f"Not quite the paper's order at 24 points ({expected}), but chance explains the difference."]
     return [f"That is not the paper's order at 24 points ({expected})."]
 
@@ -168,12 +169,12 @@ def _options(results: Results) -> list[str]:
     return found
 
 
-def _cheapest(results: Results, noise: Noise | None) -> list[str]:
+def _cheapest(results: Results, chance: Chance | None) -> list[str]:
     """The fastest trial that is about as good as the best."""
     best = results.finished[0]
     timed = [trial for trial in results.finished if trial.images_per_second]
     front = [timed[k] for k in pareto([(-(t.images_per_second or 0.0), _value(t)) for t in timed])]
-    close = [trial for trial in front if _about(_value(trial), _value(best), noise)]
+    close = [trial for trial in front if _about(_value(trial), _value(best), chance)]
     ratio = (close[0].images_per_second or 0.0) / (best.images_per_second or math.inf) if close else 0.0
     if ratio < FASTER:
         return []
@@ -190,13 +191,13 @@ def _memory(trial: Trial, best: Trial) -> str:
     return f", {trial.memory_gib:.3g} GiB instead of {best.memory_gib:.3g}"
 
 
-def _trust(results: Results, noise: Noise | None) -> str:
-    if noise is None:
+def _trust(results: Results, chance: Chance | None) -> str:
+    if chance is None:
         return (
             "How much of these differences is chance is not known: each setting was trained once. "
             "Repeat some with sweep.space.seed=[0,1,2]."
         )
-    return f"Chance is taken as a standard deviation of {noise.sigma:.2g}, from {noise.source}."
+    return f"Chance is taken as a standard deviation of {chance.sigma:.2g}, from {chance.source}."
 
 
 def _value(trial: Trial) -> float:

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from pipeline import runlog
-from pipeline.sweeping.trials import Trial, read_trials
+from pipeline.store import first_line
+from pipeline.sweeping.trials import TRIALS, Trial, read_trials
 
 ASKED = "sweep.yaml"
 KIND, POINTS, SEED = "sampler.kind", "sampler.points", "seed"
@@ -62,7 +63,7 @@ class Results:
     @property
     def compares_samplers(self) -> bool:
         """Whether nothing but sampler, points per ray and seed differs: the paper's own question."""
-        return bool(self.options) and set(self.options) <= {KIND, POINTS, SEED} and POINTS in self.options
+        return bool({KIND, POINTS} & set(self.options)) and set(self.options) <= {KIND, POINTS, SEED}
 
     @cached_property
     def ranking(self) -> list[Trial]:
@@ -128,7 +129,7 @@ class Results:
 
     def curve(self, trial: Trial) -> list[tuple[float, float]]:
         """(step, objective) whenever it was measured."""
-        records = runlog.read(self.folder / "trials" / trial.name / "train" / runlog.METRICS)
+        records = runlog.read(self.folder / TRIALS / trial.name / "train" / runlog.METRICS)
         pairs = [(record["step"], record.get(self.objective)) for record in records]
         return [
             (step, value) for step, value in pairs if isinstance(value, int | float) and math.isfinite(value)
@@ -149,16 +150,25 @@ def read(folder: Path) -> Results:
     Raises:
         ValueError: it holds no sweep, or one that is damaged.
     """
+    if not (folder / ASKED).exists() and not (folder / TRIALS).is_dir():
+        raise ValueError(f"{folder} holds no sweep: there is neither {ASKED} nor {TRIALS}/ in it")
+    return Results(folder, asked(folder), read_trials(folder))
+
+
+def asked(folder: Path) -> dict[str, Any]:
+    """Content of a sweep's sweep.yaml; empty where there is none.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     file = folder / ASKED
-    if not folder.is_dir() or not (file.exists() or (folder / "trials").is_dir()):
-        raise ValueError(f"{folder} holds no sweep: there is neither {ASKED} nor trials/ in it")
     try:
-        asked = yaml.safe_load(file.read_text()) if file.exists() else {}
+        content = yaml.safe_load(file.read_text()) if file.exists() else {}
     except yaml.YAMLError as error:
-        raise ValueError(f"{file} is no YAML ({error}): the folder is damaged") from error
-    if not isinstance(asked, dict):
+        raise ValueError(f"{file} is no YAML ({first_line(error)}): the folder is damaged") from error
+    if not isinstance(content, dict):
         raise ValueError(f"{file} describes no sweep: the folder is damaged")
-    return Results(folder, asked, read_trials(folder))
+    return content
 
 
 def quality(trial: Trial) -> float | None:

@@ -13,7 +13,7 @@ SIGMAS = 2.0
 
 
 @dataclass(frozen=True)
-class Noise:
+class Chance:
     """Standard deviation of the objective of one trial, and where it is known from."""
 
     sigma: float
@@ -24,12 +24,12 @@ class Noise:
         return abs(difference) <= SIGMAS * math.sqrt(2.0) * self.sigma
 
 
-def of_results(results: Results) -> Noise | None:
+def of_results(results: Results) -> Chance | None:
     """From trials that differ in their seed alone, else from how a trial goes up and down; None: unknown."""
     return _of_seeds(results) or _of_curves(results)
 
 
-def _of_seeds(results: Results) -> Noise | None:
+def _of_seeds(results: Results) -> Chance | None:
     groups: dict[str, list[float]] = defaultdict(list)
     for trial in results.finished:
         value = quality(trial)
@@ -41,10 +41,10 @@ def _of_seeds(results: Results) -> Noise | None:
     squares = sum(sum((v - sum(values) / len(values)) ** 2 for v in values) for values in repeated)
     freedom = sum(len(values) - 1 for values in repeated)
     source = f"the spread of {sum(map(len, repeated))} trials that differ in their seed alone"
-    return Noise(math.sqrt(squares / freedom), source)
+    return Chance(math.sqrt(squares / freedom), source)
 
 
-def _of_curves(results: Results) -> Noise | None:
+def _of_curves(results: Results) -> Chance | None:
     """Second differences know no trend: for independent errors their variance is six times as large."""
     squares: list[float] = []
     for trial in results.finished:
@@ -56,7 +56,7 @@ def _of_curves(results: Results) -> Noise | None:
     source = (
         "how the objective goes up and down between measurements of one trial: another seed may change more"
     )
-    return Noise(math.sqrt(sum(squares) / len(squares) / 6.0), source)
+    return Chance(math.sqrt(sum(squares) / len(squares) / 6.0), source)
 
 
 def _second_differences(values: Sequence[float]) -> list[float]:
