@@ -11,6 +11,7 @@ sends what the folder knows once it is back.
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 RUN_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 """Of a trial -> of its run."""
 FILES = (report.HTML, report.PNG, report.CSV, "best.yaml", results.ASKED, "table.txt")
+AWAY_SECONDS = 30.0
+"""Between attempts to reach a store that was away."""
 NO_PARAMETERS = ("base", "name", "started", "program", "command")
 """Of sweep.yaml: the base is in every child, the others are tags."""
 
@@ -51,6 +54,8 @@ class Parent:
         self._sender, self._experiment, self._folder = sender, experiment, folder
         self._ended: set[tuple[str, str]] = set()
         self._over: int | None = None
+        self._seen: list[tuple[str, str, str | None]] = []
+        self._again = 0.0
 
     @classmethod
     def start(cls, config: TrackingConfig, name: str, sweep: Mapping[str, Any], folder: Path) -> "Parent":
@@ -76,17 +81,28 @@ class Parent:
         return cls(Sender(open_store(config)), tracker.run_id, config.experiment, folder)
 
     def update(self, trials: Sequence[Trial]) -> None:
-        """Send what has changed: tags, numbers and status of the children, counts and the best so far."""
-        if self._sender is None or self.run_id is None:
+        """Send what has changed: tags, numbers and status of the children, counts and the best so far.
+
+        Cheap where no trial has begun or ended since: it may be called at any time. A store that is away is
+        left alone for a while, so that it does not hold up the sweep.
+        """
+        seen = [(trial.name, trial.status, trial.run) for trial in trials]
+        if self._sender is None or seen == self._seen or time.monotonic() < self._again:
             return
+        self._send_all(self._sender, trials)
+        self._again = time.monotonic() + AWAY_SECONDS if self._sender.away else 0.0
+        self._seen = [] if self._sender.away else seen
+
+    def _send_all(self, sender: Sender, trials: Sequence[Trial]) -> None:
+        assert self.run_id is not None, "who has a sender has a run"
         found = Results(self._folder, results.asked(self._folder), trials)
         over = sum(trial.status in ENDED for trial in trials)
-        with self._sender.tolerant():
+        with sender.tolerant():
             for trial in trials:
-                self._send_trial(self._sender, found, trial)
+                self._send_trial(sender, found, trial)
             if over != self._over:
-                self._sender.send(self.run_id, metrics=_totals(found), step=over)
-                self._sender.client.log_text(self.run_id, report.table(found), report.CSV)
+                sender.send(self.run_id, metrics=_totals(found), step=over)
+                sender.client.log_text(self.run_id, report.table(found), report.CSV)
                 self._over = over
 
     def finish(self, folder: Path, status: str) -> None:
@@ -97,7 +113,7 @@ class Parent:
         if self._sender is None or self.run_id is None:
             return
         found, self._over = results.read(folder), None
-        self.update(found.trials)
+        self._send_all(self._sender, found.trials)
         with self._sender.tolerant():
             for name in FILES:
                 if (folder / name).exists():
