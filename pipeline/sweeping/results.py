@@ -16,6 +16,8 @@ from pipeline.sweeping.trials import TRIALS, Trial, read_trials
 
 ASKED = "sweep.yaml"
 KIND, POINTS, SEED = "sampler.kind", "sampler.points", "seed"
+OF_THE_TRIAL = ("points_per_ray", "random_points")
+"""Entries of a protocol that tell what was measured, not how: trials may differ in them and be compared."""
 ENDED = ("finished", "stopped", "failed")
 
 
@@ -136,11 +138,12 @@ class Results:
         ]
 
     def protocols(self) -> list[dict[str, Any]]:
-        """Those that objectives were measured with, without repetition."""
+        """Those that objectives were measured with, without repetition and without what is compared."""
         found: list[dict[str, Any]] = []
         for trial in self.trials:
-            if trial.protocol and quality(trial) is not None and trial.protocol not in found:
-                found.append(trial.protocol)
+            protocol = {k: v for k, v in (trial.protocol or {}).items() if k not in OF_THE_TRIAL}
+            if protocol and quality(trial) is not None and protocol not in found:
+                found.append(protocol)
         return found
 
 

@@ -29,7 +29,8 @@ def trial(number: int, objective: float | None = 50.0, **changes: Any) -> Trial:
 def sampled(number: int, kind: str, points: int, objective: float | None = 50.0, **changes: Any) -> Trial:
     """A trial of a sampler."""
     values = {"sampler.kind": kind, "sampler.points": points}
-    return trial(number, objective, values=values, **changes)
+    protocol = {**PROTOCOL, "points_per_ray": points, "random_points": kind == "hierarchical"}
+    return trial(number, objective, values=values, **{"protocol": protocol, **changes})
 
 
 def write_sweep(folder: Path, trials: Sequence[Trial], **asked: Any) -> Path:

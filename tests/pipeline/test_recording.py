@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sweep_folders import METRIC, PROTOCOL, sampled, write_sweep
+from sweep_folders import METRIC, sampled, write_sweep
 
 from pipeline import store, tracking
 from pipeline.config import PROJECT
@@ -96,7 +96,7 @@ def test_children_get_cost_protocol_and_how_they_ended(config: TrackingConfig, t
     assert [run.data.tags["status"] for run in found] == ["finished", "stopped", "failed", "running"]
     assert [run.data.tags.get("reason") for run in found] == [None, "not promising", "NaN", None]
     assert found[0].data.tags["trial"] == "manifold, 6 points"
-    assert json.loads(found[0].data.tags["protocol"]) == PROTOCOL
+    assert json.loads(found[0].data.tags["protocol"]) == trials[0].protocol
     assert "protocol" not in found[2].data.tags
     expected = {"points_per_ray": 6.0, "images_per_second": 40.0, "memory_gib": 1.5, "attempts": 1.0}
     expected |= {"gpu_seconds": 30.0, "cpu_seconds": 60.0, "objective": 50.0, METRIC: 60.0}
