@@ -2,19 +2,23 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.config import as_dict
 from pipeline.console import say
+from pipeline.schema import Config
 from pipeline.sweeping import schedulers
 from pipeline.sweeping.ledger import Ledger
 from pipeline.sweeping.request import OBJECTIVE, Request, threads
 from pipeline.sweeping.searchers import Listed, Queue, Source, Suggested
-from pipeline.sweeping.trials import Trial
+from pipeline.sweeping.trials import STOP, Trial
+
+__all__ = ["STOP", "Stopping", "run", "stopping"]
 
 
 class Stopping:
@@ -27,6 +31,13 @@ class Stopping:
     def __init__(self, file: Path) -> None:
         self._file = file
         self.number: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the stage; None while nobody asked for an end."""
+        if self.number is None:
+            return None
+        return EXIT_INTERRUPTED if self.number == signal.SIGINT else EXIT_REQUEUE
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Take a signal."""
@@ -60,7 +71,7 @@ def run(
     ledger: Ledger,
     asked: Stopping,
     *,
-    paths: Callable[[Any], dict[str, str]],
+    paths: Callable[[Config], Mapping[str, str]],
     parent: str | None,
     changed: Callable[[], None],
 ) -> None:
@@ -115,7 +126,7 @@ def run(
 
 
 def _arguments(
-    request: Request, trial: Trial, paths: Callable[[Any], dict[str, str]], parent: str | None
+    request: Request, trial: Trial, paths: Callable[[Config], Mapping[str, str]], parent: str | None
 ) -> dict[str, Any]:
     """What `TrainingTrial` is given."""
     config = request.compose(trial.values).config
@@ -169,9 +180,7 @@ def _observer(ledger: Ledger, points: Source, changed: Callable[[], None]) -> An
 
 
 def _why(trial: Any) -> str:
-    """The last line of what Tune knows of a failure."""
-    lines = [line for line in (trial.get_error() or "").splitlines() if line.strip()] if False else []
-    error = trial.get_pickled_error() if hasattr(trial, "get_pickled_error") else None
-    cause = getattr(error, "cause", None) or error
-    text = str(cause).strip().splitlines() if cause else lines
-    return text[-1][:300] if text else "its machine was lost"
+    """The last failure, in one line; a trial that said nothing was killed with its machine."""
+    latest = str(trial.get_error() or "").rpartition("Failure #")[2]
+    said = [line.partition("TrialError: ")[2] for line in latest.splitlines() if "TrialError: " in line]
+    return said[-1] if said else "its process or its machine was lost"

@@ -11,10 +11,8 @@ from ray import tune
 
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.sweeping.following import Reports, Training, reason, wait_for
-from pipeline.sweeping.trials import TRIALS
+from pipeline.sweeping.trials import STOP, TRIALS
 
-STOP = "stop"
-"""File in a sweep's folder: while it is there, trials write a checkpoint and end."""
 PARAMS = "params.yaml"
 LOG = "train.log"
 FAILURES = "failures.jsonl"
