@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Flag, Stage, main
 from pipeline.console import say, write
 from pipeline.options import ConfigError
-from pipeline.sweeping import cluster, driver, folder, request, table, winner
+from pipeline.sweeping import cluster, driver, folder, machines, request, table, winner
 from pipeline.sweeping.datasets import DataSets
 from pipeline.sweeping.ledger import Ledger
 from pipeline.sweeping.request import Request
@@ -58,20 +58,24 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
     if apply and not resume and (asked.folder / winner.BEST).exists():
         return _apply(asked.folder)
     request.check(asked)
+    sweep = asked.settings.sweep
     if list:
         return _list(asked)
-    with cluster.connected(asked.settings.ray.address), folder.opened(asked, resume=resume):
-        code = _search(asked)
+    folder.require_right(asked, resume=resume)
+    with cluster.connected(asked.settings.ray.address):
+        gpus = sweep.gpus if sweep.gpus is not None else float(cluster.gpus_there() > 0)
+        cluster.require_room(sweep.cpus, gpus)
+        machines.require_server(asked.config.tracking)
+        with folder.opened(asked, resume=resume):
+            code = _search(asked, gpus)
     return _apply(asked.folder) if apply and code is None else code
 
 
-def _search(asked: Request) -> int | None:
+def _search(asked: Request, gpus: float) -> int | None:
     """The trials, from what is there to the end."""
     sweep = asked.settings.sweep
-    gpus = sweep.gpus if sweep.gpus is not None else float(cluster.gpus_there() > 0)
-    cluster.require_room(sweep.cpus, gpus)
     data = DataSets(Path(sweep.folder).resolve() / "data")
-    data.paths(asked.config)
+    machines.require_alike(asked.folder, [data.paths(asked.config)["train_data"]])
     ledger = Ledger(asked.folder, cpus=sweep.cpus, gpus=gpus)
     steps = asked.config.train.steps
     with (

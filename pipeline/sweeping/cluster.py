@@ -40,6 +40,8 @@ def connected(address: str | None) -> Iterator[None]:
         ClusterError: Ray is not installed, or nothing answers at the address.
     """
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    if address is None:  # the switch by which Ray keeps to 127.0.0.1; it ignores that address as an argument
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     try:
         import ray
@@ -51,7 +53,7 @@ def connected(address: str | None) -> Iterator[None]:
             folder = tempfile.mkdtemp(prefix="gram-ray-")
             ray.init(
                 num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False,
-                logging_level=logging.ERROR, _temp_dir=folder, _node_ip_address="127.0.0.1",
+                logging_level=logging.ERROR, _temp_dir=folder,
                 object_store_memory=OBJECT_STORE_BYTES,
             )  # fmt: skip
         else:

@@ -30,15 +30,9 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
     Raises:
         ConfigError: there is a sweep of this name and it is not to go on, or it was another one.
     """
-    folder = request.folder
+    folder, asked = request.folder, described(request)
     before = folder / ASKED
-    if resume and not before.exists():
-        raise ConfigError(f"--resume: there is no sweep in {folder}; leave it out to start one")
-    if not resume and folder.exists() and any(folder.iterdir()):
-        raise ConfigError(_refusal(folder))
-    asked = described(request)
-    if resume:
-        _require_the_same(asked, read_yaml(before), folder)
+    require_right(request, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("a") as lock:
         try:
@@ -51,6 +45,21 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
         OmegaConf.save(OmegaConf.create(asked), aside)
         aside.replace(before)
         yield folder
+
+
+def require_right(request: Request, *, resume: bool) -> None:
+    """Refuse to overwrite a sweep, and to go on with another one.
+
+    Raises:
+        ConfigError: naming the folder, and what differs.
+    """
+    folder = request.folder
+    if not resume and folder.exists() and any(folder.iterdir()):
+        raise ConfigError(_refusal(folder))
+    if resume and not (folder / ASKED).exists():
+        raise ConfigError(f"--resume: there is no sweep in {folder}; leave it out to start one")
+    if resume:
+        _require_the_same(described(request), read_yaml(folder / ASKED), folder)
 
 
 def described(request: Request) -> dict[str, Any]:
