@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -66,8 +67,12 @@ def folder_of(file: Path, name: str) -> Path:
     return file.parent / "sweeps" / file.stem / "trials" / name
 
 
+def reports(file: Path, name: str) -> list[dict[str, float]]:
+    return list(runlog.read(folder_of(file, name) / "train/metrics.jsonl"))
+
+
 def steps(file: Path, name: str) -> list[float]:
-    return [record["step"] for record in runlog.read(folder_of(file, name) / "train/metrics.jsonl")]
+    return [record["step"] for record in reports(file, name)]
 
 
 def wait_for_step(file: Path, name: str, step: int, process: subprocess.Popen[str]) -> None:
@@ -111,28 +116,35 @@ class Cluster:
         self._folder = folder
         self.address = ""
         self.variables = {
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": "0" * 64, "GRAM_TEST_CLUSTER": str(folder),
+            "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32), "GRAM_TEST_CLUSTER": str(folder),
         }  # fmt: skip
         self._machines: list[subprocess.Popen[bytes]] = []
 
     def add(self, cpus: int, **resources: float) -> subprocess.Popen[bytes]:
         """Start a machine; the first one is the head."""
         words = ["--num-cpus", str(cpus), "--block", "--object-store-memory", str(80 * 2**20)]
-        words += ["--resources", json.dumps(resources), "--include-dashboard", "false"]
+        words += ["--resources", json.dumps(resources)]
+        own = f"127.0.0.{2 + len(self._machines)}"
+        words += ["--node-ip-address", own]
         if not self._machines:
-            self.address = f"127.0.0.1:{_free_port()}"
+            self.address = f"{own}:{_free_port()}"
             port = self.address.partition(":")[2]
-            words += ["--head", "--port", port, "--temp-dir", str(self._folder)]
+            words += ["--head", "--include-dashboard", "false", "--port", port, "--temp-dir", str(self._folder)]
         else:
             words += ["--address", self.address]
-        log = (self._folder / f"machine-{len(self._machines)}.log").open("wb")
+        file = self._folder / f"machine-{len(self._machines)}.log"
         entry = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
-        machine = subprocess.Popen(
-            [sys.executable, "-c", entry, "start", *words], env={**os.environ, **self.variables},
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+        with file.open("wb") as log:
+            machine = subprocess.Popen(
+                [sys.executable, "-c", entry, "start", *words], env={**os.environ, **self.variables},
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
         self._machines.append(machine)
+        deadline = time.monotonic() + PATIENCE
+        while "Ray runtime started" not in (said := file.read_text()):
+            assert machine.poll() is None and time.monotonic() < deadline, said
+            time.sleep(0.1)
         return machine
 
     def kill(self, machine: subprocess.Popen[bytes]) -> None:
