@@ -118,9 +118,13 @@ def _apply(sweep: Path) -> None:
 def _list(asked: Request) -> None:
     """The trials that would run."""
     train = asked.config.train
-    lines = [f"{asked.num_trials} trials of {train.steps} steps with {train.batch_size} pictures, in {asked.folder}"]
+    lines = [
+        f"{asked.num_trials} trials of {train.steps} steps with {train.batch_size} pictures, in {asked.folder}"
+    ]
     if asked.points is None:
-        lines += ["Optuna chooses their values in"] + [f"  {name}: {entry}" for name, entry in asked.written.items()]
+        lines += ["Optuna chooses their values in"] + [
+            f"  {name}: {entry}" for name, entry in asked.written.items()
+        ]
     for index, values in enumerate(asked.points or []):
         shown = ", ".join(f"{name} = {value}" for name, value in values.items())
         lines.append(f"  {trial_name(index, values):40}  {shown}")

@@ -7,7 +7,6 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pipeline.config import PROJECT
 
@@ -88,7 +87,9 @@ def _probe(address: str) -> None:
     """Ask the port itself, in seconds: Ray would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        raise ClusterError(f"ray.address = {address}: it takes auto, or HOST:PORT as ray start --head printed it")
+        raise ClusterError(
+            f"ray.address = {address}: it takes auto, or HOST:PORT as ray start --head printed it"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
     except OSError as error:

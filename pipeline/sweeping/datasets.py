@@ -31,7 +31,9 @@ class DataSets:
         """
         key = _key(config)
         if key not in self._known:
-            own = {name: str(Path(getattr(config.paths, name)).resolve()) for name in ("train_data", "test_data")}
+            own = {
+                name: str(Path(getattr(config.paths, name)).resolve()) for name in ("train_data", "test_data")
+            }
             self._known[key] = own if _fits(own["train_data"], config) else self._prepared(key, config)
         return self._known[key]
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,10 @@ from pipeline.sweeping.searchers import Listed, Queue, Source, Suggested
 from pipeline.sweeping.trials import STOP, Trial
 
 __all__ = ["STOP", "Stopping", "run", "stopping"]
+
+
+KEPT_CHECKPOINTS = 3
+"""Of each trial, in Tune's own files, for trials that go on from it."""
 
 
 class Stopping:
@@ -111,18 +116,21 @@ def run(
     tuner = tune.Tuner(
         tune.with_resources(TrainingTrial, {"CPU": sweep.cpus, **({"GPU": gpus} if gpus else {})}),
         tune_config=tune.TuneConfig(
-            search_alg=queue, scheduler=schedulers.scheduler(request), num_samples=10**6,
+            search_alg=queue, scheduler=schedulers.scheduler(request, ledger.histories()), num_samples=10**6,
             max_concurrent_trials=sweep.max_concurrent or None, reuse_actors=False,
             trial_name_creator=lambda trial: queue.names[trial.trial_id],
             trial_dirname_creator=lambda trial: queue.names[trial.trial_id],
         ),
         run_config=tune.RunConfig(
             name="tune", storage_path=str(request.folder), verbose=0,
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
             failure_config=tune.FailureConfig(max_failures=sweep.retries + 10),
             callbacks=[_observer(ledger, points, changed)],
         ),
     )  # fmt: skip
-    tuner.fit()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consider boosting PBT performance")
+        tuner.fit()
 
 
 def _arguments(
@@ -131,14 +139,20 @@ def _arguments(
     """What `TrainingTrial` is given."""
     config = request.compose(trial.values).config
     config.train.threads = threads(config, request.settings.sweep.cpus)
+    if request.settings.sweep.scheduler == "pbt":  # a checkpoint of every step at which trials are compared
+        measured = (request.settings.sweep.objective or OBJECTIVE).startswith(OBJECTIVE)
+        config.train.checkpoint_every = config.train.measure_every if measured else config.train.log_every
+        config.train.keep_checkpoints = max(3, config.train.keep_checkpoints)
     if parent is not None:
         config.tracking.parent = parent
     tree = as_dict(config)
     tree["preset"] = request.presets
     tree["paths"] |= paths(config)
+    meta = json.loads((Path(tree["paths"]["train_data"]) / "meta.json").read_text())
     return {
         "folder": str(request.folder), "params": json.dumps(tree), "values": trial.values,
         "objective": request.settings.sweep.objective or OBJECTIVE, "retries": request.settings.sweep.retries,
+        "newest": request.settings.sweep.scheduler == "pbt", "data_hash": meta["content_hash"],
     }  # fmt: skip
 
 

@@ -20,7 +20,15 @@ from pipeline.sweeping.trials import read_trials
 
 ASKED = "sweep.yaml"
 _LOCK = "lock"
-_NOT_COMPARED = ("paths.", "tracking.", "train.threads", "train.device", "train.launch.", "evaluate.", "export.")
+_NOT_COMPARED = (
+    "paths.",
+    "tracking.",
+    "train.threads",
+    "train.device",
+    "train.launch.",
+    "evaluate.",
+    "export.",
+)
 
 
 @contextmanager

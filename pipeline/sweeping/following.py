@@ -46,7 +46,9 @@ class Training(threading.Thread):
         """Start the process and wait for its end."""
         command = [sys.executable, "-m", "pipeline.lifeline", "pipeline.train", "--params", str(self._params)]
         environment = os.environ | lifeline.for_children()
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])
+        )
         try:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -85,6 +87,10 @@ class Reports:
 
     def __init__(self, file: Path) -> None:
         self._file, self._size, self._last = file, 0, -1.0
+
+    def skip(self, step: int) -> None:
+        """Reports up to a step are not of interest."""
+        self._last = max(self._last, step)
 
     def fresh(self) -> list[dict[str, Any]]:
         """Complete reports of later steps than those that were seen."""

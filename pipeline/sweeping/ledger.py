@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline import runlog
 from pipeline.sweeping.following import summary
 from pipeline.sweeping.space import Values, trial_name
 from pipeline.sweeping.trials import TRIALS, Trial, read_trials, write_trial
@@ -51,10 +52,17 @@ class Ledger:
         """Trials that are to go on, in order."""
         return [trial for trial in self.trials.values() if trial.status in UNFINISHED]
 
+    def histories(self) -> dict[str, list[dict[str, Any]]]:
+        """The reports of trials that are over, by their names."""
+        over = [name for name, trial in self.trials.items() if trial.status in ("finished", "stopped")]
+        return {name: list(runlog.read(self.folder_of(name) / "train" / runlog.METRICS)) for name in over}
+
     def started(self, name: str, node: str | None = None) -> None:
         """Training of a trial starts, for the first time or again."""
         trial = self.trials[name]
-        trial.status, trial.attempts = "running", trial.attempts + 1
+        if trial.status != "running":  # a scheduler pauses trials, too
+            trial.attempts += 1
+        trial.status = "running"
         trial.cpus, trial.gpus = self._cpus, self.gpus
         self._since[name] = time.monotonic()
         self._write(trial)
@@ -65,6 +73,7 @@ class Ledger:
         self._count_time(trial)
         trial.node = result.get("node_ip", trial.node)
         trial.run = result.get("run", trial.run)
+        trial.values = json.loads(result["values"])
         if result.get("protocol"):
             trial.protocol = json.loads(result["protocol"])
         if records := json.loads(result.get("records", "[]")):

@@ -97,7 +97,9 @@ def _ask_all(question: Callable[..., dict[str, Any]], *arguments: Any) -> dict[s
     found = {}
     for (address, _), answer in answers.items():
         try:
-            found[f"{address}" if address not in found else f"{address} (second)"] = ray.get(answer, timeout=ASK_SECONDS)
+            found[f"{address}" if address not in found else f"{address} (second)"] = ray.get(
+                answer, timeout=ASK_SECONDS
+            )
         except Exception as error:  # whatever is wrong there reaches us as one of many classes
             what = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             raise ClusterError(

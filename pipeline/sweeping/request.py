@@ -12,7 +12,15 @@ from omegaconf import OmegaConf
 from gram import models
 from pipeline import build, scene
 from pipeline.config import (
-    COMMAND_LINE, CONF, PROJECT, Resolved, assignment, assignments, presets_of, read_yaml, resolve,
+    COMMAND_LINE,
+    CONF,
+    PROJECT,
+    Resolved,
+    assignment,
+    assignments,
+    presets_of,
+    read_yaml,
+    resolve,
 )  # fmt: skip
 from pipeline.options import ConfigError, all_options, check_limits, check_type, leaves, suggestion
 from pipeline.schema import GROUPS, Config
@@ -155,9 +163,7 @@ def _shown(file: Path) -> str:
     return str(file.relative_to(PROJECT)) if file.is_relative_to(PROJECT) else str(file)
 
 
-def _trial_arguments(
-    tree: dict[str, Any], rest: Sequence[str], source: str
-) -> tuple[str | None, list[str]]:
+def _trial_arguments(tree: dict[str, Any], rest: Sequence[str], source: str) -> tuple[str | None, list[str]]:
     """The experiment, and what file and command line set for every trial."""
     experiment, fixed = tree.pop("experiment", None), tree.pop("fixed", None) or {}
     if not isinstance(fixed, Mapping):
@@ -232,6 +238,10 @@ def _check_points(request: Request) -> None:
         config = request.compose(values).config
         meta = scene.planned_meta(config.data)
         settings = build.model_settings(config, meta)
+        if config.sampler.kind not in ("manifold", "spheres"):
+            continue
+        # The field is the same for both kinds and any radiance: it is drawn first.
+        settings["sampler"]["kind"], settings["radiance"]["width"] = "spheres", 1
         parts = {part: settings[part] for part in ("manifold", "sampler", "generator")}
         if (key := repr((parts, config.seed))) in looked_at:
             continue
@@ -259,7 +269,9 @@ def options_in_words(request: Request) -> list[str]:
             value = getattr(value, part)
         shown = "null" if value is None else str(value)
         lines.append(f"  {name:{width}}  {shown:<10} {option.metadata['meaning']} ({option.expected})")
-    lines.append(f"  {'sweep.space.OPTION':{width}}  {'':<10} values in place of those of the file, as [6,12]")
+    lines.append(
+        f"  {'sweep.space.OPTION':{width}}  {'':<10} values in place of those of the file, as [6,12]"
+    )
     return lines
 
 

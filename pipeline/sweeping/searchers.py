@@ -56,7 +56,9 @@ class Suggested:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna, self._space = optuna, request.space
         self._count = request.num_trials
-        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=request.settings.sweep.seed))
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=request.settings.sweep.seed)
+        )
         self._distributions = {name: self._distribution(entry) for name, entry in request.space.items()}
         self._asked: dict[str, Asked] = {}
         self._newest: Asked | None = None
@@ -83,7 +85,9 @@ class Suggested:
             return None
         self._newest = self._study.ask(self._distributions)
         return {
-            name: entry.values[self._newest.params[name]] if isinstance(entry, Choice) else self._newest.params[name]
+            name: entry.values[self._newest.params[name]]
+            if isinstance(entry, Choice)
+            else self._newest.params[name]
             for name, entry in self._space.items()
         }
 
@@ -144,7 +148,9 @@ class Queue(Searcher):
         self.names[trial_id] = trial.name
         return dict(self._describe(trial))
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Results reach the source of points elsewhere."""
 
     def save(self, checkpoint_path: str) -> None:

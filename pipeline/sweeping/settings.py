@@ -29,7 +29,9 @@ class SweepConfig:
     )
     max_concurrent: int = option("trials at a time; 0 is as many as there is room for", low=0, default=0)
     cpus: float = option("CPUs of a trial, and its threads", above=0, default=1.0)
-    gpus: float | None = option("GPUs of a trial, 0.5 shares one; null is 1 if there are any", low=0, default=None)
+    gpus: float | None = option(
+        "GPUs of a trial, 0.5 shares one; null is 1 if there are any", low=0, default=None
+    )
     retries: int = option("times that a trial is started again after it failed", low=0, default=1)
     seed: int = option("of what is drawn at random", low=0, default=0)
     storage: str | None = option(

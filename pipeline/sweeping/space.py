@@ -1,10 +1,10 @@
 """Search spaces: what each option may be, and the points that a search makes of them.
 
-    sampler.kind: [manifold, planes]            these values
-    train.lr_generator: {loguniform: [1e-4, 1e-2]}
-    train.r1_weight: {uniform: [0.5, 10]}
-    seed: {randint: [0, 99]}                    whole numbers, both ends included
-    train: {choice: [heads, ffhq]}              these values; a group's are presets
+sampler.kind: [manifold, planes]            these values
+train.lr_generator: {loguniform: [1e-4, 1e-2]}
+train.r1_weight: {uniform: [0.5, 10]}
+seed: {randint: [0, 99]}                    whole numbers, both ends included
+train: {choice: [heads, ffhq]}              these values; a group's are presets
 """
 
 import itertools
@@ -106,7 +106,9 @@ def _dimension(name: str, entry: object, source: str) -> Dimension:
         if kind not in DISTRIBUTIONS:
             hint = suggestion(str(kind), DISTRIBUTIONS)
             raise ConfigError(f"{where}: {kind} is none of {', '.join(DISTRIBUTIONS)}{hint}")
-    raise ConfigError(f"{where} = {entry!r}: it takes a list of values, or {{loguniform: [LOW, HIGH]}} and the like")
+    raise ConfigError(
+        f"{where} = {entry!r}: it takes a list of values, or {{loguniform: [LOW, HIGH]}} and the like"
+    )
 
 
 def _choice(values: Sequence[Any], where: str) -> Choice:

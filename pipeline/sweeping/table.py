@@ -19,12 +19,16 @@ STYLES = {"running": "bold", "finished": "green", "stopped": "yellow", "failed":
 
 def ranked(trials: Iterable[Trial]) -> list[Trial]:
     """Best first; without a value, and failed ones, last."""
-    return sorted(trials, key=lambda t: (t.status == "failed", t.objective is None, t.objective or 0.0, t.name))
+    return sorted(
+        trials, key=lambda t: (t.status == "failed", t.objective is None, t.objective or 0.0, t.name)
+    )
 
 
 def best(trials: Iterable[Trial]) -> Trial | None:
     """The finished trial with the smallest objective."""
-    finished = [trial for trial in ranked(trials) if trial.status == "finished" and trial.objective is not None]
+    finished = [
+        trial for trial in ranked(trials) if trial.status == "finished" and trial.objective is not None
+    ]
     return finished[0] if finished else None
 
 
@@ -91,7 +95,9 @@ class Live:
             from rich.console import Console
             from rich.live import Live as RichLive
 
-            self._live = RichLive(console=Console(stderr=True), auto_refresh=False, vertical_overflow="visible")
+            self._live = RichLive(
+                console=Console(stderr=True), auto_refresh=False, vertical_overflow="visible"
+            )
             self._live.start()
         return self
 

@@ -18,7 +18,7 @@ from pipeline import runlog
 from pipeline.config import PROJECT
 from pipeline.sweeping.trials import Trial, read_trials
 
-PATIENCE = 200
+PATIENCE = 400
 """Seconds until a sweep counts as stuck."""
 
 
@@ -55,7 +55,9 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def run(file: Path, data: list[str], *more: str, variables: Mapping[str, str] | None = None) -> tuple[int, str]:
+def run(
+    file: Path, data: list[str], *more: str, variables: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     return end(start(file, data, *more, variables=variables))
 
 
@@ -130,7 +132,15 @@ class Cluster:
         if not self._machines:
             self.address = f"{own}:{_free_port()}"
             port = self.address.partition(":")[2]
-            words += ["--head", "--include-dashboard", "false", "--port", port, "--temp-dir", str(self._folder)]
+            words += [
+                "--head",
+                "--include-dashboard",
+                "false",
+                "--port",
+                port,
+                "--temp-dir",
+                str(self._folder),
+            ]
         else:
             words += ["--address", self.address]
         file = self._folder / f"machine-{len(self._machines)}.log"
@@ -185,4 +195,6 @@ def _free_port() -> int:
 
 def machines_of(name: str, file: Path) -> Any:
     """Lines that a trial's log holds about going on."""
-    return [line for line in (folder_of(file, name) / "train.log").read_text().splitlines() if "going on" in line]
+    return [
+        line for line in (folder_of(file, name) / "train.log").read_text().splitlines() if "going on" in line
+    ]

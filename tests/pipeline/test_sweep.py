@@ -4,7 +4,19 @@ import signal
 from pathlib import Path
 
 import pytest
-from sweep_runs import end, folder_of, machines_of, reports, require_nothing_left, run, start, steps, trials, wait_for_step, write_sweep
+from sweep_runs import (
+    end,
+    folder_of,
+    machines_of,
+    reports,
+    require_nothing_left,
+    run,
+    start,
+    steps,
+    trials,
+    wait_for_step,
+    write_sweep,
+)
 
 from pipeline.config import resolve
 from pipeline.sweeping import winner
@@ -130,7 +142,11 @@ def test_applying_keeps_comments_and_a_copy(tmp_path: Path) -> None:
     params, best = tmp_path / "params.yaml", tmp_path / "sweep/best.yaml"
     best.parent.mkdir()
     params.write_text(PARAMS)
-    best.write_text(PARAMS.replace("points: 5   # few\n  delta: 0.2", "points: 9").replace("train: {}", "train: {steps: 8}"))
+    best.write_text(
+        PARAMS.replace("points: 5   # few\n  delta: 0.2", "points: 9").replace(
+            "train: {}", "train: {steps: 8}"
+        )
+    )
     copy = winner.apply(best, params)
     assert copy is not None and copy.read_text() == PARAMS
     expected = PARAMS.replace("points: 5   # few", "points: 9   # few").replace("  delta: 0.2\n", "")
@@ -139,4 +155,3 @@ def test_applying_keeps_comments_and_a_copy(tmp_path: Path) -> None:
     assert winner.apply(best, params) is None
     params.write_text(PARAMS)
     assert winner.apply(best, params) == tmp_path / "sweep/params.before-2.yaml"
-

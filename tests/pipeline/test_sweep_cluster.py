@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 from sweep_runs import (
-    Cluster, cluster, end, folder_of, left_behind, machines_of, require_nothing_left, run, start, steps, trials, wait_for_step,
+    Cluster,
+    cluster,
+    end,
+    folder_of,
+    left_behind,
+    machines_of,
+    require_nothing_left,
+    run,
+    start,
+    steps,
+    trials,
+    wait_for_step,
     write_sweep,
 )  # fmt: skip
 
