@@ -3,14 +3,17 @@
 import sys
 from pathlib import Path
 
+from pipeline import prepare
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Flag, Stage, main
+from pipeline.config import read_yaml
 from pipeline.console import say, write
 from pipeline.options import ConfigError
-from pipeline.sweeping import cluster, driver, folder, machines, request, table, winner
+from pipeline.sweeping import cluster, driver, folder, machines, recording, report, request, table, winner
 from pipeline.sweeping.datasets import DataSets
 from pipeline.sweeping.ledger import Ledger
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.space import trial_name
+from pipeline.sweeping.trials import Trial
 
 STAGE = Stage(
     name="sweep",
@@ -72,25 +75,39 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
 
 
 def _search(asked: Request, gpus: float) -> int | None:
-    """The trials, from what is there to the end."""
-    sweep = asked.settings.sweep
-    data = DataSets(Path(sweep.folder).resolve() / "data")
+    """The trials, from what is there to the end, and what is made of them."""
+    sweep, steps = asked.settings.sweep, asked.config.train.steps
+    data = DataSets(Path(sweep.folder).resolve() / "data", prepare.run)
     machines.require_alike(asked.folder, [data.paths(asked.config)["train_data"]])
     ledger = Ledger(asked.folder, cpus=sweep.cpus, gpus=gpus)
-    steps = asked.config.train.steps
-    with (
-        driver.stopping(asked.folder / driver.STOP) as stop,
-        table.Live(asked.name, steps=steps, total=asked.num_trials) as live,
-    ):
-        driver.run(
-            asked, ledger, stop, paths=data.paths, parent=None,
-            changed=lambda: live.show([*ledger.trials.values()]),
-        )  # fmt: skip
-    return _conclude(asked, ledger, stop.exit_code)
+    record = recording.Parent.start(
+        asked.config.tracking, asked.name, read_yaml(asked.folder / folder.ASKED), asked.folder
+    )
+    try:
+        with (
+            driver.stopping(asked.folder / driver.STOP) as stop,
+            table.Live(asked.name, steps=steps, total=asked.num_trials) as live,
+        ):
+
+            def show() -> None:
+                trials = [*ledger.trials.values()]
+                live.show(trials)
+                record.update(trials)
+
+            driver.run(asked, ledger, stop, paths=data.paths, parent=record.run_id, changed=show)
+        best = _conclude(asked, ledger)
+    except BaseException:
+        record.finish(asked.folder, "FAILED")
+        raise
+    if stop.exit_code is not None:
+        over = len(ledger.trials) - len(ledger.unfinished)
+        say(f"sweep: stopped after {over} of {asked.num_trials} trials; --resume goes on")
+    record.finish(asked.folder, "KILLED" if stop.exit_code else "FINISHED" if best else "FAILED")
+    return stop.exit_code or (None if best else EXIT_ERROR)
 
 
-def _conclude(asked: Request, ledger: Ledger, code: int | None) -> int | None:
-    """Table, best.yaml, and the exit code."""
+def _conclude(asked: Request, ledger: Ledger) -> Trial | None:
+    """Table, best.yaml and report of the trials that there are; returns the best one."""
     trials = table.ranked(ledger.trials.values())
     text = table.as_text(trials, steps=asked.config.train.steps)
     (asked.folder / "table.txt").write_text(text)
@@ -98,15 +115,11 @@ def _conclude(asked: Request, ledger: Ledger, code: int | None) -> int | None:
     best = table.best(trials)
     if best is not None:
         objective = next((name for name in best.metrics if asked.is_objective(name)), "objective")
-        file = winner.write_best(
-            asked.folder, best, asked.compose(best.values), objective=objective, count=len(trials)
-        )
+        resolved = asked.compose(best.values)
+        file = winner.write_best(asked.folder, best, resolved, objective=objective, count=len(trials))
         say(f"sweep: {best.name} is best, {objective} {best.objective:.4g}: {file}")
-    if code is not None:
-        over = len(trials) - len(ledger.unfinished)
-        say(f"sweep: stopped after {over} of {asked.num_trials} trials; --resume goes on")
-        return code
-    return EXIT_ERROR if best is None else None
+    say(f"sweep: the answer in words and pictures: {report.write(asked.folder)}")
+    return best
 
 
 def _apply(sweep: Path) -> None:
@@ -118,13 +131,11 @@ def _apply(sweep: Path) -> None:
 def _list(asked: Request) -> None:
     """The trials that would run."""
     train = asked.config.train
-    lines = [
-        f"{asked.num_trials} trials of {train.steps} steps with {train.batch_size} pictures, in {asked.folder}"
-    ]
+    length = f"{train.steps} steps with {train.batch_size} pictures"
+    lines = [f"{asked.num_trials} trials of {length}, in {asked.folder}"]
     if asked.points is None:
-        lines += ["Optuna chooses their values in"] + [
-            f"  {name}: {entry}" for name, entry in asked.written.items()
-        ]
+        lines.append("Optuna chooses their values in")
+        lines += [f"  {name}: {entry}" for name, entry in asked.written.items()]
     for index, values in enumerate(asked.points or []):
         shown = ", ".join(f"{name} = {value}" for name, value in values.items())
         lines.append(f"  {trial_name(index, values):40}  {shown}")

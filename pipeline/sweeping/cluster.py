@@ -78,7 +78,7 @@ def _join(address: str) -> None:
         )  # fmt: skip
     except ConnectionError as error:
         raise ClusterError(
-            f"ray.address = {address}: no cluster runs here ({str(error).partition(chr(10))[0]}): start one with "
+            f"ray.address = {address}: no cluster runs here ({str(error).splitlines()[0]}): start one with "
             "ray start --head, or give its HOST:PORT"
         ) from error
 
@@ -87,9 +87,7 @@ def _probe(address: str) -> None:
     """Ask the port itself, in seconds: Ray would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        raise ClusterError(
-            f"ray.address = {address}: it takes auto, or HOST:PORT as ray start --head printed it"
-        )
+        raise ClusterError(f"ray.address = {address}: it takes auto, or HOST:PORT as ray start --head says")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
     except OSError as error:

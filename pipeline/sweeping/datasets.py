@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +17,11 @@ class DataSets:
 
     Args:
         folder: for data sets that the project's own folder does not hold.
+        prepare: writes the data sets of a configuration.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, prepare: Callable[[Config], None]) -> None:
+        self._folder, self._prepare = folder, prepare
         self._known: dict[str, dict[str, str]] = {}
 
     def paths(self, config: Config) -> Mapping[str, str]:
@@ -38,13 +39,11 @@ class DataSets:
         return self._known[key]
 
     def _prepared(self, key: str, config: Config) -> dict[str, str]:
-        from pipeline import prepare
-
         folder = self._folder / key
         paths = {"train_data": str(folder / "train"), "test_data": str(folder / "test")}
         if not _fits(paths["train_data"], config):
             say(f"sweep: {config.paths.train_data} is not what the trials ask for: preparing {folder}")
-            prepare.run(replace(config, paths=replace(config.paths, **paths)))
+            self._prepare(replace(config, paths=replace(config.paths, **paths)))
         return paths
 
 

@@ -1,4 +1,4 @@
-"""Trials that go on from others (population based training): checkpoints handed over, records carried along."""
+"""Trials that go on from others, in population based training: checkpoints handed over, records kept."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from pipeline.fingerprint import fingerprint
 from pipeline.schema import Config
@@ -55,8 +55,8 @@ def take(source: Path, folder: Path, *, name: str) -> Path | None:
     return target
 
 
-def carry_over(folder: Path, params: DictConfig, *, data_hash: str) -> None:
-    """Have a trial that starts from another one's checkpoint keep its own curves, pictures, best model and run.
+def carry_over(folder: Path, params: Any, *, data_hash: str) -> None:
+    """Have a trial that starts from another one's checkpoint keep its own curves, pictures and run.
 
     Args:
         folder: of the trial.

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def wait_for(seconds: float, training: Training, reports: Reports) -> list[dict[
         time.sleep(LOOK_SECONDS)
 
 
-def summary(records: list[Mapping[str, Any]]) -> dict[str, float]:
+def summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Speed and memory of all reports: median images a second, largest memory in GiB."""
     speeds = sorted(r["images_per_second"] for r in records if r.get("images_per_second"))
     memory = [r["memory_gib"] for r in records if r.get("memory_gib")]

@@ -1,4 +1,4 @@
-"""The trials of a sweep on disk, and what Tune reports of them: trial.json is all that a resumed sweep needs."""
+"""The trials of a sweep on disk, and what Tune reports of them: all that a resumed sweep needs."""
 
 import json
 import time

@@ -39,15 +39,15 @@ def require_alike(folder: Path, data: Sequence[str]) -> None:
         answers = _ask_all(_look, str(token), list(data))
     finally:
         token.unlink()
-    for address, answer in answers.items():
+    for address, answer in answers:
         if answer["word"] != word:
             raise ClusterError(
-                f"machine {address} does not see {folder}: set sweep.folder to one that all machines share (NFS)"
+                f"machine {address} does not see {folder}: set sweep.folder to one that all share (NFS)"
             )
         for path in answer["missing"]:
             raise ClusterError(
-                f"machine {address} does not see {path}: put the data where all machines find it, or leave it to "
-                "the sweep, which prepares it in sweep.folder"
+                f"machine {address} does not see {path}: put the data where all find it, or remove it, "
+                "and the sweep prepares it in sweep.folder"
             )
         if answer["program"] != program_hash():
             raise ClusterError(f"machine {address} has another version of gram: install the same everywhere")
@@ -74,12 +74,14 @@ def _look(token: str, data: list[str]) -> dict[str, Any]:
     except OSError:
         word = None
     return {
-        "word": word, "missing": [path for path in data if not os.path.isdir(path)], "program": program_hash(),
-    }  # fmt: skip
+        "word": word,
+        "missing": [path for path in data if not os.path.isdir(path)],
+        "program": program_hash(),
+    }
 
 
-def _ask_all(question: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, dict[str, Any]]:
-    """The answers of all machines, by address.
+def _ask_all(question: Callable[..., dict[str, Any]], *arguments: Any) -> list[tuple[str, dict[str, Any]]]:
+    """(address, answer) of all machines.
 
     Raises:
         ClusterError: one does not answer, or has not what the question needs.
@@ -88,21 +90,17 @@ def _ask_all(question: Callable[..., dict[str, Any]], *arguments: Any) -> dict[s
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     asked = ray.remote(question)
-    answers = {}
+    answers = []
     for node in [node for node in ray.nodes() if node["Alive"]]:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        answers[node["NodeManagerAddress"], node["NodeID"]] = asked.options(
-            num_cpus=0, scheduling_strategy=there, max_retries=0
-        ).remote(*arguments)
-    found = {}
-    for (address, _), answer in answers.items():
+        options = {"num_cpus": 0, "scheduling_strategy": there, "max_retries": 0}
+        answers.append((node["NodeManagerAddress"], asked.options(**options).remote(*arguments)))
+    found = []
+    for address, answer in answers:
         try:
-            found[f"{address}" if address not in found else f"{address} (second)"] = ray.get(
-                answer, timeout=ASK_SECONDS
-            )
+            found.append((address, ray.get(answer, timeout=ASK_SECONDS)))
         except Exception as error:  # whatever is wrong there reaches us as one of many classes
-            what = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise ClusterError(
-                f"machine {address} cannot run trials ({what}): install the project there, the same version"
-            ) from error
+            what = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            remedy = "install the project there, the same version"
+            raise ClusterError(f"machine {address} cannot run trials ({what}): {remedy}") from error
     return found

@@ -22,7 +22,7 @@ def scheduler(request: Request, histories: Mapping[str, Sequence[Mapping[str, An
     """
     from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, PopulationBasedTraining
 
-    sweep, steps = request.settings.sweep, request.config.train.steps
+    sweep, steps, space = request.settings.sweep, request.config.train.steps, request.space
     grace = sweep.grace_steps or max(1, steps // 8)
     if sweep.scheduler == "asha":
         asha = AsyncHyperBandScheduler(
@@ -41,9 +41,10 @@ def scheduler(request: Request, histories: Mapping[str, Sequence[Mapping[str, An
                 super().on_trial_add(SimpleNamespace(search_alg=None), trial)  # type: ignore[arg-type]
 
         return Population(
-            time_attr=TIME, metric="objective", mode="min", perturbation_interval=grace, burn_in_period=grace,
-            hyperparam_mutations={"values": {name: _mutation(entry) for name, entry in request.space.items()}},
-            custom_explore_fn=lambda config: _within(config, request.space), require_attrs=False, log_config=False,
+            time_attr=TIME, metric="objective", mode="min", perturbation_interval=grace,
+            burn_in_period=grace, require_attrs=False, log_config=False,
+            hyperparam_mutations={"values": {name: _mutation(entry) for name, entry in space.items()}},
+            custom_explore_fn=lambda config: _within(config, space),
         )  # fmt: skip
     return FIFOScheduler()
 

@@ -34,9 +34,6 @@ class SweepConfig:
     )
     retries: int = option("times that a trial is started again after it failed", low=0, default=1)
     seed: int = option("of what is drawn at random", low=0, default=0)
-    storage: str | None = option(
-        "where checkpoints travel between machines that share no folder, as s3://bucket/path", default=None
-    )
 
 
 @dataclass(kw_only=True)
@@ -56,5 +53,5 @@ class Settings:
     ray: RayConfig = field(default_factory=RayConfig)
 
 
-NOT_THE_RESULT = ("folder", "max_concurrent", "cpus", "gpus", "retries", "storage", "num_trials")
+NOT_THE_RESULT = ("folder", "max_concurrent", "cpus", "gpus", "retries", "num_trials")
 """Options that may change when a sweep goes on."""

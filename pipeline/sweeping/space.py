@@ -145,7 +145,7 @@ def grid(space: Space) -> list[Values]:
     for name, dimension in space.items():
         if not isinstance(dimension, Choice):
             raise ConfigError(
-                f"space: {name}: a grid takes lists of values; set sweep.search=random or optuna for intervals"
+                f"space: {name}: a grid takes lists of values; for intervals set sweep.search=random"
             )
     columns = [dimension.extremes() for dimension in space.values()]
     return [dict(zip(space, row, strict=True)) for row in itertools.product(*columns)]

@@ -44,8 +44,9 @@ def table(trials: Sequence[Trial], *, steps: int, title: str | None = None) -> "
     for name in ("steps", "objective", "images/s", "GiB", "time"):
         made.add_column(name, justify="right", no_wrap=True)
     for trial in trials:
+        values = [_shown(trial.values.get(option)) for option in options]
         made.add_row(
-            trial.name.partition("-")[0], *(_shown(trial.values.get(option)) for option in options), trial.status,
+            trial.name.partition("-")[0], *values, trial.status,
             f"{trial.steps}/{steps}", _shown(trial.objective), _shown(trial.images_per_second),
             _shown(trial.memory_gib), duration(trial.seconds), style=STYLES[trial.status],
         )  # fmt: skip

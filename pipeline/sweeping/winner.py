@@ -30,7 +30,8 @@ def write_best(folder: Path, trial: Trial, resolved: Resolved, *, objective: str
     """
     tree = as_params(resolved)
     header = (
-        f"# {trial.name}, the best of {count} trials of the sweep {folder.name}: {objective} {trial.objective:.4g}.\n"
+        f"# {trial.name}, the best of {count} trials of the sweep {folder.name}: "
+        f"{objective} {trial.objective:.4g}.\n"
         "# Copied to params.yaml (python -m pipeline.sweep sweep=... --apply), dvc repro trains it.\n"
     )
     file = folder / BEST

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -193,7 +192,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def machines_of(name: str, file: Path) -> Any:
+def continuations(name: str, file: Path) -> list[str]:
     """Lines that a trial's log holds about going on."""
     return [
         line for line in (folder_of(file, name) / "train.log").read_text().splitlines() if "going on" in line

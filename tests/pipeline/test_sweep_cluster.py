@@ -11,10 +11,10 @@ import pytest
 from sweep_runs import (
     Cluster,
     cluster,
+    continuations,
     end,
     folder_of,
     left_behind,
-    machines_of,
     require_nothing_left,
     run,
     start,
@@ -88,8 +88,8 @@ def test_a_killed_machine_has_its_trial_go_on_from_its_last_checkpoint_on_the_ot
     assert {trial.status for trial in found.values()} == {"finished"}, said
     (lost,) = (trial for trial in found.values() if trial.attempts == 2)
     (stayed,) = (trial for trial in found.values() if trial.attempts == 1)
-    assert not machines_of(stayed.name, file)
-    (gone_on,) = machines_of(lost.name, file)
+    assert not continuations(stayed.name, file)
+    (gone_on,) = continuations(lost.name, file)
     step = int(re.findall(r"going on from step (\d+)", gone_on)[0])
     assert step == killed_at // 10 * 10
     for name in names:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from sweep_runs import folder_of, machines_of, reports, run, trials, write_sweep
+from sweep_runs import continuations, folder_of, reports, run, trials, write_sweep
 
 from pipeline.config import resolve
 from pipeline.sweeping import winner
@@ -48,7 +48,7 @@ def test_a_bad_trial_goes_on_from_a_good_ones_weights_with_another_learning_rate
         donor = start.name.partition("-step-")[0]
         assert donor in found and donor != trial.name
         step = json.loads((start / "checkpoint.json").read_text())["step"]
-        assert f"going on from step {step} in {start}" in machines_of(trial.name, file)[-1]
+        assert f"going on from step {step} in {start}" in continuations(trial.name, file)[-1]
         params = resolve(params=folder_of(file, trial.name) / "params.yaml").config
         assert params.train.lr_discriminator == trial.values["train.lr_discriminator"]
         assert 1e-6 <= params.train.lr_discriminator <= 1e-2
