@@ -10,6 +10,8 @@ import torch
 from omegaconf import OmegaConf
 
 from gram import models
+from gram.generator import Generator
+from gram.poses import PosePrior
 from pipeline import build, scene
 from pipeline.config import (
     COMMAND_LINE,
@@ -31,6 +33,7 @@ from pipeline.sweeping.space import Space, Values
 OBJECTIVE = "distance/"
 """How metrics begin whose first one is the objective, where none is named."""
 DEFAULT = "quick"
+FEW_POSES = 16
 _OWN = ("experiment", "fixed", "space")
 
 
@@ -249,9 +252,17 @@ def _check_points(request: Request) -> None:
         torch.manual_seed(config.seed)
         try:
             generator = models.build_generator(settings)
-            build.require_reachable_levels(generator, scene.training_poses(config.data, meta))
+            _require_reachable(generator, scene.training_poses(config.data, meta))
         except ValueError as error:
             raise ConfigError(f"space: {_in_words(values)}: {error}") from None
+
+
+def _require_reachable(generator: Generator, prior: PosePrior) -> None:
+    """See `build.require_reachable_levels`: from a few cameras first, as most points are fine."""
+    try:
+        build.require_reachable_levels(generator, prior, poses=FEW_POSES)
+    except ValueError:
+        build.require_reachable_levels(generator, prior)
 
 
 def _in_words(values: Values) -> str:

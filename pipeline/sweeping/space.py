@@ -179,4 +179,4 @@ def _part(key: str, value: object) -> str:
         text = value
     else:
         text = f"{key}_{value}"
-    return re.sub(r"[^A-Za-z0-9_.+]+", "_", text).strip("_")
+    return re.sub(r"[^A-Za-z0-9.+]+", "_", text).strip("_")
