@@ -95,16 +95,24 @@ def read_newest(folder: Path) -> Checkpoint | None:
         ValueError: it was made by another version of the format.
     """
     step = newest_step(folder)
-    if step is None:
-        return None
-    path = _path(folder, step)
+    return None if step is None else read(_path(folder, step))
+
+
+def read(path: Path) -> Checkpoint:
+    """The checkpoint of a folder `step-*`, tensors on the CPU.
+
+    Raises:
+        ValueError: there is none, or it was made by another version of the format.
+    """
+    if not (path / DESCRIPTION).is_file():
+        raise ValueError(f"{path} is no checkpoint: it is a folder step-* of checkpoints/")
     description = json.loads((path / DESCRIPTION).read_text())
     if description["format"] != FORMAT:
         raise ValueError(
             f"{path} has format {description['format']}, this program reads {FORMAT}: remove it to start anew"
         )
     tensors = safetensors.torch.load_file(path / TENSORS)
-    return Checkpoint(path, step, tensors, description.get("conditions", {}))
+    return Checkpoint(path, description["step"], tensors, description.get("conditions", {}))
 
 
 def restore(state: Resumable, step: int, tensors: dict[str, Tensor], *, source: str) -> None:

@@ -127,8 +127,13 @@ def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> T
     return TrainingState(generator, discriminator, training_settings(config))
 
 
-def require_reachable_levels(generator: Generator, prior: PosePrior) -> None:
+def require_reachable_levels(generator: Generator, prior: PosePrior, *, poses: int = PROBED_POSES) -> None:
     """Refuse isosurfaces that no ray can meet; a sampler that has none is fine.
+
+    Args:
+        generator: as it is when training begins.
+        prior: where the cameras stand.
+        poses: number of cameras to look from; few are enough to find what is not missed.
 
     Raises:
         ValueError: names them, and the values that can be met.
@@ -136,9 +141,9 @@ def require_reachable_levels(generator: Generator, prior: PosePrior) -> None:
     sampler = generator.sampler
     if not isinstance(sampler, SurfaceSampler):
         return
-    poses = prior.sample(PROBED_POSES, generator=torch.Generator().manual_seed(0))
-    poses = poses.to(next(generator.parameters()).device)
-    rays = pixel_rays(look_at_origin(poses), size=PROBED_SIZE, fov=generator.fov)
+    drawn = prior.sample(poses, generator=torch.Generator().manual_seed(0))
+    drawn = drawn.to(next(generator.parameters()).device)
+    rays = pixel_rays(look_at_origin(drawn), size=PROBED_SIZE, fov=generator.fov)
     missed = sampler.values[sampler.hit_rates(rays) == 0].tolist()
     if missed:
         low, high = sampler.field_range(rays)

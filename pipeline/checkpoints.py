@@ -89,12 +89,19 @@ def conditions(config: Config, team: Team) -> dict[str, Any]:
     }
 
 
-def resume(state: TrainingState, folder: Path, team: Team, now: Mapping[str, Any]) -> None:
+def resume(
+    state: TrainingState, folder: Path, team: Team, now: Mapping[str, Any], *, start_from: str | None = None
+) -> None:
     """Bring every process to the newest checkpoint of the first one's folder, and say so.
+
+    Where there is none yet, `start_from` names that of another training, which is gone on with under the
+    settings of this one.
 
     Where `now`, the conditions of this run, are not those of the checkpoint, it says what differs.
     """
     found = checkpoint.read_newest(folder) if team.is_first else None
+    if team.is_first and found is None and start_from is not None:
+        found, folder = checkpoint.read(Path(start_from)), Path(start_from)
     mine = None if found is None else {**found.tensors, _STEP: torch.tensor(found.step)}
     tensors = team.processes.from_first(mine, team.device)
     if tensors is not None:

@@ -1,7 +1,7 @@
 """The command line that all stages share: help, configuration shown, errors in plain words, exit codes."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +34,20 @@ FLAGS = {
 class Flag:
     """A flag of one stage that takes a value: `--memory GIB` reaches `run` as the argument `memory`.
 
-    `read` makes the value of a word, and raises ValueError for one that it does not take.
+    `read` makes the value of a word, and raises ValueError for one that it does not take. Without `value`,
+    the flag takes none, and its argument is True.
     """
 
     name: str
-    value: str
     meaning: str
-    expected: str
-    read: Callable[[str], object]
+    value: str = ""
+    expected: str = ""
+    read: Callable[[str], object] = str
+
+    @property
+    def usage(self) -> str:
+        """As it is typed."""
+        return f"--{self.name} {self.value}".strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,8 @@ class Stage:
     """What a stage tells about itself.
 
     `groups` are the sections that it reads, `examples` pairs of a command and what it does. A stage that
-    reads a trained model takes `model=FOLDER`; for others `model=` names a preset.
+    reads a trained model takes `model=FOLDER`; for others `model=` names a preset. A stage that takes more
+    than a configuration has a `resolve` of its own, `usage` and `own_help`, lines of its help.
     """
 
     name: str
@@ -59,6 +66,11 @@ class Stage:
     exit_codes: str = ""
     reads_model: bool = False
     flags: tuple[Flag, ...] = ()
+    resolve: Callable[[Sequence[str], Path | None], Resolved] = lambda given, params: resolve(
+        given, params=params
+    )
+    usage: str = ""
+    own_help: Callable[[Resolved], list[str]] = lambda resolved: []
 
 
 def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +85,7 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
         flags, overrides, params, values = _split(given, stage.flags)
         if stage.reads_model:
             overrides = [_model_folder(override) for override in overrides]
-        resolved = resolve(overrides, params=params)
+        resolved = stage.resolve(overrides, params)
         if "--help" in flags:
             write(help_text(stage, resolved))
             return 0
@@ -82,7 +94,7 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
             return 0
         for note in resolved.notes:
             say(note)
-        return run(resolved.config, **values) or 0
+        return run(resolved.subject, **values) or 0
     except ConfigError as error:
         return _fail(stage, error, EXIT_USAGE, given)
     except (ValueError, OSError) as error:
@@ -121,7 +133,7 @@ def _split(
         elif word == "--params":
             params = Path(next(words, ""))
         elif word in known:
-            values[known[word].name] = _flag_value(known[word], next(words, ""))
+            values[known[word].name] = _flag_value(known[word], words)
         elif word.startswith("-"):
             raise ConfigError(f"command line: there is no flag {word}; options look like group.option=value")
         else:
@@ -129,7 +141,10 @@ def _split(
     return flags, overrides, params, values
 
 
-def _flag_value(flag: Flag, word: str) -> object:
+def _flag_value(flag: Flag, words: Iterator[str]) -> object:
+    if not flag.value:
+        return True
+    word = next(words, "")
     try:
         return flag.read(word)
     except ValueError:
@@ -139,7 +154,7 @@ def _flag_value(flag: Flag, word: str) -> object:
 
 def help_text(stage: Stage, resolved: Resolved) -> str:
     """What the stage does, its options with the values they have now, and examples."""
-    arguments = "[model=FOLDER] " if stage.reads_model else ""
+    arguments = "[model=FOLDER] " if stage.reads_model else stage.usage
     arguments += "[group=preset] [group.option=value] [experiment=NAME]"
     lines = [
         f"usage: python -m pipeline.{stage.name} {arguments}",
@@ -149,6 +164,7 @@ def help_text(stage: Stage, resolved: Resolved) -> str:
         "Values come from conf/<group>/<preset>.yaml, then params.yaml, then the command line.",
         "experiment=NAME reads conf/experiment/NAME.yaml in place of params.yaml; there are:",
         f"  {', '.join(presets_of('experiment'))}",
+        *stage.own_help(resolved),
     ]
     options = all_options()
     for group in stage.groups:
@@ -156,7 +172,9 @@ def help_text(stage: Stage, resolved: Resolved) -> str:
         names = [name for name in options if name.partition(".")[0] == group]
         width = max(map(len, names))
         lines += [_option_line(options[name], resolved, width) for name in names]
-    own = {f"--{flag.name} {flag.value}": f"{flag.meaning} ({flag.expected})" for flag in stage.flags}
+    own = {
+        flag.usage: flag.meaning + (f" ({flag.expected})" if flag.expected else "") for flag in stage.flags
+    }
     flags = own | FLAGS
     width = max(map(len, flags))
     lines += ["", "Flags", *(f"  {flag:{width}}  {meaning}" for flag, meaning in flags.items())]

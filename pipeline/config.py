@@ -9,6 +9,7 @@
 Nothing else is read and the working directory stays what it is; relative paths are relative to it.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ class Resolved:
     presets: dict[str, str]
     sources: dict[str, str]
     notes: list[str]
+
+    @property
+    def subject(self) -> Any:
+        """What a stage is run with."""
+        return self.config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +91,7 @@ def resolve(arguments: Sequence[str] = (), *, params: Path | None = None) -> Res
     for group, preset in presets.items():
         origin = COMMAND_LINE if group in command_line.presets else _shown_path(file)
         path = _preset_file(group, preset, origin)
-        layers.append((_shown_path(path), dict(leaves({group: _read_yaml(path)}))))
+        layers.append((_shown_path(path), dict(leaves({group: read_yaml(path)}))))
     kept = {name: value for name, value in pinned.items() if name.partition(".")[0] not in replaced}
     layers += [(_shown_path(file), kept), (COMMAND_LINE, command_line.values)]
     for source, values in layers:
@@ -111,6 +117,36 @@ def as_dict(config: Config) -> dict[str, Any]:
     plain = OmegaConf.to_container(OmegaConf.structured(config))
     assert isinstance(plain, dict)
     return {str(k): v for k, v in plain.items()}
+
+
+def assignments(arguments: Sequence[str]) -> list[tuple[str, Any]]:
+    """(key, value) of arguments of the form key=value.
+
+    Raises:
+        ConfigError: one is not of that form.
+    """
+    return [(override.key_or_group, override.value()) for override in _parse_overrides(arguments)]
+
+
+def assignment(key: str, value: object) -> str:
+    """The argument of which `assignments` makes key and value again."""
+    return f"{key}={_hydra_text(value)}"
+
+
+def _hydra_text(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            # Backslashes count only where they stand before a quote.
+            quoted = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), value)
+            return f"'{quoted}'"
+        case list() | tuple():
+            return f"[{','.join(map(_hydra_text, value))}]"
+        case _:
+            return repr(value)
 
 
 def _parse(arguments: Sequence[str]) -> _CommandLine:
@@ -150,7 +186,7 @@ def _parse_overrides(arguments: Sequence[str]) -> list[Override]:
 def _read_params(file: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """Presets and pinned values of params.yaml or of an experiment."""
     source = _shown_path(file)
-    tree = _read_yaml(file)
+    tree = read_yaml(file)
     chosen = tree.pop("preset", None)
     if not isinstance(chosen, Mapping):
         raise ConfigError(f"{source}: the section preset: is missing; it names one for {_list(GROUPS)}")
@@ -177,12 +213,17 @@ def _preset_file(group: str, preset: str, source: str) -> Path:
 
 
 def _main_values() -> dict[str, Any]:
-    values = _read_yaml(CONF / "config.yaml")
+    values = read_yaml(CONF / "config.yaml")
     values.pop("defaults")
     return values
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ConfigError: there is no such file, or it holds something else.
+    """
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path))
     except FileNotFoundError:

@@ -41,6 +41,8 @@ def fingerprint(config: Config, *, data_hash: str) -> str:
     """
     settings = as_dict(config)
     train = {name: value for name, value in settings["train"].items() if name not in NOT_THE_RESULT}
+    if train["start_from"] is None:
+        del train["start_from"]  # as if the option did not exist
     what = {"seed": config.seed, "model": settings["model"], "sampler": settings["sampler"], "train": train}
     what |= {"scene": {name: settings["data"][name] for name in SCENE}, "data": data_hash}
     canonical = json.dumps(what, sort_keys=True)

@@ -58,9 +58,9 @@ class Option:
 
 
 @cache
-def all_options() -> dict[str, Option]:
+def all_options(schema: type = Config) -> dict[str, Option]:
     """Dotted name -> option, in the order of the schema."""
-    return {option.name: option for option in _walk(Config, "")}
+    return {option.name: option for option in _walk(schema, "")}
 
 
 def _walk(schema: type, prefix: str) -> Iterator[Option]:
@@ -82,35 +82,35 @@ def leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def check_type(name: str, value: object, source: str) -> None:
+def check_type(name: str, value: object, source: str, schema: type = Config) -> None:
     """Refuse a name that is no option and a value of the wrong type.
 
     Raises:
         ConfigError: naming `source`, the option and what it takes.
     """
-    option = all_options().get(name)
+    option = all_options(schema).get(name)
     if option is None:
-        raise ConfigError(_unknown_option(name, value, source))
+        raise ConfigError(_unknown_option(name, value, source, schema))
     if isinstance(value, str) and "${" in value:
         return  # an interpolation: known when everything is composed
     try:
-        OmegaConf.update(_typed(), name, value)
+        OmegaConf.update(_typed(schema), name, value)
     except OmegaConfBaseException:
         raise ConfigError(f"{source}: {name} = {_shown(value)}, but it takes {option.expected}") from None
 
 
 @cache
-def _typed() -> DictConfig:
-    return OmegaConf.structured(Config)  # a place to try values in; building it takes long
+def _typed(schema: type) -> DictConfig:
+    return OmegaConf.structured(schema)  # a place to try values in; building it takes long
 
 
-def check_limits(name: str, value: object, source: str) -> None:
+def check_limits(name: str, value: object, source: str, schema: type = Config) -> None:
     """Refuse a missing value and one beyond the option's limits.
 
     Raises:
         ConfigError: naming `source`, the option and what it takes.
     """
-    option = all_options()[name]
+    option = all_options(schema)[name]
     if value == MISSING:
         meaning = option.metadata["meaning"]
         raise ConfigError(f"{source}: {name} is not set; it takes {option.expected} ({meaning})")
@@ -125,8 +125,8 @@ def suggestion(given: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _unknown_option(name: str, value: object, source: str) -> str:
-    known = all_options()
+def _unknown_option(name: str, value: object, source: str, schema: type) -> str:
+    known = all_options(schema)
     group, _, rest = name.partition(".")
     siblings = [option for option in known if option.startswith(f"{group}.")]
     if siblings and not rest:

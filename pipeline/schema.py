@@ -148,6 +148,7 @@ class TrainConfig:
     keep_every: int = option("steps between checkpoints that stay for good; 0: none", low=0, default=0)
     measure_every: int = option("steps between distances to real pictures; 0: never", low=0, default=0)
     measure_images: int = option("pictures on each side of that distance", low=2, default=1000)
+    start_from: str | None = option("checkpoint of another training to go on from, a step-*", default=None)
     stop_on_collapse: bool = option("end a run whose pictures or surfaces are gone", default=True)
     deterministic: bool = option("bit-equal repetition on one device, somewhat slower on a GPU")
     threads: int = option("CPU threads; 0 leaves it to torch", low=0)

@@ -200,12 +200,16 @@ def start(config: TrackingConfig, *, state: Path | None = None, run_id: str | No
 
 def provenance(*, data_hash: str, fingerprint: str) -> dict[str, str]:
     """Tags that tell what a run was made from: commit, uncommitted changes, data, configuration."""
+    return {"data_hash": data_hash, "fingerprint": fingerprint, **program()}
+
+
+def program() -> dict[str, str]:
+    """Tags that tell the commit and whether there are uncommitted changes; none without git."""
     commit = _git("rev-parse", "HEAD")
-    tags = {"data_hash": data_hash, "fingerprint": fingerprint}
-    if commit:
-        tags["mlflow.source.git.commit"] = commit
-        tags["git.uncommitted_changes"] = str(bool(_git("status", "--porcelain", "-uno"))).lower()
-    return tags
+    if not commit:
+        return {}
+    changes = str(bool(_git("status", "--porcelain", "-uno"))).lower()
+    return {"mlflow.source.git.commit": commit, "git.uncommitted_changes": changes}
 
 
 def _read_state(state: Path | None) -> dict[str, Any]:

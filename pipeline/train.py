@@ -91,7 +91,7 @@ def _run_first(
     """What the process does that writes files and talks to people."""
     with checkpoints.work_folder(Path(config.paths.checkpoints), mark, steps=config.train.steps) as folder:
         now = checkpoints.conditions(config, team)
-        checkpoints.resume(state, folder, team, now)
+        checkpoints.resume(state, folder, team, now, start_from=config.train.start_from)
         with _tracked(config, dataset, mark, folder) as tracker:
             origin = {"seed": config.seed, "data_hash": dataset.content_hash, "fingerprint": mark}
             origin["run"] = tracker.run_id

@@ -12,6 +12,8 @@ Status = Literal["pending", "running", "finished", "stopped", "failed"]
 FILE = "trial.json"
 TRIALS = "trials"
 """Folder of all trials, in that of the sweep."""
+STOP = "stop"
+"""File in the sweep's folder: while it is there, trials write a checkpoint and end."""
 
 
 @dataclass(kw_only=True)

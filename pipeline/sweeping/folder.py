@@ -1,0 +1,120 @@
+"""The folder of a sweep: what was asked, and one driver at a time."""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from pipeline.config import as_dict, read_yaml
+from pipeline.console import say
+from pipeline.fingerprint import program_hash
+from pipeline.options import ConfigError, leaves
+from pipeline.sweeping.request import Request
+from pipeline.sweeping.settings import NOT_THE_RESULT
+from pipeline.sweeping.trials import read_trials
+
+ASKED = "sweep.yaml"
+_LOCK = "lock"
+_NOT_COMPARED = (
+    "paths.",
+    "tracking.",
+    "train.threads",
+    "train.device",
+    "train.launch.",
+    "evaluate.",
+    "export.",
+)
+
+
+@contextmanager
+def opened(request: Request, *, resume: bool) -> Iterator[Path]:
+    """The sweep's folder, held by this process alone, with sweep.yaml in it.
+
+    Raises:
+        ConfigError: there is a sweep of this name and it is not to go on, or it was another one.
+    """
+    folder, asked = request.folder, described(request)
+    before = folder / ASKED
+    require_right(request, resume=resume)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{folder} is in use: another pipeline.sweep runs this sweep") from None
+        if resume:
+            asked["started"] = read_yaml(before).get("started", asked["started"])
+        aside = folder / f".{ASKED}"
+        OmegaConf.save(OmegaConf.create(asked), aside)
+        aside.replace(before)
+        yield folder
+
+
+def require_right(request: Request, *, resume: bool) -> None:
+    """Refuse to overwrite a sweep, and to go on with another one.
+
+    Raises:
+        ConfigError: naming the folder, and what differs.
+    """
+    folder = request.folder
+    if not resume and folder.exists() and any(folder.iterdir()):
+        raise ConfigError(_refusal(folder))
+    if resume and not (folder / ASKED).exists():
+        raise ConfigError(f"--resume: there is no sweep in {folder}; leave it out to start one")
+    if resume:
+        _require_the_same(described(request), read_yaml(folder / ASKED), folder)
+
+
+def described(request: Request) -> dict[str, Any]:
+    """What is asked for, as sweep.yaml holds it."""
+    return {
+        "name": request.name,
+        "space": request.written,
+        "objective": request.settings.sweep.objective,
+        "experiment": request.experiment,
+        "overrides": request.overrides,
+        "settings": asdict(request.settings.sweep),
+        "base": as_dict(request.config),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "program": program_hash(),
+    }
+
+
+def _refusal(folder: Path) -> str:
+    if not (folder / ASKED).exists():
+        return f"{folder} is no sweep's and not empty: choose another name with sweep.name=NAME"
+    trials = read_trials(folder)
+    over = sum(trial.status not in ("pending", "running") for trial in trials)
+    return (
+        f"{folder} holds a sweep already, {over} of {len(trials)} trials done: go on with it by --resume, "
+        "or start another one with sweep.name=NAME"
+    )
+
+
+def _require_the_same(now: Mapping[str, Any], before: Mapping[str, Any], folder: Path) -> None:
+    new, old = _compared(now), _compared(before)
+    changes = [
+        f"{name} = {new.get(name, 'absent')}, which was {old.get(name, 'absent')}"
+        for name in dict.fromkeys([*new, *old])
+        if new.get(name, "absent") != old.get(name, "absent")
+    ]
+    if changes:
+        raise ConfigError(
+            f"--resume: {folder} is another sweep: {'; '.join(changes)}. Ask for the same, or start another "
+            "one with sweep.name=NAME"
+        )
+    if now["program"] != before.get("program"):
+        say("sweep: gram has changed since this sweep began: trials that are not finished start anew")
+
+
+def _compared(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change when a sweep goes on, by names that mean something to the user."""
+    space = dict(leaves({"space": asked["space"]}))
+    settings = {f"sweep.{k}": v for k, v in asked["settings"].items() if k not in NOT_THE_RESULT}
+    base = {name: v for name, v in leaves(asked["base"]) if not name.startswith(_NOT_COMPARED)}
+    return {**space, **settings, **base}

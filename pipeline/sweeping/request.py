@@ -1,0 +1,291 @@
+"""What is asked for: conf/sweep/NAME.yaml and the command line, checked before anything starts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from gram import models
+from gram.generator import Generator
+from gram.poses import PosePrior
+from pipeline import build, scene
+from pipeline.config import (
+    COMMAND_LINE,
+    CONF,
+    PROJECT,
+    Resolved,
+    assignment,
+    assignments,
+    presets_of,
+    read_yaml,
+    resolve,
+)  # fmt: skip
+from pipeline.options import ConfigError, all_options, check_limits, check_type, leaves, suggestion
+from pipeline.schema import GROUPS, Config
+from pipeline.sweeping import space as spaces
+from pipeline.sweeping.settings import RayConfig, Settings, SweepConfig
+from pipeline.sweeping.space import Space, Values
+
+OBJECTIVE = "distance/"
+"""How metrics begin whose first one is the objective, where none is named."""
+DEFAULT = "quick"
+FEW_POSES = 16
+_OWN = ("experiment", "fixed", "space")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Resolved):
+    """A sweep before it starts; the configuration is that of its trials without their own values.
+
+    Attributes:
+        settings: options of the sweep.
+        space: search space.
+        experiment: that every trial is; None is params.yaml.
+        overrides: arguments of every trial, beside the experiment and its own values.
+        params: file read in place of params.yaml.
+        chosen: whether a sweep was asked for at all.
+    """
+
+    settings: Settings
+    space: Space
+    written: dict[str, Any]
+    experiment: str | None
+    overrides: list[str]
+    params: Path | None
+    chosen: bool
+
+    @property
+    def subject(self) -> "Request":
+        """The stage is run with all of it."""
+        return self
+
+    @property
+    def name(self) -> str:
+        """Of the folder and of the parent run."""
+        assert self.settings.sweep.name is not None, "read sets it"
+        return self.settings.sweep.name
+
+    @property
+    def folder(self) -> Path:
+        """Of everything that this sweep writes, absolute."""
+        return (Path(self.settings.sweep.folder) / self.name).resolve()
+
+    def compose(self, values: Values) -> Resolved:
+        """The complete configuration of a point.
+
+        Raises:
+            ConfigError: the point is not possible; naming it.
+        """
+        own = [assignment(name, value) for name, value in values.items()]
+        experiment = [] if self.experiment is None else [assignment("experiment", self.experiment)]
+        try:
+            return resolve([*experiment, *self.overrides, *own], params=self.params)
+        except ConfigError as error:
+            raise ConfigError(f"space: {_in_words(values)}: {error}") from None
+
+    @cached_property
+    def points(self) -> list[Values] | None:
+        """All points in order; None where Optuna chooses them."""
+        sweep = self.settings.sweep
+        if sweep.search == "grid":
+            return spaces.grid(self.space)
+        if sweep.search == "random":
+            assert sweep.num_trials is not None, "check sees to it"
+            return [spaces.drawn(self.space, sweep.seed, index) for index in range(sweep.num_trials)]
+        return None
+
+    @property
+    def num_trials(self) -> int:
+        """Of the whole search."""
+        return len(self.points) if self.points is not None else self.settings.sweep.num_trials or 0
+
+    def is_objective(self, metric: str) -> bool:
+        """Whether a metric of metrics.jsonl is what the sweep is about."""
+        named = self.settings.sweep.objective
+        return metric.startswith(OBJECTIVE) if named is None else metric == named
+
+
+def read(arguments: Sequence[str], params: Path | None) -> Request:
+    """The request that the command line makes.
+
+    Raises:
+        ConfigError: anything unknown, of the wrong type or contradictory.
+    """
+    own: dict[str, Any] = {}
+    rest: list[str] = []
+    for argument in arguments:
+        if argument.partition("=")[0].partition(".")[0] in ("sweep", "ray"):
+            own |= dict(assignments([argument]))
+        else:
+            rest.append(argument)
+    chosen = str(own.pop("sweep", DEFAULT))
+    file, tree = _document(chosen)
+    experiment, overrides = _trial_arguments(tree, rest, str(file))
+    written = dict(tree.pop("space", None) or {})
+    for key in [key for key in own if key.startswith("sweep.space.")]:
+        written[key.removeprefix("sweep.space.")] = own.pop(key)
+    settings = _settings(tree, own, str(file), name=file.stem)
+    space = spaces.read_space(written, str(file))
+    chosen_by_file = [] if experiment is None else [assignment("experiment", experiment)]
+    base = resolve([*chosen_by_file, *overrides], params=params)
+    for name, _ in assignments(rest):
+        if name in space:
+            raise ConfigError(f"{COMMAND_LINE}: {name} is searched: set its values, sweep.space.{name}=[...]")
+    return Request(
+        config=base.config, presets=base.presets, sources=base.sources, notes=base.notes,
+        settings=settings, space=space, written=written, experiment=experiment, overrides=overrides,
+        params=params, chosen=any(argument.startswith("sweep=") for argument in arguments),
+    )  # fmt: skip
+
+
+def _document(chosen: str) -> tuple[Path, dict[str, Any]]:
+    """A file of conf/sweep by its name, or any by its path."""
+    known = presets_of("sweep")
+    file = CONF / "sweep" / f"{chosen}.yaml"
+    if chosen.endswith((".yaml", ".yml")):
+        file = Path(chosen)
+    elif not file.is_file():
+        raise ConfigError(
+            f"{COMMAND_LINE}: sweep={chosen}: there is no conf/sweep/{chosen}.yaml, "
+            f"but {', '.join(known)}{suggestion(chosen, known)}; or give the path of a file.yaml"
+        )
+    tree = read_yaml(file)
+    options = [option.name for option in fields(SweepConfig)]
+    for key in tree:
+        if key not in (*_OWN, "ray", *options):
+            hint = suggestion(key, [*_OWN, "ray", *options])
+            raise ConfigError(f"{_shown(file)}: {key}: a sweep has no such entry{hint}")
+    return Path(_shown(file)), tree
+
+
+def _shown(file: Path) -> str:
+    return str(file.relative_to(PROJECT)) if file.is_relative_to(PROJECT) else str(file)
+
+
+def _trial_arguments(tree: dict[str, Any], rest: Sequence[str], source: str) -> tuple[str | None, list[str]]:
+    """The experiment, and what file and command line set for every trial."""
+    experiment, fixed = tree.pop("experiment", None), tree.pop("fixed", None) or {}
+    if not isinstance(fixed, Mapping):
+        raise ConfigError(f"{source}: fixed holds options and their values, as train.steps: 400")
+    overrides = []
+    for name, value in leaves(fixed):
+        if name not in GROUPS:
+            check_type(name, value, f"{source}: fixed")
+        overrides.append(assignment(name, value))
+    for argument in rest:
+        ((key, value),) = assignments([argument])
+        if key == "experiment":
+            experiment = value
+        else:
+            overrides.append(argument)
+    return None if experiment is None else str(experiment), overrides
+
+
+def _settings(tree: Mapping[str, Any], own: Mapping[str, Any], source: str, *, name: str) -> Settings:
+    in_file = {(key if key == "ray" else f"sweep.{key}"): value for key, value in tree.items()}
+    settings = OmegaConf.structured(Settings(sweep=SweepConfig(name=name), ray=RayConfig()))
+    for origin, values in ((source, dict(leaves(in_file))), (COMMAND_LINE, own)):
+        for option, value in values.items():
+            check_type(option, value, origin, Settings)
+            OmegaConf.update(settings, option, value)
+            check_limits(option, OmegaConf.select(settings, option), origin, Settings)
+    done = OmegaConf.to_object(settings)
+    assert isinstance(done, Settings)
+    return done
+
+
+def check(request: Request) -> None:
+    """Refuse a search that cannot be made, or a point of it that no trial can take.
+
+    Raises:
+        ConfigError: naming the point and what is wrong with it.
+    """
+    sweep, config = request.settings.sweep, request.config
+    if not request.name or "/" in request.name or request.name.startswith("."):
+        raise ConfigError(f"sweep.name = {request.name!r}: it names a folder in {sweep.folder}")
+    if sweep.search != "grid" and sweep.num_trials is None:
+        raise ConfigError(f"sweep.search = {sweep.search} needs their number: set sweep.num_trials")
+    if sweep.search == "grid" and sweep.num_trials is not None:
+        raise ConfigError("sweep.num_trials: a grid has as many trials as combinations; leave it out")
+    if sweep.objective is None and not config.train.measure_every:
+        raise ConfigError(
+            "nothing tells which trial is best: set train.measure_every, the steps between distances "
+            "to real pictures, or sweep.objective"
+        )
+    if config.train.launch.machines > 1:
+        raise ConfigError("train.launch.machines: a trial has one machine; Ray shares out the machines")
+    if sweep.scheduler == "pbt":
+        _check_population(request)
+    _check_points(request)
+
+
+def _check_population(request: Request) -> None:
+    if request.config.train.measure_every == 0:
+        raise ConfigError("sweep.scheduler = pbt compares while trials train: set train.measure_every")
+    for name in request.space:
+        if not name.startswith("train."):
+            raise ConfigError(
+                f"space: {name}: pbt changes values while a trial goes on, which only options of train allow"
+            )
+
+
+def _check_points(request: Request) -> None:
+    """Compose every point, and look where isosurfaces could be missed."""
+    points = request.points if request.points is not None else spaces.corners(request.space)
+    looked_at: set[str] = set()
+    for values in points:
+        config = request.compose(values).config
+        meta = scene.planned_meta(config.data)
+        settings = build.model_settings(config, meta)
+        if config.sampler.kind not in ("manifold", "spheres"):
+            continue
+        # The field is the same for both kinds and any radiance: it is drawn first.
+        settings["sampler"]["kind"], settings["radiance"]["width"] = "spheres", 1
+        parts = {part: settings[part] for part in ("manifold", "sampler", "generator")}
+        if (key := repr((parts, config.seed))) in looked_at:
+            continue
+        looked_at.add(key)
+        torch.manual_seed(config.seed)
+        try:
+            generator = models.build_generator(settings)
+            _require_reachable(generator, scene.training_poses(config.data, meta))
+        except ValueError as error:
+            raise ConfigError(f"space: {_in_words(values)}: {error}") from None
+
+
+def _require_reachable(generator: Generator, prior: PosePrior) -> None:
+    """See `build.require_reachable_levels`: from a few cameras first, as most points are fine."""
+    try:
+        build.require_reachable_levels(generator, prior, poses=FEW_POSES)
+    except ValueError:
+        build.require_reachable_levels(generator, prior)
+
+
+def _in_words(values: Values) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items()) or "fixed settings"
+
+
+def options_in_words(request: Request) -> list[str]:
+    """Lines of --help on the options of a sweep."""
+    lines = ["", f"sweep=NAME    {' '.join(presets_of('sweep'))}, or the path of a file.yaml"]
+    options = all_options(Settings)
+    width = max(map(len, options))
+    for name, option in options.items():
+        value: Any = request.settings
+        for part in name.split("."):
+            value = getattr(value, part)
+        shown = "null" if value is None else str(value)
+        lines.append(f"  {name:{width}}  {shown:<10} {option.metadata['meaning']} ({option.expected})")
+    lines.append(
+        f"  {'sweep.space.OPTION':{width}}  {'':<10} values in place of those of the file, as [6,12]"
+    )
+    return lines
+
+
+def threads(config: Config, cpus: float) -> int:
+    """CPU threads of each process of a trial."""
+    return max(1, int(cpus) // config.train.launch.processes)

@@ -1,0 +1,160 @@
+"""Which trial comes next: those that a sweep already knows, then further points of its search."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ray.tune.search import Searcher
+
+from pipeline.sweeping.request import Request
+from pipeline.sweeping.space import Choice, Interval, Values
+from pipeline.sweeping.trials import Trial
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial as Asked
+
+
+class Source(Protocol):
+    """Where points come from, beside those of trials that are known."""
+
+    def known(self, trial: Trial) -> None:
+        """A trial of before: how it ended, or that it goes on."""
+        ...
+
+    def next(self, index: int) -> Values | None:
+        """The point of the trial of this number; None after the last one."""
+        ...
+
+    def result(self, trial: Trial) -> None:
+        """How a trial ended."""
+        ...
+
+
+class Listed:
+    """Points that were known before the start."""
+
+    def __init__(self, points: list[Values]) -> None:
+        self._points = points
+
+    def known(self, trial: Trial) -> None: ...
+
+    def next(self, index: int) -> Values | None:
+        """See `Source`."""
+        return self._points[index] if index < len(self._points) else None
+
+    def result(self, trial: Trial) -> None: ...
+
+
+class Suggested:
+    """Points that Optuna chooses (tree-structured Parzen estimator), told of every result.
+
+    Its study is made again from the trials when a sweep goes on: trial.json is all that is kept.
+    """
+
+    def __init__(self, request: Request) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna, self._space = optuna, request.space
+        self._count = request.num_trials
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=request.settings.sweep.seed)
+        )
+        self._distributions = {name: self._distribution(entry) for name, entry in request.space.items()}
+        self._asked: dict[str, Asked] = {}
+        self._newest: Asked | None = None
+
+    def known(self, trial: Trial) -> None:
+        """See `Source`."""
+        parameters = self._parameters(trial.values)
+        if trial.status in ("pending", "running"):
+            self._study.enqueue_trial(parameters)
+            self._asked[trial.name] = self._study.ask(self._distributions)
+            return
+        state = self._optuna.trial.TrialState
+        lost = trial.status == "failed" or trial.objective is None
+        self._study.add_trial(
+            self._optuna.trial.create_trial(
+                params=parameters, distributions=self._distributions,
+                state=state.FAIL if lost else state.COMPLETE, value=None if lost else trial.objective,
+            )
+        )  # fmt: skip
+
+    def next(self, index: int) -> Values | None:
+        """See `Source`."""
+        if index >= self._count:
+            return None
+        self._newest = self._study.ask(self._distributions)
+        return {
+            name: entry.values[self._newest.params[name]]
+            if isinstance(entry, Choice)
+            else self._newest.params[name]
+            for name, entry in self._space.items()
+        }
+
+    def result(self, trial: Trial) -> None:
+        """See `Source`."""
+        lost = trial.status == "failed" or trial.objective is None
+        state = self._optuna.trial.TrialState.FAIL if lost else None
+        self._study.tell(self._asked[trial.name], None if lost else trial.objective, state=state)
+
+    def named(self, trial: Trial) -> None:
+        """The last point asked for is that of this trial."""
+        assert self._newest is not None
+        self._asked[trial.name] = self._newest
+
+    def _parameters(self, values: Values) -> dict[str, Any]:
+        return {
+            name: entry.values.index(values[name]) if isinstance(entry, Choice) else values[name]
+            for name, entry in self._space.items()
+        }
+
+    def _distribution(self, entry: Choice | Interval) -> Any:
+        kinds = self._optuna.distributions
+        if isinstance(entry, Choice):
+            return kinds.CategoricalDistribution(range(len(entry.values)))
+        if entry.whole:
+            return kinds.IntDistribution(int(entry.low), int(entry.high))
+        return kinds.FloatDistribution(entry.low, entry.high, log=entry.log)
+
+
+class Queue(Searcher):
+    """What Tune asks for the next trial: unfinished ones first, then `more`.
+
+    Args:
+        waiting: trials that go on.
+        more: makes a further trial; None when there are no more.
+        describe: what the trial's `TrainingTrial` is given.
+        stopping: whether no trial is to start any more.
+    """
+
+    def __init__(
+        self,
+        waiting: list[Trial],
+        more: Callable[[], Trial | None],
+        describe: Callable[[Trial], Mapping[str, Any]],
+        stopping: Callable[[], bool],
+    ) -> None:
+        super().__init__(metric="objective", mode="min")
+        self._waiting, self._more, self._describe, self._stopping = list(waiting), more, describe, stopping
+        self.names: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial's arguments; its name is `names[trial_id]`."""
+        if self._stopping():
+            return Searcher.FINISHED
+        trial = self._waiting.pop(0) if self._waiting else self._more()
+        if trial is None:
+            return Searcher.FINISHED
+        self.names[trial_id] = trial.name
+        return dict(self._describe(trial))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Results reach the source of points elsewhere."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: see `Suggested`."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""

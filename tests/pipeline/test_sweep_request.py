@@ -1,0 +1,106 @@
+"""Requests: files and command lines become searches; what cannot be done is said before anything starts."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import assignment, assignments, presets_of
+from pipeline.options import ConfigError
+from pipeline.sweeping import request
+from pipeline.sweeping.request import Request
+
+TINY = """
+experiment: tiny
+fixed: {sampler.delta: null, train.steps: 8, train: {measure_every: 4}}
+space: {sampler.points: [4, 6]}
+"""
+
+
+def read(folder: Path, *more: str, text: str = TINY) -> Request:
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    return request.read([f"sweep={file}", f"sweep.folder={folder}/sweeps", *more], None)
+
+
+def test_file_and_command_line_make_the_search(tmp_path: Path) -> None:
+    asked = read(
+        tmp_path, "train.steps=12", "sweep.gpus=0.5", "sweep.space.seed=[1,2]", "ray.address=a.b:6379"
+    )
+    request.check(asked)
+    assert asked.points == [{"sampler.points": p, "seed": s} for p in (4, 6) for s in (1, 2)]
+    assert (asked.name, asked.folder) == ("mine", (tmp_path / "sweeps/mine").resolve())
+    assert asked.settings.sweep.gpus == 0.5 and asked.settings.ray.address == "a.b:6379"
+    config = asked.compose({"sampler.points": 6, "seed": 2}).config
+    assert (config.train.steps, config.train.measure_every, config.sampler.points, config.seed) == (
+        12,
+        4,
+        6,
+        2,
+    )
+    assert config.data.size == asked.config.data.size == 16
+
+
+@pytest.mark.parametrize("name", presets_of("sweep"))
+def test_searches_that_are_shipped_can_be_made(name: str) -> None:
+    asked = request.read([f"sweep={name}"], None)
+    request.check(asked)
+    assert asked.num_trials > 5
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["sweep.space.sampler.points=[0]"], "space: sampler.points = 0: "),
+        (["sweep.space.sampler.kind=[manifold,planez]"], "'planez', but it takes one of"),
+        (["sweep.space.sampler.points=[]"], "no value in the list"),
+        (["sweep.space.sampler.first_level=[1000]"], "no ray meets the isosurfaces"),
+        (["sweep.space.train.lr_generator=[fast]"], "'fast', but it takes a number"),
+        (["sampler.points=4"], "sampler.points is searched: set its values, sweep.space.sampler.points="),
+        (["sweep.serch=random"], "there is no option sweep.serch; did you mean sweep.search?"),
+        (["sweep.search=randon"], "'randon', but it takes one of grid, random, optuna; did you mean random?"),
+        (["sweep.search=random"], "set sweep.num_trials"),
+        (["sweep.num_trials=3"], "a grid has as many trials as combinations"),
+        (["sweep.cpus=0"], "sweep.cpus = 0.0, but it takes a number, above 0"),
+        (["sweep.retries=many"], "but it takes a whole number"),
+        (["train.measure_every=0"], "nothing tells which trial is best"),
+        (["sweep.scheduler=pbt"], "space: sampler.points: pbt changes values while a trial goes on"),
+        (["train.launch.machines=2"], "a trial has one machine"),
+        (["sweep.name=../x"], "it names a folder"),
+        (["sweep.space={}"], "sweep.space"),
+    ],
+)
+def test_what_cannot_be_done_is_said(tmp_path: Path, more: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        request.check(read(tmp_path, *more))
+    assert said in str(caught.value)
+    assert not (tmp_path / "sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("space: {}", "space is empty"),
+        ("experiment: tiny", "space is empty"),
+        ("spcae: {seed: [1]}", "spcae: a sweep has no such entry; did you mean space?"),
+        ("space: {seed: [1]}\nfixed: {train.stepz: 3}", "there is no option train.stepz"),
+        ("space: {seed: [1]}\nexperiment: tinny", "there is no conf/experiment/tinny.yaml"),
+        ("space: {seed: [1]}\nray: {adress: x}", "there is no option ray.adress; did you mean ray.address?"),
+        ("[", "no valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text=text)
+    assert said in str(caught.value)
+
+
+def test_an_unknown_sweep_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"no conf/sweep/quik.yaml, but .*; did you mean quick\?"):
+        request.read(["sweep=quik"], None)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 3, 1e-5, "a'b", "x\\", "x\\'y", "C:\\new", "a,b=c", "", [0.0, 1e-5], ["a", "b c"]]
+)
+def test_assignments_say_what_they_were_given(value: object) -> None:
+    assert assignments([assignment("train.betas", value)]) == [("train.betas", value)]
