@@ -122,7 +122,7 @@ def wall(
 
 
 def shells() -> ManifoldPredictor:
-    """An M that is 10 rho (to half a per cent): its surfaces follow the ellipsoid, as learned ones should."""
+    """An M that is 10 rho (to 1 %): its surfaces follow the ellipsoid, as learned ones should."""
     manifold = ManifoldPredictor(width=SHELL_WIDTH, hidden_layers=1, centre=(0.0, 0.0, 0.0), init="sphere")
     with torch.no_grad():
         next(manifold.hidden.parameters()).div_(SCALE * torch.tensor(SEMI_AXES))

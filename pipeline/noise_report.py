@@ -184,15 +184,17 @@ def _crops(title: str, subject: Subject, whole: Pixels, points: Sequence[int]) -
     side, row, column = size // 4, size * 5 // 16, size // 4
     part = View(view.radiance, _part(view.rays, size, row, column, side))
     kinds = ["hierarchical", *[kind for kind in ("manifold", "spheres", "planes") if _has(subject, kind)][:1]]
+    points = [number for number in points if all(_has(subject, kind, number) for kind in kinds)]
     rows = []
     for kind in kinds:
-        samplers = [subject.build(kind, number) for number in points if _has(subject, kind, number)]
-        limit = subject.build(reference_of(kind, samplers[0]), REFERENCE_POINTS)
+        limit = subject.build(kind, REFERENCE_POINTS)
+        limit = subject.build(reference_of(kind, limit), REFERENCE_POINTS)
         reference = _pixels(draw(limit, [part]), side)
+        samplers = [subject.build(kind, number) for number in points]
         for seed in range(2):
             parts = [_pixels(draw(sampler, [part], seed), side) for sampler in samplers]
             rows.append((f"{SHOWN_KINDS[kind]}, seed {seed}", [*parts, reference]))
-    columns = [*(f"{number} points" for number in points if _has(subject, kinds[0], number)), "1,024"]
+    columns = [*(f"{number} points" for number in points), f"{REFERENCE_POINTS:,}"]
     return Crops(title, whole, (row, column), columns, rows)
 
 
