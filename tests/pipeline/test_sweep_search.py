@@ -6,9 +6,10 @@ import pytest
 
 from pipeline.sweeping import request
 from pipeline.sweeping.ledger import Ledger
+from pipeline.sweeping.queue import Queue
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.schedulers import _within, scheduler
-from pipeline.sweeping.searchers import Queue, Suggested
+from pipeline.sweeping.searchers import Suggested
 from pipeline.sweeping.space import Values
 from pipeline.sweeping.trials import Trial, read_trials
 
