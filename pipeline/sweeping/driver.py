@@ -126,7 +126,7 @@ def run(
         ),
         run_config=tune.RunConfig(
             name="tune", storage_path=str(request.folder), verbose=0,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=sweep.retries + 10),
             callbacks=[_observer(ledger, points, changed, sweep.objective or OBJECTIVE)],
         ),
@@ -156,7 +156,7 @@ def _arguments(
     return {
         "folder": str(request.folder), "params": json.dumps(tree), "values": trial.values,
         "objective": request.settings.sweep.objective or OBJECTIVE, "retries": request.settings.sweep.retries,
-        "newest": request.settings.sweep.scheduler == "pbt", "data_hash": meta["content_hash"],
+        "population": request.settings.sweep.scheduler == "pbt", "data_hash": meta["content_hash"],
     }  # fmt: skip
 
 
