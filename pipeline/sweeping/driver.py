@@ -12,11 +12,13 @@ from typing import Any
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.config import as_dict
 from pipeline.console import say
+from pipeline.options import suggestion
 from pipeline.schema import Config
+from pipeline.store import default_uri
 from pipeline.sweeping import schedulers
 from pipeline.sweeping.ledger import Ledger
 from pipeline.sweeping.request import OBJECTIVE, Request, threads
-from pipeline.sweeping.searchers import Listed, Queue, Source, Suggested
+from pipeline.sweeping.searchers import Listed, Source, Suggested
 from pipeline.sweeping.trials import STOP, Trial
 
 __all__ = ["STOP", "Stopping", "run", "stopping"]
@@ -92,6 +94,7 @@ def run(
     """
     from ray import tune
 
+    from pipeline.sweeping.queue import Queue
     from pipeline.sweeping.trainable import TrainingTrial
 
     points = source(request)
@@ -123,9 +126,9 @@ def run(
         ),
         run_config=tune.RunConfig(
             name="tune", storage_path=str(request.folder), verbose=0,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=sweep.retries + 10),
-            callbacks=[_observer(ledger, points, changed)],
+            callbacks=[_observer(ledger, points, changed, sweep.objective or OBJECTIVE)],
         ),
     )  # fmt: skip
     with warnings.catch_warnings():
@@ -143,7 +146,8 @@ def _arguments(
         measured = (request.settings.sweep.objective or OBJECTIVE).startswith(OBJECTIVE)
         config.train.checkpoint_every = config.train.measure_every if measured else config.train.log_every
         config.train.keep_checkpoints = max(3, config.train.keep_checkpoints)
-    if parent is not None:
+    if config.tracking.kind != "none":  # whatever the environment of the trial's machine says
+        config.tracking.uri = config.tracking.uri or default_uri()
         config.tracking.parent = parent
     tree = as_dict(config)
     tree["preset"] = request.presets
@@ -152,11 +156,11 @@ def _arguments(
     return {
         "folder": str(request.folder), "params": json.dumps(tree), "values": trial.values,
         "objective": request.settings.sweep.objective or OBJECTIVE, "retries": request.settings.sweep.retries,
-        "newest": request.settings.sweep.scheduler == "pbt", "data_hash": meta["content_hash"],
+        "population": request.settings.sweep.scheduler == "pbt", "data_hash": meta["content_hash"],
     }  # fmt: skip
 
 
-def _observer(ledger: Ledger, points: Source, changed: Callable[[], None]) -> Any:
+def _observer(ledger: Ledger, points: Source, changed: Callable[[], None], objective: str) -> Any:
     from ray.tune import Callback
 
     class Observer(Callback):
@@ -181,6 +185,8 @@ def _observer(ledger: Ledger, points: Source, changed: Callable[[], None]) -> An
                 ledger.ended(name, status, why)
                 if status != "pending":
                     points.result(ledger.trials[name])
+                if status == "finished" and ledger.trials[name].objective is None:
+                    _tell_missing(ledger.trials[name], objective)
 
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             ledger.failed_once(str(trial), _why(trial))
@@ -191,6 +197,11 @@ def _observer(ledger: Ledger, points: Source, changed: Callable[[], None]) -> An
             points.result(ledger.trials[str(trial)])
 
     return Observer()
+
+
+def _tell_missing(trial: Trial, objective: str) -> None:
+    hint = suggestion(objective, trial.metrics)
+    say(f"sweep: {trial.name}: its metrics.jsonl has no number for sweep.objective = {objective}{hint}")
 
 
 def _why(trial: Any) -> str:

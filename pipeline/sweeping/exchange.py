@@ -40,6 +40,11 @@ def give(folder: Path, target: Path, *, step: int, name: str) -> None:
     (target / FILE).write_text(json.dumps(told))
 
 
+def give_nothing(target: Path, *, name: str) -> None:
+    """What Tune is given where no other trial goes on from this one."""
+    (target / FILE).write_text(json.dumps({"trial": name}))
+
+
 def take(source: Path, folder: Path, *, name: str) -> Path | None:
     """Take over what `give` wrote; returns the checkpoint to start from, None if it is the trial's own."""
     told = json.loads((source / FILE).read_text())

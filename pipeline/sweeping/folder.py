@@ -1,6 +1,7 @@
 """The folder of a sweep: what was asked, and one driver at a time."""
 
 import fcntl
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from pipeline.fingerprint import program_hash
 from pipeline.options import ConfigError, leaves
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.settings import NOT_THE_RESULT
-from pipeline.sweeping.trials import read_trials
+from pipeline.sweeping.trials import TRIALS, read_trials
 
 ASKED = "sweep.yaml"
 _LOCK = "lock"
@@ -52,7 +53,12 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
         aside = folder / f".{ASKED}"
         OmegaConf.save(OmegaConf.create(asked), aside)
         aside.replace(before)
-        yield folder
+        try:
+            yield folder
+        except Exception:
+            if not (folder / TRIALS).exists():
+                shutil.rmtree(folder)  # nothing began
+            raise
 
 
 def require_right(request: Request, *, resume: bool) -> None:

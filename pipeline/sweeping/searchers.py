@@ -1,9 +1,6 @@
-"""Which trial comes next: those that a sweep already knows, then further points of its search."""
+"""Where the points of a search come from: a list, or Optuna."""
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
-
-from ray.tune.search import Searcher
 
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.space import Choice, Interval, Values
@@ -115,46 +112,3 @@ class Suggested:
         if entry.whole:
             return kinds.IntDistribution(int(entry.low), int(entry.high))
         return kinds.FloatDistribution(entry.low, entry.high, log=entry.log)
-
-
-class Queue(Searcher):
-    """What Tune asks for the next trial: unfinished ones first, then `more`.
-
-    Args:
-        waiting: trials that go on.
-        more: makes a further trial; None when there are no more.
-        describe: what the trial's `TrainingTrial` is given.
-        stopping: whether no trial is to start any more.
-    """
-
-    def __init__(
-        self,
-        waiting: list[Trial],
-        more: Callable[[], Trial | None],
-        describe: Callable[[Trial], Mapping[str, Any]],
-        stopping: Callable[[], bool],
-    ) -> None:
-        super().__init__(metric="objective", mode="min")
-        self._waiting, self._more, self._describe, self._stopping = list(waiting), more, describe, stopping
-        self.names: dict[str, str] = {}
-
-    def suggest(self, trial_id: str) -> Any:
-        """The next trial's arguments; its name is `names[trial_id]`."""
-        if self._stopping():
-            return Searcher.FINISHED
-        trial = self._waiting.pop(0) if self._waiting else self._more()
-        if trial is None:
-            return Searcher.FINISHED
-        self.names[trial_id] = trial.name
-        return dict(self._describe(trial))
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Results reach the source of points elsewhere."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: see `Suggested`."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""

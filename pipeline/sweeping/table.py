@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.console import say
 from pipeline.progress import duration
+from pipeline.sweeping.exchange import START_FROM
 from pipeline.sweeping.trials import Trial
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def table(trials: Sequence[Trial], *, steps: int, title: str | None = None) -> "
     from rich.table import Table
 
     made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    options = list(dict.fromkeys(name for trial in trials for name in trial.values))
+    options = list(dict.fromkeys(name for trial in trials for name in trial.values if name != START_FROM))
     for name in ("trial", *(option.rpartition(".")[2] for option in options), "status"):
         made.add_column(name, overflow="fold")
     for name in ("steps", "objective", "images/s", "GiB", "time"):

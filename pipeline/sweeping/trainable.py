@@ -35,7 +35,7 @@ class TrainingTrial(tune.Trainable):
 
     Its configuration: `folder` of the sweep, `params` (JSON: complete configuration of a trial, but for what
     depends on its name), `values` (option -> value, of those that differ), `objective` (prefix or name of
-    the metric), `retries`.
+    the metric), `retries`, `population` (whether trials go on from others), `data_hash` (of the pictures).
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -74,8 +74,12 @@ class TrainingTrial(tune.Trainable):
             self._training.stop()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """The checkpoint of the last report, for trials that are to go on from it."""
-        exchange.give(self._folder, Path(checkpoint_dir), step=self._step, name=str(self.trial_name))
+        """In a population, the checkpoint of the last report: other trials may go on from it."""
+        trains = self._training is not None and self._training.exit_code is None
+        if self.config["population"] and trains:
+            exchange.give(self._folder, Path(checkpoint_dir), step=self._step, name=str(self.trial_name))
+        else:
+            exchange.give_nothing(Path(checkpoint_dir), name=str(self.trial_name))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Go on from another trial's checkpoint; what is this trial's own lies in its folder already."""
@@ -137,7 +141,7 @@ class TrainingTrial(tune.Trainable):
     def _next(self) -> list[dict[str, Any]]:
         """Waiting reports up to the first that a scheduler judges, all where it judges the newest alone."""
         judged = (i for i, record in enumerate(self._waiting) if self._value(record) is not None)
-        count = len(self._waiting) if self.config["newest"] else next(judged, len(self._waiting)) + 1
+        count = len(self._waiting) if self.config["population"] else next(judged, len(self._waiting)) + 1
         told, self._waiting = self._waiting[:count], self._waiting[count:]
         return told
 
