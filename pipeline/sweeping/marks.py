@@ -46,16 +46,16 @@ _OFFSETS = [
 
 @dataclass(frozen=True)
 class Style:
-    """Colours of a figure: page, text, grid lines; `strength` is how much of a colour its text has."""
+    """Colours of a figure: page, text, grid lines; `contrast` is how far colours move to `ink` for words."""
 
     page: str
     ink: str
     faint: str
-    strength: float
+    contrast: float
 
 
-LIGHT = Style("#ffffff", "#1b1f24", "#8b949e", 0.7)
-DARK = Style("#14181d", "#e6e9ed", "#7d8590", 1.0)
+LIGHT = Style("#ffffff", "#1b1f24", "#8b949e", 0.3)
+DARK = Style("#14181d", "#e6e9ed", "#7d8590", 0.3)
 
 
 def color_of(value: Any, values: Sequence[Any]) -> Any:
@@ -80,10 +80,11 @@ def marker_of(value: Any, values: Sequence[Any]) -> str:
 
 
 def text_color(color: Any, style: Style) -> Any:
-    """A colour for words: darker on a light page, as thin strokes look lighter."""
+    """A colour for words, whose thin strokes need more contrast than marks."""
     from matplotlib.colors import to_rgb
 
-    return tuple(part * style.strength for part in to_rgb(color))
+    pairs = zip(to_rgb(color), to_rgb(style.ink), strict=True)
+    return tuple((1.0 - style.contrast) * part + style.contrast * ink for part, ink in pairs)
 
 
 def fill(status: str, color: Any, style: Style) -> dict[str, Any]:

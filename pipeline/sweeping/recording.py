@@ -163,9 +163,10 @@ class Parent:
 
 
 def _parameters(sweep: Mapping[str, Any]) -> dict[str, str]:
-    """What was asked for, by dotted names."""
-    asked = {name: value for name, value in sweep.items() if name not in NO_PARAMETERS}
-    return {name: str(value)[:LONGEST] for name, value in leaves(asked)}
+    """What was asked for, by dotted names; what was left to the program is left out."""
+    asked = {"objective": "the first distance/"}
+    asked |= {name: value for name, value in sweep.items() if name not in NO_PARAMETERS and value is not None}
+    return {name: str(value)[:LONGEST] for name, value in leaves(asked) if value is not None}
 
 
 def _tags(found: Results, trial: Trial) -> dict[str, str]:

@@ -58,7 +58,7 @@ def start(config: TrackingConfig, folder: Path) -> Parent:
 
 def test_what_was_asked_stands_in_the_parent(config: TrackingConfig, tmp_path: Path) -> None:
     space = {"sampler.kind": ["planes", "manifold"], "train.lr_generator": {"low": 1e-5, "high": 1e-3}}
-    settings = {"search": "grid", "scheduler": "asha"}
+    settings = {"search": "grid", "scheduler": "asha", "num_trials": None}
     folder = write_sweep(tmp_path / "mine", [], space=space, settings=settings, base={"seed": 0})
     run = run_of(config, start(config, folder).run_id)
     assert run.info.run_name == "mine"

@@ -1,6 +1,5 @@
 """docs/sweeps.md: its commands are searches that exist, its YAML says what the program and Ray do."""
 
-import importlib
 import json
 import re
 import shlex
@@ -11,7 +10,9 @@ import pytest
 import yaml
 
 from pipeline.config import PROJECT
-from pipeline.sweeping import results
+from pipeline.options import all_options
+from pipeline.sweeping import request, results
+from pipeline.sweeping.settings import Settings
 
 TEXT = (PROJECT / "docs/sweeps.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
@@ -21,7 +22,6 @@ ENTRYPOINT = RAY_JOB["spec"]["entrypoint"]
 
 
 def request_of(arguments: list[str]) -> Any:
-    request = pytest.importorskip("pipeline.sweeping.request")
     return request.read(arguments, None)
 
 
@@ -43,11 +43,9 @@ def test_the_example_of_a_search_can_be_run(tmp_path: Path) -> None:
 
 
 def test_options_of_sweeps_in_the_text_exist() -> None:
-    options = importlib.import_module("pipeline.options")
-    settings = pytest.importorskip("pipeline.sweeping.settings")
     named = set(re.findall(r"`(sweep\.[a-z_]+)(?:=[^`]*)?`", TEXT))
     assert {"sweep.scheduler", "sweep.gpus", "sweep.folder"} <= named
-    assert named - set(options.all_options(settings.Settings)) == {results.ASKED}
+    assert named - set(all_options(Settings)) == {results.ASKED}
 
 
 def test_the_cluster_file_is_one_that_ray_takes() -> None:
