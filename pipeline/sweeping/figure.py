@@ -78,10 +78,11 @@ def curves(results: Results, style: Style = LIGHT) -> "Figure | None":
 
 def _samplers(results: Results, style: Style) -> "Figure":
     figure, ((ours, theirs), (speed, memory)) = _canvas(2, 2)
-    panels.over_points(ours, results, style)
-    panels.reference(theirs, [], style)
+    our_ends, their_ends = panels.over_points(ours, results, style), panels.reference(theirs, style)
     if ours.get_yscale() == "log":
         panels.same_ratios(ours, theirs)
+    label_ends(ours, our_ends, style)
+    label_ends(theirs, their_ends, style)
     _title(ours, "Measured here", results.short_objective + _pictures(results))
     _title(theirs, "Published, for its shape alone", published.PROTOCOL)
     _costs(speed, memory, results, style)

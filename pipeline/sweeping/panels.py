@@ -9,7 +9,6 @@ from pipeline.sweeping.marks import (
     Style,
     color_of,
     fill,
-    label_ends,
     label_points,
     marker_of,
     plain_ticks,
@@ -32,12 +31,18 @@ COSTS = {
 """What a trial costs -> label of its axis, 1 if less is better."""
 
 
+Ends = dict[str, tuple[float, float, Any]]
+"""Name -> x, y and colour of the right end of its line."""
 _SIDES = {"planes": 1, "spheres": -1}
 """Where the name of a single published value stands: right or left of it."""
 
 
-def over_points(axes: "Axes", results: Results, style: Style = LIGHT) -> None:
-    """The objective over points per ray, one line a sampler through the means over seeds."""
+def over_points(axes: "Axes", results: Results, style: Style = LIGHT) -> Ends:
+    """The objective over points per ray, one line a sampler through the means over seeds.
+
+    Returns:
+        The ends of the lines, to be named when the limits of the axes are final.
+    """
     kinds = results.options.get(KIND) or sorted({results.kind(trial) for trial in results.trials})
     lines = lines_of(results)
     ends = {}
@@ -53,11 +58,11 @@ def over_points(axes: "Axes", results: Results, style: Style = LIGHT) -> None:
     _objective_axis(axes, results)
     _missing(axes, results, [(trial.points_per_ray, trial) for trial in results.trials], style)
     axes.set_xlabel("points per ray")
-    label_ends(axes, ends, style)
+    return ends
 
 
-def reference(axes: "Axes", ticks: Sequence[int], style: Style = LIGHT) -> None:
-    """What the paper reports, dashed, on axes of its own."""
+def reference(axes: "Axes", style: Style = LIGHT) -> Ends:
+    """What the paper reports, dashed, on axes of its own; returns the ends of its lines."""
     ends = {}
     for kind, line in published.lines().items():
         color = color_of(kind, ())
@@ -75,11 +80,11 @@ def reference(axes: "Axes", ticks: Sequence[int], style: Style = LIGHT) -> None:
                 ha="left" if side > 0 else "right", color=text_color(color, style),
             )  # fmt: skip
     axes.set_yscale("log")
-    _log_points(axes, sorted({*ticks, 6, 12, 24, 36, 48}))
+    _log_points(axes, [6, 12, 24, 36, 48])
     axes.set_xlabel("points per ray")
     axes.set_ylabel("FID 5k (published)")
     plain_ticks(axes, "y", [25, 30, 40, 60, 80, 120])
-    label_ends(axes, ends, style)
+    return ends
 
 
 def same_ratios(left: "Axes", right: "Axes") -> None:

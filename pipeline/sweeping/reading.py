@@ -14,6 +14,8 @@ FLAT = 1.10
 """A sampler keeps its quality where its objective is at most so many times that at its most points."""
 COLLAPSED = 1.5
 """It falls apart where it is more."""
+LEARNING = 0.05
+"""A trial still learns whose last measurement is better than the one before by this part."""
 FASTER = 1.1
 """Speed is worth a sentence where it is at least so many times another's."""
 
@@ -33,6 +35,7 @@ def sentences(results: Results) -> list[str]:
     if len(results.finished) > 1:
         found += _samplers(results, chance) if results.compares_samplers else _options(results)
         found += _cheapest(results, chance)
+        found += _still_learning(results)
         found.append(_trust(results, chance))
     return found
 
@@ -189,6 +192,19 @@ def _memory(trial: Trial, best: Trial) -> str:
     if abs(trial.memory_gib - best.memory_gib) < 0.05 * best.memory_gib:
         return ", with as much memory"
     return f", {trial.memory_gib:.3g} GiB instead of {best.memory_gib:.3g}"
+
+
+def _still_learning(results: Results) -> list[str]:
+    """Whether trials were cut off while they learned."""
+    curves = [[value for _, value in results.curve(trial)] for trial in results.finished]
+    curves = [values for values in curves if len(values) > 1]
+    improving = sum(values[-2] - values[-1] > LEARNING * abs(values[-2]) for values in curves)
+    if not improving:
+        return []
+    return [
+        f"{improving} of {len(curves)} trials still improved by more than {LEARNING:.0%} at their last "
+        "measurement: longer training may change the order."
+    ]
 
 
 def _trust(results: Results, chance: Chance | None) -> str:

@@ -68,6 +68,17 @@ def test_published_values_stand_apart_dashed_with_their_protocol(tmp_path: Path)
     assert spans[0] == pytest.approx(spans[1])
 
 
+def test_names_of_lines_do_not_overlap(tmp_path: Path) -> None:
+    kinds = ("manifold", "planes", "hierarchical")
+    trials = [sampled(2 * k, kind, 6, 300.0 - 40.0 * k) for k, kind in enumerate(kinds)]
+    trials += [sampled(2 * k + 1, kind, 12, 250.0 + k) for k, kind in enumerate(kinds)]
+    found = drawn(tmp_path, *trials)
+    found.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in found.axes[0].texts if text.get_text() in kinds]
+    assert len(boxes) == 3
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[k + 1 :])
+
+
 def test_failed_trials_are_crosses_of_their_colour_side_by_side(tmp_path: Path) -> None:
     ours, *_ = drawn(
         tmp_path,

@@ -83,6 +83,15 @@ def test_cheaper_trials_about_as_good_are_named(tmp_path: Path) -> None:
     assert wanted in read(tmp_path, trials)
 
 
+def test_trials_that_still_learn_are_counted(tmp_path: Path) -> None:
+    trials = [sampled(k, "planes", points) for k, points in enumerate((6, 12, 24))]
+    write_sweep(tmp_path, trials)
+    for one, last in zip(trials, (94.0, 96.0, 110.0), strict=True):
+        write_curve(tmp_path, one, [200.0, 100.0, last])
+    text = " ".join(reading.sentences(results.read(tmp_path)))
+    assert "1 of 3 trials still improved by more than 5% at their last measurement" in text
+
+
 def test_different_protocols_are_not_compared(tmp_path: Path) -> None:
     trials = [
         sampled(0, "planes", 6, 9.0),
