@@ -1,6 +1,7 @@
 """The folder of a sweep: what was asked, and one driver at a time."""
 
 import fcntl
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ def described(request: Request) -> dict[str, Any]:
     """What is asked for, as sweep.yaml holds it."""
     return {
         "name": request.name,
+        "command": shlex.join(["python", "-m", "pipeline.sweep", *request.typed]),
         "space": request.written,
         "objective": request.settings.sweep.objective,
         "experiment": request.experiment,

@@ -48,6 +48,7 @@ class Request(Resolved):
         overrides: arguments of every trial, beside the experiment and its own values.
         params: file read in place of params.yaml.
         chosen: whether a sweep was asked for at all.
+        typed: the command line's arguments, but for flags.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class Request(Resolved):
     overrides: list[str]
     params: Path | None
     chosen: bool
+    typed: list[str]
 
     @property
     def subject(self) -> "Request":
@@ -139,6 +141,7 @@ def read(arguments: Sequence[str], params: Path | None) -> Request:
         config=base.config, presets=base.presets, sources=base.sources, notes=base.notes,
         settings=settings, space=space, written=written, experiment=experiment, overrides=overrides,
         params=params, chosen=any(argument.startswith("sweep=") for argument in arguments),
+        typed=[*arguments],
     )  # fmt: skip
 
 
