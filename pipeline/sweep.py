@@ -8,7 +8,18 @@ from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Flag, Stage
 from pipeline.config import read_yaml
 from pipeline.console import say, write
 from pipeline.options import ConfigError
-from pipeline.sweeping import cluster, driver, folder, machines, recording, report, request, table, winner
+from pipeline.sweeping import (
+    cluster,
+    driver,
+    feasible,
+    folder,
+    machines,
+    recording,
+    report,
+    request,
+    table,
+    winner,
+)
 from pipeline.sweeping.datasets import DataSets
 from pipeline.sweeping.ledger import Ledger
 from pipeline.sweeping.request import Request
@@ -60,7 +71,7 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
         raise ConfigError(f"which one? sweep=NAME, for instance sweep={request.DEFAULT}; --help lists them")
     if apply and not resume and (asked.folder / winner.BEST).exists():
         return _apply(asked.folder)
-    request.check(asked)
+    feasible.check(asked)
     sweep = asked.settings.sweep
     if list:
         return _list(asked)

@@ -33,31 +33,34 @@ def command(file: Path, data: list[str], *more: str) -> list[str]:
     return [sys.executable, "-m", "pipeline.sweep", *places, *data, *more]
 
 
-def start(
+@contextmanager
+def started(
     file: Path, data: list[str], *more: str, variables: Mapping[str, str] | None = None
-) -> subprocess.Popen[str]:
+) -> Iterator[subprocess.Popen[str]]:
+    """A sweep, which a failing test does not leave behind."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **(variables or {})}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command(file, data, *more), cwd=PROJECT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code and all that it said."""
-    try:
-        said, _ = process.communicate(timeout=PATIENCE)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    said, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, said
 
 
 def run(
     file: Path, data: list[str], *more: str, variables: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    return end(start(file, data, *more, variables=variables))
+    with started(file, data, *more, variables=variables) as process:
+        return end(process)
 
 
 def trials(file: Path) -> dict[str, Trial]:

@@ -11,7 +11,7 @@ from sweep_runs import (
     reports,
     require_nothing_left,
     run,
-    start,
+    started,
     steps,
     trials,
     wait_for_step,
@@ -79,10 +79,9 @@ def test_a_killed_driver_goes_on_and_a_trial_that_fails_is_tried_again_and_stops
 ) -> None:
     file = write_sweep(tmp_path, LONG)
     first, second = "000-lr_discriminator_0.001-seed_0", "001-lr_discriminator_1e+38-seed_0"
-    driver = start(file, data)
-    wait_for_step(file, first, 25, driver)
-    driver.send_signal(signal.SIGKILL)
-    driver.communicate()
+    with started(file, data) as driver:
+        wait_for_step(file, first, 25, driver)
+        driver.send_signal(signal.SIGKILL)
     require_nothing_left(str(tmp_path))
     killed_at = int(max(steps(file, first)))
     assert trials(file)[first].status == "running"
@@ -100,10 +99,10 @@ def test_a_killed_driver_goes_on_and_a_trial_that_fails_is_tried_again_and_stops
 
 def test_an_interrupted_sweep_writes_checkpoints_and_goes_on(data: list[str], tmp_path: Path) -> None:
     file = write_sweep(tmp_path, LONG.replace(", 1.0e+38", ""))
-    driver = start(file, data)
-    wait_for_step(file, "000-lr_discriminator_0.001-seed_0", 12, driver)
-    driver.send_signal(signal.SIGINT)
-    code, said = end(driver)
+    with started(file, data) as driver:
+        wait_for_step(file, "000-lr_discriminator_0.001-seed_0", 12, driver)
+        driver.send_signal(signal.SIGINT)
+        code, said = end(driver)
     assert code == 130, said
     assert "--resume goes on" in said
     (trial,) = trials(file).values()

@@ -17,7 +17,7 @@ from sweep_runs import (
     left_behind,
     require_nothing_left,
     run,
-    start,
+    started,
     steps,
     trials,
     wait_for_step,
@@ -75,13 +75,13 @@ def test_a_killed_machine_has_its_trial_go_on_from_its_last_checkpoint_on_the_ot
     assert code == 1 and "several machines cannot write to one sqlite file" in said, said
     assert not (tmp_path / "sweeps/small").exists()
 
-    driver = start(file, data, f"ray.address={two.address}", variables=two.variables)
     names = ("000-seed_0", "001-seed_1")
-    for name in names:
-        wait_for_step(file, name, 30, driver)
-    two.kill(second)
-    killed_at = steps_of_the_one_that_is_gone(file, names)
-    code, said = end(driver)
+    with started(file, data, f"ray.address={two.address}", variables=two.variables) as driver:
+        for name in names:
+            wait_for_step(file, name, 30, driver)
+        two.kill(second)
+        killed_at = steps_of_the_one_that_is_gone(file, names)
+        code, said = end(driver)
     assert code == 0, said
     assert "machine was lost" in said
     found = trials(file)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import assignment, assignments, presets_of
 from pipeline.options import ConfigError
-from pipeline.sweeping import request
+from pipeline.sweeping import feasible, request
 from pipeline.sweeping.request import Request
 
 TINY = """
@@ -26,7 +26,7 @@ def test_file_and_command_line_make_the_search(tmp_path: Path) -> None:
     asked = read(
         tmp_path, "train.steps=12", "sweep.gpus=0.5", "sweep.space.seed=[1,2]", "ray.address=a.b:6379"
     )
-    request.check(asked)
+    feasible.check(asked)
     assert asked.points == [{"sampler.points": p, "seed": s} for p in (4, 6) for s in (1, 2)]
     assert (asked.name, asked.folder) == ("mine", (tmp_path / "sweeps/mine").resolve())
     assert asked.settings.sweep.gpus == 0.5 and asked.settings.ray.address == "a.b:6379"
@@ -43,7 +43,7 @@ def test_file_and_command_line_make_the_search(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", presets_of("sweep"))
 def test_searches_that_are_shipped_can_be_made(name: str) -> None:
     asked = request.read([f"sweep={name}"], None)
-    request.check(asked)
+    feasible.check(asked)
     assert asked.num_trials > 5
 
 
@@ -71,7 +71,7 @@ def test_searches_that_are_shipped_can_be_made(name: str) -> None:
 )
 def test_what_cannot_be_done_is_said(tmp_path: Path, more: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        request.check(read(tmp_path, *more))
+        feasible.check(read(tmp_path, *more))
     assert said in str(caught.value)
     assert not (tmp_path / "sweeps").exists()
 
