@@ -1,5 +1,5 @@
 # make run    data, training, metrics and meshes, from a fresh clone
-# make test   everything that CI checks
+# make test   everything that CI checks, sweeps on a Ray cluster of two nodes included
 # make help   the other targets
 
 SHELL := /bin/bash
@@ -13,10 +13,10 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check lint types imports test doctor ui clean
+.PHONY: help install run check lint types imports test test-cluster doctor ui clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(INSTALLED) ## create .venv and install the locked packages
 
@@ -43,6 +43,9 @@ imports: $(INSTALLED)
 
 test: check ## check, then every test
 	pytest -n auto --dist loadfile --durations 15
+
+test-cluster: $(INSTALLED) ## of these, sweeps on Ray alone: real machines, killed in the middle
+	pytest -n auto --dist loadfile $(wildcard tests/pipeline/test_sweep*.py)
 
 doctor: $(INSTALLED) ## is everything in order, and what would happen if training started now?
 	@python -m pipeline.doctor
