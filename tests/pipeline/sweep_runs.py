@@ -1,6 +1,5 @@
 """Small sweeps for tests, as processes of their own, and Ray clusters of several machines on this one."""
 
-import json
 import os
 import secrets
 import signal
@@ -17,6 +16,8 @@ from pipeline import runlog
 from pipeline.config import PROJECT
 from pipeline.sweeping.trials import Trial, read_trials
 
+HIDE = 'mount -t tmpfs none "$0" && exec "$@"'
+"""Shell: run a command that sees a folder as an empty one of its own; needs a mount namespace."""
 PATIENCE = 400
 """Seconds until a sweep counts as stuck."""
 
@@ -125,10 +126,14 @@ class Cluster:
         }  # fmt: skip
         self._machines: list[subprocess.Popen[bytes]] = []
 
-    def add(self, cpus: int, **resources: float) -> subprocess.Popen[bytes]:
-        """Start a machine; the first one is the head."""
+    def add(self, cpus: int, *, lacks: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a machine; the first one is the head.
+
+        Args:
+            cpus: that it has.
+            lacks: a folder that it sees as an empty one of its own.
+        """
         words = ["--num-cpus", str(cpus), "--block", "--object-store-memory", str(80 * 2**20)]
-        words += ["--resources", json.dumps(resources)]
         own = f"127.0.0.{2 + len(self._machines)}"
         words += ["--node-ip-address", own]
         if not self._machines:
@@ -147,9 +152,10 @@ class Cluster:
             words += ["--address", self.address]
         file = self._folder / f"machine-{len(self._machines)}.log"
         entry = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
+        apart = [] if lacks is None else ["unshare", "--mount", "sh", "-c", HIDE, str(lacks)]
         with file.open("wb") as log:
             machine = subprocess.Popen(
-                [sys.executable, "-c", entry, "start", *words], env={**os.environ, **self.variables},
+                [*apart, sys.executable, "-c", entry, "start", *words], env={**os.environ, **self.variables},
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._machines.append(machine)

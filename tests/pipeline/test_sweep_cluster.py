@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -98,6 +99,24 @@ def test_a_killed_machine_has_its_trial_go_on_from_its_last_checkpoint_on_the_ot
     two.end()
     require_nothing_left(str(short))
     require_nothing_left(str(tmp_path))
+
+
+def test_a_machine_that_does_not_see_the_sweeps_folder_is_named(
+    data: list[str], two: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "sweeps").mkdir()
+    try:
+        subprocess.run(["unshare", "--mount", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mount namespaces are not permitted here")
+    two.add(1)
+    two.add(1, lacks=tmp_path / "sweeps")
+    file = write_sweep(tmp_path, SWEEP)
+    code, said = run(file, data, f"ray.address={two.address}", variables=two.variables)
+    assert code == 1, said
+    folder = tmp_path / "sweeps/small"
+    assert f"machine 127.0.0.3 does not see {folder}: set sweep.folder to one that all share" in said
+    assert not folder.exists()
 
 
 def test_an_address_where_nothing_answers_is_named_within_seconds(data: list[str], tmp_path: Path) -> None:
