@@ -1,0 +1,144 @@
+"""The manifolds of one latent as textured surfaces: what they look like, without any network.
+
+Where rays meet surfaces is a smooth function of the pixel, so it is found on a coarse grid of rays and
+interpolated; colours and occupancies are then looked up for every pixel.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.charts import MARGIN, Charts, chart, look_up
+from gram.generator import Generator
+from gram.samplers import SurfaceSampler
+from gram.shapes import Float
+
+COARSE = 5
+FEWEST = 64
+"""Pixels between rays that are traced, and the fewest rays along one side of a picture."""
+SEEN_SIZE = 33
+"""Pixels along one side of the views that tell how far maps reach."""
+CHUNK = 2**16
+"""Points that pass through the radiance field together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BakedManifolds:
+    """Charts with what the radiance field says of them.
+
+    Attributes:
+        charts: geometry, the same for all latents of a generator.
+        surfaces: colour in [0, 1] and occupancy of every isosurface, by pixel of its map.
+        plane: colour of the background plane; None on white.
+        plane_extent: half the width and height of that picture, world units.
+        plane_z: height of the plane.
+        near, far: where surfaces are seen, distance along the ray.
+        fov: of the cameras, radians.
+    """
+
+    charts: Charts
+    surfaces: Float[Tensor, "levels 4 height width"]
+    plane: Float[Tensor, "3 height width"] | None
+    plane_extent: Float[Tensor, "2"]
+    plane_z: float
+    near: float
+    far: float
+    fov: float
+
+    @torch.no_grad()
+    def render(self, poses: Float[Tensor, "batch 2"], *, size: int) -> Float[Tensor, "batch 3 size size"]:
+        """Images in [-1, 1] as the generator draws them, from (pitch, yaw)."""
+        return torch.stack([self._render(pose[None], size) for pose in poses])
+
+    def _render(self, pose: Tensor, size: int) -> Float[Tensor, "3 size size"]:
+        side = min(size, max(FEWEST, (size - 2) // COARSE + 2))
+        rays = Rays(*(part[0] for part in pixel_rays(look_at_origin(pose), size=side, fov=self.fov)))
+        t, at, chord2 = self.charts.meet(rays)
+        seen = torch.minimum(chord2, torch.minimum(t - self.near, self.far - t))  # negative where it is not
+        found = torch.cat([at, seen[..., None]], -1).mT.reshape(len(t), 3, side, side)
+        found = _enlarged(found, size)
+        layers = look_up(self.surfaces, found[:, :2].permute(0, 2, 3, 1))
+        alphas = layers[:, 3] * (found[:, 2] > 0)
+        color = self._background(rays, side, size)
+        for i in reversed(range(len(layers))):
+            color.lerp_(layers[i, :3], alphas[i])
+        return color.mul_(2.0).sub_(1.0)
+
+    def _background(self, rays: Rays, side: int, size: int) -> Float[Tensor, "3 size size"]:
+        if self.plane is None:
+            return self.surfaces.new_ones(3, size, size)
+        t = (self.plane_z - rays.origins[:, 2:]) / rays.directions[:, 2:]
+        at = (rays.origins + t * rays.directions)[:, :2] / self.plane_extent
+        at = interpolate(
+            at.T.reshape(1, 2, side, side), size=(size, size), mode="bilinear", align_corners=True
+        )
+        return look_up(self.plane[None], at.permute(0, 2, 3, 1))[0]
+
+
+def _enlarged(maps: Float[Tensor, "n channels low low"], size: int) -> Float[Tensor, "n channels size size"]:
+    return interpolate(maps, size=(size, size), mode="bilinear", align_corners=True)
+
+
+@torch.no_grad()
+def bake(
+    generator: Generator,
+    z: Float[Tensor, " z_dim"],
+    poses: Float[Tensor, "count 2"],
+    *,
+    resolution: int = 128,
+    psi: float = 1.0,
+    charts: Charts | None = None,
+) -> BakedManifolds:
+    """The manifolds of a latent.
+
+    Colours that depend on the direction are those seen from the middle of the poses.
+
+    Args:
+        generator: whose sampler is on isosurfaces.
+        z: the latent.
+        poses: (pitch, yaw) of the cameras that will look, radians: maps reach as far as these see.
+        resolution: pixels along one side of a map.
+        psi: truncation.
+        charts: of the same generator, to be used again.
+
+    Raises:
+        ValueError: the sampler has no isosurfaces, or they cannot be drawn as maps.
+    """
+    sampler = generator.sampler
+    if not isinstance(sampler, SurfaceSampler):
+        raise ValueError(f"a {type(sampler).__name__} has no isosurfaces that could be baked")
+    rays = pixel_rays(look_at_origin(poses), size=SEEN_SIZE, fov=generator.fov)
+    charts = charts or chart(sampler, rays, resolution=resolution)
+    eye = look_at_origin(poses.mean(0, keepdim=True))[0, :3, 3]
+    rgb, alpha = _radiance(generator, z, charts.points(), eye, psi)
+    surfaces = torch.cat([rgb, alpha[..., None]], -1).permute(0, 3, 1, 2).contiguous()
+    plane, extent = None, torch.ones(2, device=z.device)
+    if sampler.background_z is not None:
+        extent = MARGIN * rays.at(sampler.sample(rays).t)[..., -1, :2].abs().amax((0, 1))
+        side = torch.linspace(-1.0, 1.0, resolution, device=z.device)
+        v, u = torch.meshgrid(side, side, indexing="ij")
+        points = torch.stack([u * extent[0], v * extent[1], torch.full_like(u, sampler.background_z)], -1)
+        plane = _radiance(generator, z, points, eye, psi)[0].permute(2, 0, 1).contiguous()
+    return BakedManifolds(
+        charts=charts, surfaces=surfaces, plane=plane, plane_extent=extent,
+        plane_z=sampler.background_z or 0.0, near=sampler.near, far=sampler.far, fov=generator.fov,
+    )  # fmt: skip
+
+
+def _radiance(
+    generator: Generator, z: Tensor, points: Float[Tensor, "*shape 3"], eye: Float[Tensor, "3"], psi: float
+) -> tuple[Float[Tensor, "*shape 3"], Float[Tensor, "*shape"]]:
+    """Colour in [0, 1] and occupancy of a surface at points, seen from `eye`."""
+    flat = points.reshape(-1, 3)
+    directions = normalize(flat - eye, dim=-1)
+    film = generator.truncated_film(z[None], psi)
+    parts = [
+        generator.radiance(some[None], towards[None], film)
+        for some, towards in zip(flat.split(CHUNK), directions.split(CHUNK), strict=True)
+    ]
+    rgb, density = (torch.cat([part[k][0] for part in parts]) for k in range(2))
+    alpha = -torch.expm1(-generator.sampler.typical_delta * density)
+    return rgb.clamp(0.0, 1.0).view(points.shape), alpha.view(points.shape[:-1])
