@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 SWEEP = """
 experiment: tiny
 fixed:
-  train.steps: 120
-  train.measure_every: 120
+  train.steps: 300 # long enough for both to be under way together, however late one starts
+  train.measure_every: 300
   train.measure_images: 8
   train.log_every: 5
 space:
@@ -41,8 +41,8 @@ def test_a_bad_trial_goes_on_from_a_good_ones_weights_with_another_learning_rate
     taken = [trial for trial in found.values() if "train.start_from" in trial.values]
     assert taken, [trial.values for trial in found.values()]
     for trial in found.values():
-        assert trial.status == "finished" and trial.attempts == 1 and trial.steps == 120
-        assert [r["step"] for r in reports(file, trial.name)][-1] == 120
+        assert trial.status == "finished" and trial.attempts == 1 and trial.steps == 300
+        assert [r["step"] for r in reports(file, trial.name)][-1] == 300
     for trial in taken:
         start = Path(trial.values["train.start_from"])
         donor = start.name.partition("-step-")[0]
