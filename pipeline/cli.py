@@ -101,6 +101,26 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
         return _fail(stage, error, EXIT_ERROR, given)
 
 
+def on_folder(name: str, about: str, work: Callable[[Path], None], arguments: Sequence[str]) -> int:
+    """Run a command whose one argument is a folder, and return its exit code.
+
+    Args:
+        name: of its module, below pipeline.
+        about: what it does, for whoever asks.
+        work: on the folder; errors in what the user gave are one line on stderr.
+        arguments: of the command line.
+    """
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        say(f"usage: python -m pipeline.{name} FOLDER\n\n{about}")
+        return EXIT_USAGE
+    try:
+        work(Path(arguments[0]))
+    except (ValueError, OSError) as error:
+        say(f"{name.rpartition('.')[2]}: {error}")
+        return EXIT_ERROR
+    return 0
+
+
 def _model_folder(override: str) -> str:
     name, _, value = override.partition("=")
     if name != "model":

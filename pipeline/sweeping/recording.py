@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import tracking
-from pipeline.cli import EXIT_ERROR, EXIT_USAGE
+from pipeline.cli import on_folder
 from pipeline.console import say
 from pipeline.options import leaves
 from pipeline.schema import TrackingConfig
@@ -195,22 +195,18 @@ def _totals(found: Results) -> dict[str, float]:
     return totals if best is None else {"objective": best, **totals}
 
 
-def main(arguments: Sequence[str]) -> int:
+def send(folder: Path) -> None:
     """Send what a sweep's folder knows to the store that it was recorded in."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        say(f"usage: python -m pipeline.sweeping.recording FOLDER\n\n{__doc__}")
-        return EXIT_USAGE
-    folder = Path(arguments[0])
-    try:
-        found = results.read(folder)
-        config = TrackingConfig(**(found.asked.get("base") or {}).get("tracking", {}))
-        done = all(trial.status in ENDED for trial in found.trials)
-        parent = Parent.start(config, found.name, found.asked, folder)
-        parent.finish(folder, "FINISHED" if done else "KILLED")
-    except (ValueError, OSError) as error:
-        say(f"recording: {error}")
-        return EXIT_ERROR
-    return 0
+    found = results.read(folder)
+    config = TrackingConfig(**(found.asked.get("base") or {}).get("tracking", {}))
+    done = all(trial.status in ENDED for trial in found.trials)
+    parent = Parent.start(config, found.name, found.asked, folder)
+    parent.finish(folder, "FINISHED" if done else "KILLED")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Send the record of the folder that is named."""
+    return on_folder("sweeping.recording", __doc__ or "", send, arguments)
 
 
 if __name__ == "__main__":

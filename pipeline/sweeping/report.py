@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.cli import EXIT_ERROR, EXIT_USAGE
+from pipeline.cli import on_folder
 from pipeline.console import say
 from pipeline.sweeping import figure, reading, results
 from pipeline.sweeping.marks import DARK, LIGHT, Style
@@ -156,15 +156,9 @@ _STYLES = {"light": LIGHT, "dark": DARK}
 
 def main(arguments: Sequence[str]) -> int:
     """Write the report of the folder that is named."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        say(f"usage: python -m pipeline.sweeping.report FOLDER\n{__doc__}")
-        return EXIT_USAGE
-    try:
-        say(f"report: {write(Path(arguments[0]))}")
-    except (ValueError, OSError) as error:
-        say(f"report: {error}")
-        return EXIT_ERROR
-    return 0
+    return on_folder(
+        "sweeping.report", __doc__ or "", lambda folder: say(f"report: {write(folder)}"), arguments
+    )
 
 
 if __name__ == "__main__":

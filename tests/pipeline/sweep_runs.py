@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from training_runs import killed_at_the_end
 
 from pipeline import runlog
 from pipeline.config import PROJECT
@@ -44,11 +45,8 @@ def started(
         command(file, data, *more), cwd=PROJECT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    try:
+    with killed_at_the_end(process):
         yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
