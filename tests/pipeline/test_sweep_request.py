@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import assignment, assignments, presets_of
 from pipeline.options import ConfigError
-from pipeline.sweeping import feasible, request
+from pipeline.sweeping import feasible, folder, request
 from pipeline.sweeping.request import Request
 
 TINY = """
@@ -104,3 +104,10 @@ def test_an_unknown_sweep_is_named_with_those_that_there_are() -> None:
 )
 def test_assignments_say_what_they_were_given(value: object) -> None:
     assert assignments([assignment("train.betas", value)]) == [("train.betas", value)]
+
+
+def test_a_sweep_remembers_what_was_typed() -> None:
+    given = ["sweep=quick", "sweep.name=mine", "sweep.space.sampler.points=[6, 24]", "train.steps=8"]
+    typed = "sweep=quick sweep.name=mine 'sweep.space.sampler.points=[6, 24]' train.steps=8"
+    asked = folder.described(request.read(given, None))
+    assert asked["command"] == f"python -m pipeline.sweep {typed}"
