@@ -15,6 +15,7 @@ from gram.poses import PosePrior
 from pipeline import build, noise_report, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
+from pipeline.evaluating.finding import Part, Subject
 from pipeline.measuring import Ruler
 from pipeline.schema import Config
 
@@ -38,6 +39,8 @@ of this model and of a field in closed form, with its own sampler and with all o
     ),
     reads_model=True,
 )
+PARTS: dict[str, Part] = {}
+"""Name in metrics.json -> what finds it, in the order of the report."""
 GRID = 32
 ANALYTIC_SIZE = 32
 """Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""
@@ -56,21 +59,43 @@ def run(config: Config) -> None:
     size = described["discriminator"]["size"]
     dataset = ImageDataset(config.paths.train_data, size=size)
     prior = scene.training_poses(config.data, dataset.meta)
+    subject = Subject(
+        config=config,
+        generator=generator,
+        described=described,
+        dataset=dataset,
+        held_out=_held_out(config, size),
+        prior=prior,
+    )
     out = Path(config.paths.evaluate)
     out.mkdir(parents=True, exist_ok=True)
 
     measured = _measure_all(config, generator, dataset, prior)
-    _write_json(out / "metrics.json", _nested({name: m.values for name, m in measured.items()}))
-    _write_json(out / "protocol.json", {name or "trained": m.protocol for name, m in measured.items()})
+    findings = {name: part(subject) for name, part in PARTS.items()}
+    values = {name: m.values for name, m in measured.items()}
+    protocols = {name or "trained": m.protocol for name, m in measured.items()}
+    values |= {name: dict(finding.values) for name, finding in findings.items() if not finding.skipped}
+    _write_json(out / "metrics.json", _nested(values))
+    _write_json(out / "protocol.json", protocols | {name: f.account for name, f in findings.items()})
     drawn = _draw(config, generator, dataset, prior, size)
+    for finding in findings.values():
+        drawn |= finding.pictures
     for name, pixels in drawn.items():
         pictures.write_png(out / f"{name}.png", pixels)
     noise = _sampling_noise(config, generator, prior, described)
     noise_report.write(out, noise)
-    _track(config, out, measured, noise, described["made_from"]["run"])
-    for name, measurement in measured.items():
-        numbers = "  ".join(f"{metric} {value:.4g}" for metric, value in measurement.values.items())
-        say(f"{name or 'trained':20} {numbers}")
+    _track(config, out, values, noise, described["made_from"]["run"])
+    for name, numbers in values.items():
+        say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
+    for name, finding in findings.items():
+        if finding.skipped:
+            say(f"{name:20} skipped: {finding.skipped}")
+
+
+def _held_out(config: Config, size: int) -> ImageDataset | None:
+    """The held-out pictures, where there are any."""
+    path = Path(config.paths.test_data)
+    return ImageDataset(path, size=size) if path.exists() else None
 
 
 def _measure_all(
@@ -146,7 +171,7 @@ def _sampling_noise(
 def _track(
     config: Config,
     out: Path,
-    measured: dict[str, Measurement],
+    values: dict[str, dict[str, float]],
     noise: dict[str, noise_report.Report],
     run_id: str | None,
 ) -> None:
@@ -154,15 +179,15 @@ def _track(
     tracker = tracking.start(config.tracking, run_id=run_id)
     if "trained" in noise:
         tracker.values(noise["trained"].own_numbers())
-    for name, measurement in measured.items():
+    for name, numbers in values.items():
         prefix = f"{name}." if name else ""
-        tracker.values({f"{prefix}{metric}": value for metric, value in measurement.values.items()})
+        tracker.values({f"{prefix}{metric}": value for metric, value in numbers.items()})
     tracker.artifact(out, "evaluate")
     tracker.finish()
 
 
 def _nested(values: dict[str, dict[str, float]]) -> dict[str, Any]:
-    return {**values.pop(""), **values}
+    return {**values[""], **{name: numbers for name, numbers in values.items() if name}}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -171,13 +171,29 @@ class EvaluateConfig:
     noise_views: int = option("pictures whose sampling noise is measured; 0: not at all", low=0)
     noise_seeds: int = option("times that each of them is drawn with every sampler", low=2)
     noise_points: list[int] = option("points per ray that it is measured with, next to the model's own")
+    surfaces_views: int = option("cameras that tell where the surfaces are; 0: not at all", low=0)
+    consistency_latents: int = option("samples whose views are warped onto each other; 0: none", low=0)
+    consistency_views: int = option("views of each of them, in equal steps of yaw", low=3)
+    pose_images: int = option("pictures whose cameras are estimated; 0: none", low=0)
+    pose_steps: int = option("updates of the network that estimates them", low=1)
+    inversion_identities: int = option("held-out heads or cars that the model is fitted to; 0: none", low=0)
+    inversion_views: int = option("views of each that the fit sees; the others measure it", low=1)
+    inversion_steps: int = option("updates of each latent", low=1)
+    inversion_tuning: int = option("updates of the radiance field after that, for each; 0: none", low=0)
 
 
 @dataclass(kw_only=True)
 class ExportConfig:
-    """Meshes and turntables of a trained model."""
+    """Meshes, layered surfaces, a viewer and videos of a trained model."""
 
     seeds: list[int] = option("one mesh and one turntable for each")
+    latents: str | None = option("file of latents in place of seeds, .safetensors or .npy", default=None)
+    formats: list[str] = option("of surface meshes, any of glb, ply, obj")
+    texture: int = option("pixels along one side of a mesh's UV texture; 0 colours its vertices", low=0)
+    faces: int = option("most triangles of a mesh; 0: as many as it has", low=0)
+    layers: int = option("pixels along one side of the textures of layered surfaces; 0: none", low=0)
+    between: int = option("latents between two neighbours on the viewer's slider and in videos", low=0)
+    videos: list[str] = option("of turntables and interpolations, any of gif, mp4")
     resolution: int = option("cells along the longest side of the marching-cubes grid", low=8)
     level: float | None = option("occupancy of the surface, in (0, 1); null chooses it", default=None)
     largest_only: bool = option("keep the largest connected piece alone")
@@ -210,6 +226,7 @@ class PathsConfig:
     evaluate: str = option("what evaluation writes")
     export: str = option("what export writes")
     noise: str = option("what the measurement of sampling noise writes")
+    report: str = option("the page that tells what came of all of it")
     model: str = option("model that is evaluated and exported")
 
 

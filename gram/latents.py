@@ -1,0 +1,59 @@
+"""Files of latents: what somebody liked, or what was found by inversion, to be drawn and exported again."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from gram.shapes import Float
+
+KEY = "z"
+"""Name of the tensor in a safetensors file."""
+
+
+def read_latents(path: str | Path, *, z_dim: int) -> Float[Tensor, "count {z_dim}"]:
+    """Latents of a file, float32.
+
+    Args:
+        path: `.safetensors` with a tensor `z`, or `.npy`; (count, z_dim), or (z_dim,) for one.
+        z_dim: of the generator that will draw them.
+
+    Raises:
+        ValueError: the file is absent, no such file, or its latents are of another generator.
+    """
+    path = Path(path)
+    z = _read(path)
+    if z.ndim not in (1, 2) or z.shape[-1] != z_dim or len(z) == 0:
+        raise ValueError(
+            f"{path} holds latents of shape {tuple(z.shape)}, but this model takes (count, {z_dim}): "
+            "give latents of the same model"
+        )
+    if not z.isfinite().all():
+        raise ValueError(f"{path} holds latents that are not finite")
+    return z.view(-1, z_dim)
+
+
+def write_latents(path: str | Path, z: Float[Tensor, "count z_dim"]) -> None:
+    """A safetensors file; it appears only when complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    safetensors.torch.save_file({KEY: z.detach().cpu().contiguous()}, partial)
+    partial.replace(path)
+
+
+def _read(path: Path) -> Tensor:
+    if not path.is_file():
+        raise ValueError(f"the file of latents {path} does not exist")
+    try:
+        if path.suffix == ".npy":
+            return torch.from_numpy(np.load(path, allow_pickle=False)).float()
+        return safetensors.torch.load_file(path)[KEY].float()
+    except (SafetensorError, ValueError, TypeError, OSError) as error:
+        raise ValueError(f"{path} is no file of latents, .safetensors or .npy: {error}") from error
+    except KeyError:
+        raise ValueError(f"{path} holds no tensor {KEY!r}: latents are stored under that name") from None

@@ -1,0 +1,70 @@
+"""What every part of an evaluation is given, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from gram.data.reader import ImageDataset
+from gram.generator import Generator
+from gram.poses import PosePrior
+from pipeline.pictures import Pixels
+from pipeline.schema import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A trained model and the pictures that it is measured against.
+
+    Attributes:
+        config: of the evaluation.
+        generator: in evaluation mode, on `device`.
+        described: the settings in the model's folder, see `gram.models.load_settings`.
+        dataset: what it was trained on, at the size that it draws.
+        held_out: pictures of others, None where there are none.
+        prior: where the cameras stand.
+    """
+
+    config: Config
+    generator: Generator
+    described: Mapping[str, Any]
+    dataset: ImageDataset
+    held_out: ImageDataset | None
+    prior: PosePrior
+
+    @property
+    def size(self) -> int:
+        """Pixels along one side of the model's pictures."""
+        return self.dataset.size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one part found.
+
+    Attributes:
+        values: name to number; no number that was not measured.
+        protocol: everything that has to be equal for two findings to be comparable, fit for JSON.
+        pictures: file name without suffix to what a person has to see.
+        skipped: why there are no values, in words; empty where there are.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, Pixels] = field(default_factory=dict)
+    skipped: str = ""
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What protocol.json says of it."""
+        return {"skipped": self.skipped} if self.skipped else dict(self.protocol)
+
+
+Part = Callable[[Subject], Finding]
+"""One part of an evaluation; it reads how much to do from `subject.config.evaluate`."""
