@@ -4,23 +4,29 @@ Where rays meet surfaces is a smooth function of the pixel, so it is found on a 
 interpolated; colours and occupancies are then looked up for every pixel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.charts import MARGIN, Charts, chart, look_up
 from gram.generator import Generator
+from gram.meshing.layers import Layer
 from gram.samplers import SurfaceSampler
-from gram.shapes import Float
+from gram.shapes import Float, UInt8
 
 COARSE = 5
 FEWEST = 64
 """Pixels between rays that are traced, and the fewest rays along one side of a picture."""
 SEEN_SIZE = 33
 """Pixels along one side of the views that tell how far maps reach."""
+VERTICES = 33
+"""Along one side of a surface in a file; surfaces are smooth."""
+RANGE_MARGIN = 2e-3
+"""World units; a pixel of a map is about that wide, and its neighbours are interpolated with it."""
 CHUNK = 2**16
 """Points that pass through the radiance field together."""
 
@@ -53,6 +59,24 @@ class BakedManifolds:
         """Images in [-1, 1] as the generator draws them, from (pitch, yaw)."""
         return torch.stack([self._render(pose[None], size) for pose in poses])
 
+    def layers(self, *, vertices: int = VERTICES) -> list[Layer]:
+        """The same as textured sheets, the hindmost first: the plane, then the surfaces from inside out.
+
+        Args:
+            vertices: along one side of each surface.
+        """
+        sheets = []
+        if self.plane is not None:
+            x, y = (float(half) for half in self.plane_extent)
+            corners = [[[s * x, t * y, self.plane_z] for s in (-1, 1)] for t in (-1, 1)]
+            opaque = torch.cat([self.plane, torch.ones_like(self.plane[:1])])
+            points = torch.tensor(corners).numpy()
+            sheets.append(Layer(name="plane", points=points, texture=_bytes(opaque), opaque=True))
+        points = replace(self.charts, radii=_resized(self.charts.radii, vertices)).points().cpu().numpy()
+        for i in reversed(range(len(points))):
+            sheets.append(Layer(name=f"surface_{i:02}", points=points[i], texture=_bytes(self.surfaces[i])))
+        return sheets
+
     def _render(self, pose: Tensor, size: int) -> Float[Tensor, "3 size size"]:
         side = min(size, max(FEWEST, (size - 2) // COARSE + 2))
         rays = Rays(*(part[0] for part in pixel_rays(look_at_origin(pose), size=side, fov=self.fov)))
@@ -74,6 +98,14 @@ class BakedManifolds:
         at = (rays.origins + t * rays.directions)[:, :2] / self.plane_extent
         at = _enlarged(at.T.reshape(1, 2, side, side), size)
         return look_up(self.plane[None], at.permute(0, 2, 3, 1))[0]
+
+
+def _resized(maps: Float[Tensor, "n height width"], size: int) -> Float[Tensor, "n size size"]:
+    return interpolate(maps[None], size=(size, size), mode="bicubic", align_corners=True)[0]
+
+
+def _bytes(rgba: Float[Tensor, "4 height width"]) -> UInt8[ndarray, "height width 4"]:
+    return (rgba * 255.0).round().clamp(0.0, 255.0).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
 def _enlarged(maps: Float[Tensor, "n channels low low"], size: int) -> Float[Tensor, "n channels size size"]:
@@ -115,7 +147,9 @@ def bake(
     rays = pixel_rays(look_at_origin(poses), size=SEEN_SIZE, fov=generator.fov)
     charts = charts or chart(sampler, rays, resolution=resolution)
     eye = look_at_origin(poses.mean(0, keepdim=True))[0, :3, 3]
-    rgb, alpha = _radiance(generator, z, charts.points(), eye, psi)
+    points = charts.points()
+    rgb, alpha = _radiance(generator, z, points, eye, psi)
+    alpha = alpha * _in_range(points, look_at_origin(poses)[:, :3, 3], sampler)
     surfaces = torch.cat([rgb, alpha[..., None]], -1).permute(0, 3, 1, 2).contiguous()
     plane, extent = None, torch.ones(2, device=z.device)
     if sampler.background_z is not None:
@@ -128,6 +162,18 @@ def bake(
         charts=charts, surfaces=surfaces, plane=plane, plane_extent=extent,
         plane_z=sampler.background_z or 0.0, near=sampler.near, far=sampler.far, fov=generator.fov,
     )  # fmt: skip
+
+
+def _in_range(
+    points: Float[Tensor, "levels height width 3"], eyes: Float[Tensor, "count 3"], sampler: SurfaceSampler
+) -> Float[Tensor, "levels height width"]:
+    """1 where some camera has a point between near and far, else 0: there nothing is ever drawn."""
+    seen = []
+    for surface in points:
+        t = torch.cdist(surface.flatten(0, 1), eyes)
+        inside = (t >= sampler.near - RANGE_MARGIN) & (t <= sampler.far + RANGE_MARGIN)
+        seen.append(inside.any(1).view(surface.shape[:-1]))
+    return torch.stack(seen).float()
 
 
 def _radiance(

@@ -29,7 +29,7 @@ def write_glb(mesh: trimesh.Trimesh, path: str | Path) -> None:
     content = export_glb(
         trimesh.Scene({"surface": mesh}), include_normals=True, buffer_postprocessor=_finish_gltf
     )
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         partial.write_bytes(content)
 
 
@@ -37,7 +37,7 @@ def write_ply(mesh: trimesh.Trimesh, path: str | Path) -> None:
     """Binary PLY; vertex colours are sRGB bytes, as most programs that read PLY take them."""
     content = mesh.export(file_type="ply")
     assert isinstance(content, bytes)
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         partial.write_bytes(content)
 
 
@@ -61,7 +61,7 @@ def write_gif(
             f"fps is {fps:g}, but GIF viewers show more than 0 and at most 50 pictures a second."
         )
     first, *others = (Image.fromarray(frame) for frame in frames)
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         first.save(
             partial, format="GIF", save_all=True, append_images=others, duration=round(100 / fps) * 10, loop=0
         )
@@ -88,7 +88,7 @@ def _linear(srgb: ndarray) -> ndarray:
 
 
 @contextlib.contextmanager
-def _replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path) -> Iterator[Path]:
     """A file beside `path` that takes its place when the block ends well, and vanishes when it does not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def render_mesh(
     views = []
     for cam2world in look_at_origin(poses):
         rays = pixel_rays(cam2world[None], size=fine, fov=fine_fov)
-        faces, weights = _cast(scene, rays.origins[0].numpy(), rays.directions[0].numpy())
+        faces, weights = cast(scene, rays.origins[0].numpy(), rays.directions[0].numpy())
         hit = faces != MISS
         picture = np.full((fine * fine, 3), background)
         picture[hit] = _shade(mesh, colors, mesh.faces[faces[hit]], weights[hit], cam2world[:3, :3].numpy())
@@ -92,10 +92,13 @@ def _vertex_colors(mesh: trimesh.Trimesh) -> Float[ndarray, "vertices 3"]:
     return np.asarray(visual.vertex_colors)[:, :3] / 255.0
 
 
-def _cast(
+def cast(
     scene: EmbreeScene, origins: Float[ndarray, "rays 3"], directions: Float[ndarray, "rays 3"]
 ) -> tuple[Int[ndarray, " rays"], Float[ndarray, "rays 3"]]:
-    """First triangle that each ray meets, or MISS, and the weights of its corners there."""
+    """First triangle that each ray meets, or MISS, and the weights of its corners there.
+
+    The triangle mesh that the scene was made with has to be alive: the scene refers to it.
+    """
     found = scene.run(
         np.ascontiguousarray(origins), np.ascontiguousarray(directions), query="INTERSECT", output=True
     )
@@ -103,9 +106,10 @@ def _cast(
     return found["primID"].astype(np.int64), np.stack([1 - u - v, u, v], axis=-1)
 
 
-def _interpolate(
-    values: Float[ndarray, "vertices 3"], corners: Int[ndarray, "hits 3"], weights: Float[ndarray, "hits 3"]
-) -> Float[ndarray, "hits 3"]:
+def interpolate(
+    values: Float[ndarray, "vertices d"], corners: Int[ndarray, "hits 3"], weights: Float[ndarray, "hits 3"]
+) -> Float[ndarray, "hits d"]:
+    """Values of corners anywhere on their triangles."""
     return np.einsum("hcd,hc->hd", values[corners], weights)
 
 
@@ -118,8 +122,8 @@ def _shade(
 ) -> Float[ndarray, "hits 3"]:
     """Vertex colours as they are, or clay lit from the camera's upper left and a little from everywhere."""
     if colors is not None:
-        return _interpolate(colors, corners, weights)
-    normals = _interpolate(mesh.vertex_normals, corners, weights)
+        return interpolate(colors, corners, weights)
+    normals = interpolate(mesh.vertex_normals, corners, weights)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
     towards_light = camera_axes @ (LIGHT / np.linalg.norm(LIGHT))
     return CLAY * (AMBIENT + (1 - AMBIENT) * (normals @ towards_light).clip(0, 1))[:, None]

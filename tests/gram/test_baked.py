@@ -9,6 +9,8 @@ import torch
 
 from gram.baked import bake
 from gram.generator import Generator
+from gram.meshing.layer_pictures import draw_layers
+from gram.meshing.layers import as_mesh
 from gram.models import build_generator
 from gram.poses import GaussianPoses
 
@@ -79,6 +81,17 @@ def test_images_do_not_depend_on_their_batch(drawn: Generator) -> None:
     assert together.shape == (3, 3, 12, 12)
     assert torch.equal(together[1:2], baked.render(poses[1:2], size=12))
     assert together.abs().max() <= 1.0
+
+
+def test_its_layers_drawn_in_order_look_like_the_network(drawn: Generator) -> None:
+    z, poses = latents(1), PRIOR.sample(4, generator=torch.Generator().manual_seed(2))
+    expected = drawn.render(z.expand(4, -1), poses, size=SIZE).image
+    layers = bake(drawn, z[0], seen(), resolution=128).layers()
+    pictures = draw_layers([as_mesh(layer) for layer in layers], poses, size=SIZE, fov=drawn.fov)
+    # Without a plane that hides it, the edge where each camera stops to see the surfaces is in the picture.
+    assert psnr(pictures, expected) > (32.0 if drawn.sampler.white_background else 40.0)
+    behind_is_last = draw_layers([as_mesh(layer) for layer in layers[::-1]], poses, size=SIZE, fov=drawn.fov)
+    assert psnr(behind_is_last, expected) < 30.0
 
 
 def test_samplers_without_isosurfaces_are_refused(settings: dict[str, Any]) -> None:
