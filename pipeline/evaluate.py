@@ -5,18 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
-from gram.metrics import Measurement, load_extractor
 from gram.models import load_model, load_settings
 from gram.poses import PosePrior
 from pipeline import build, noise_report, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
+from pipeline.evaluating import drawings, images
 from pipeline.evaluating.finding import Part, Subject
-from pipeline.measuring import Ruler
 from pipeline.schema import Config
 
 STAGE = Stage(
@@ -41,11 +38,8 @@ of this model and of a field in closed form, with its own sampler and with all o
 )
 PARTS: dict[str, Part] = {}
 """Name in metrics.json -> what finds it, in the order of the report."""
-GRID = 32
 ANALYTIC_SIZE = 32
 """Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""
-SHOWN_PSI = 0.7
-"""Truncation of pictures that are for looking at, not for measuring."""
 
 
 def run(config: Config) -> None:
@@ -70,14 +64,14 @@ def run(config: Config) -> None:
     out = Path(config.paths.evaluate)
     out.mkdir(parents=True, exist_ok=True)
 
-    measured = _measure_all(config, generator, dataset, prior)
+    measured = images.measure(subject)
     findings = {name: part(subject) for name, part in PARTS.items()}
     values = {name: m.values for name, m in measured.items()}
     protocols = {name or "trained": m.protocol for name, m in measured.items()}
     values |= {name: dict(finding.values) for name, finding in findings.items() if not finding.skipped}
     _write_json(out / "metrics.json", _nested(values))
     _write_json(out / "protocol.json", protocols | {name: f.account for name, f in findings.items()})
-    drawn = _draw(config, generator, dataset, prior, size)
+    drawn = drawings.draw(subject)
     for finding in findings.values():
         drawn |= finding.pictures
     for name, pixels in drawn.items():
@@ -96,60 +90,6 @@ def _held_out(config: Config, size: int) -> ImageDataset | None:
     """The held-out pictures, where there are any."""
     path = Path(config.paths.test_data)
     return ImageDataset(path, size=size) if path.exists() else None
-
-
-def _measure_all(
-    config: Config, generator: Generator, dataset: ImageDataset, prior: PosePrior
-) -> dict[str, Measurement]:
-    """Name ('' is the trained model) -> measurement."""
-    settings, device = config.evaluate, build.device(config.train.device)
-    weights_path = settings.inception_weights
-    ruler = Ruler(
-        dataset,
-        prior,
-        load_extractor(settings.extractor, weights_path=weights_path, device=device),
-        images=settings.images,
-        seed=settings.seed,
-        psi=settings.psi,
-        batch_size=settings.batch_size,
-        kept=Path(config.paths.checkpoints) / "features",
-        shown=True,
-    )
-    if ruler.count < settings.images:
-        say(f"evaluate: {ruler.count} pictures of each kind, as there are no more real ones")
-    measured = {"": ruler.measure(generator, "first average")}
-    if settings.at_initialisation:
-        twin = build.untrained_twin(config.paths.model).to(device)
-        measured["at_initialisation"] = ruler.measure(twin, "untrained", keep=True)
-    if settings.real_against_real:
-        measured["real_against_real"] = ruler.real_against_real()
-    return measured
-
-
-def _draw(
-    config: Config, generator: Generator, dataset: ImageDataset, prior: PosePrior, size: int
-) -> dict[str, pictures.Pixels]:
-    rng = torch.Generator().manual_seed(config.evaluate.seed)
-    device = next(generator.parameters()).device
-    z = torch.randn(GRID, generator.z_dim, generator=rng).to(device)
-    poses = prior.sample(GRID, generator=rng).to(device)
-    order = torch.randperm(len(dataset), generator=rng)[:GRID].tolist()
-    reals = torch.stack([dataset[i][0] for i in order]).permute(0, 2, 3, 1).numpy()
-    near, far = dataset.meta.near, dataset.meta.far
-    return {
-        "samples": pictures.sample_grid(generator, z, poses, size=size, psi=config.evaluate.psi),
-        "truncated": pictures.sample_grid(generator, z, poses, size=size, psi=SHOWN_PSI),
-        "sweep": pictures.yaw_sweep(
-            generator,
-            z[:4],
-            size=size,
-            yaw=scene.shown_yaw(config.data, dataset.meta),
-            near=near,
-            far=far,
-            psi=SHOWN_PSI,
-        ),
-        "reals": pictures.tile(reals, columns=8),
-    }
 
 
 def _sampling_noise(

@@ -98,6 +98,16 @@ def yaw_sweep(
     return tile(np.concatenate(rows), columns=2 * views)
 
 
+def interpolation(
+    generator: Generator, first: Tensor, last: Tensor, *, size: int, steps: int, psi: float = 1.0
+) -> Pixels:
+    """From each latent (n, z_dim) to its partner in equal steps, a row each, seen from the front."""
+    way = torch.linspace(0.0, 1.0, steps, device=first.device)[:, None]
+    z = torch.cat([torch.lerp(a, b, way) for a, b in zip(first, last, strict=True)])
+    poses = torch.full((len(z), 2), torch.pi / 2, device=z.device)
+    return sample_grid(generator, z, poses, size=size, columns=steps, psi=psi)
+
+
 @torch.no_grad()
 def cross_section(generator: Generator, z: Tensor) -> Pixels:
     """The surfaces at height y = 0 from above, or all that a volume holds there; the camera is below.

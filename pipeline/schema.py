@@ -162,7 +162,10 @@ class EvaluateConfig:
 
     images: int = option("pictures on each side of a metric", low=2)
     extractor: str = option("features that are compared", choices=("effnetlite0", "inception-v3-compat"))
-    inception_weights: str | None = option("file of Inception's weights; null downloads it", default=None)
+    inception_weights: str | None = option(
+        "file of Inception's weights, which then measures; null downloads it where extractor asks",
+        default=None,
+    )
     batch_size: int = option("pictures at a time", low=1)
     psi: float = option("truncation of measured pictures; 1 is none", low=0)
     at_initialisation: bool = option("measure the untrained model, too")

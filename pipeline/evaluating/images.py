@@ -1,0 +1,41 @@
+"""Distances between pictures of the model and real ones: of the trained model, of the untrained, of reals."""
+
+from pathlib import Path
+
+from gram.metrics import Measurement, load_extractor
+from gram.metrics.extractors import INCEPTION
+from pipeline import build
+from pipeline.console import say
+from pipeline.evaluating.finding import Subject
+from pipeline.measuring import Ruler
+
+
+def measure(subject: Subject) -> dict[str, Measurement]:
+    """Name ('' is the trained model) -> measurement.
+
+    Raises:
+        ValueError: the extractor's weights cannot be used, or there are too few pictures.
+    """
+    config, settings = subject.config, subject.config.evaluate
+    weights = settings.inception_weights
+    extractor = settings.extractor if weights is None else INCEPTION
+    ruler = Ruler(
+        subject.dataset,
+        subject.prior,
+        load_extractor(extractor, weights_path=weights, device=subject.device),
+        images=settings.images,
+        seed=settings.seed,
+        psi=settings.psi,
+        batch_size=settings.batch_size,
+        kept=Path(config.paths.checkpoints) / "features",
+        shown=True,
+    )
+    if ruler.count < settings.images:
+        say(f"evaluate: {ruler.count} pictures of each kind, as there are no more real ones")
+    measured = {"": ruler.measure(subject.generator, "first average")}
+    if settings.at_initialisation:
+        twin = build.untrained_twin(config.paths.model).to(subject.device)
+        measured["at_initialisation"] = ruler.measure(twin, "untrained", keep=True)
+    if settings.real_against_real:
+        measured["real_against_real"] = ruler.real_against_real()
+    return measured
