@@ -1,18 +1,16 @@
 """The answer as a picture: the objective over what was searched, and over what it costs."""
 
-import io
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipeline.figures import DPI, LIGHT, Style
 from pipeline.sweeping import panels, published
-from pipeline.sweeping.marks import LIGHT, Style, color_of, label_ends
+from pipeline.sweeping.marks import color_of, label_ends
 from pipeline.sweeping.results import KIND, SEED, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI = 100
 WIDTH = 12.0
 """Inches: 1,200 pixels."""
 ROW = 4.6
@@ -21,26 +19,11 @@ LABELLED = 4
 """Curves that are named: the best."""
 
 
-def write(results: Results, path: Path) -> Path:
-    """Write the figure, whole or not at all."""
-    aside = path.with_name(f".{path.name}")
-    aside.write_bytes(png(draw(results)))
-    aside.replace(path)
-    return path
-
-
-def png(figure: "Figure") -> bytes:
-    """A figure as a file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
-
-
 def draw(results: Results, style: Style = LIGHT) -> "Figure":
     """The figure: for samplers and points per ray that of the paper, else one panel an option."""
     from matplotlib import rc_context
 
-    with rc_context(_settings(style)):
+    with rc_context(style.settings):
         if results.compares_samplers:
             return _samplers(results, style)
         return _options(results, style)
@@ -53,7 +36,7 @@ def curves(results: Results, style: Style = LIGHT) -> "Figure | None":
     lines = {trial.name: results.curve(trial) for trial in results.ranking}
     if not any(len(line) > 1 for line in lines.values()):
         return None
-    with rc_context(_settings(style)):
+    with rc_context(style.settings):
         figure, ((axes,),) = _canvas(1, 1)
         figure.subplots_adjust(right=0.8, top=0.96, bottom=0.12)
         by = KIND if KIND in results.options else next(iter(results.options), None)
@@ -152,13 +135,3 @@ def _finish(figure: "Figure", results: Results, style: Style) -> "Figure":
     marks += "" if results.compares_samplers else "; numbers as in the table"
     figure.text(0.07, 0.012, f"{results.name}: trials {words}. {marks}", fontsize=9, color=style.ink)
     return figure
-
-
-def _settings(style: Style) -> dict[Any, Any]:
-    return {
-        "font.size": 10.5, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-        "axes.grid.axis": "y", "grid.alpha": 0.25, "grid.color": style.faint, "axes.axisbelow": True,
-        "figure.facecolor": style.page, "axes.facecolor": style.page, "savefig.facecolor": style.page,
-        "text.color": style.ink, "axes.labelcolor": style.ink, "axes.edgecolor": style.faint,
-        "xtick.color": style.ink, "ytick.color": style.ink,
-    }  # fmt: skip

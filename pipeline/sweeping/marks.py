@@ -1,9 +1,9 @@
 """How trials look in figures: colours that colour-blind people tell apart, marks, and labels beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.figures import Style
 from pipeline.sweeping.results import is_number, shown
 
 if TYPE_CHECKING:
@@ -42,20 +42,6 @@ _OFFSETS = [
     (12, -16),
 ]
 """From a mark to its label, points; the first that is free is taken."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """Colours of a figure: page, text, grid lines; `contrast` is how far colours move to `ink` for words."""
-
-    page: str
-    ink: str
-    faint: str
-    contrast: float
-
-
-LIGHT = Style("#ffffff", "#1b1f24", "#8b949e", 0.3)
-DARK = Style("#14181d", "#e6e9ed", "#7d8590", 0.3)
 
 
 def color_of(value: Any, values: Sequence[Any]) -> Any:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.figures import LIGHT, Style
 from pipeline.sweeping import published
 from pipeline.sweeping.marks import (
-    LIGHT,
-    Style,
     color_of,
     fill,
     label_points,

@@ -4,31 +4,26 @@ report.html holds everything, pictures included, and needs no network; report.pn
 its table.
 """
 
-import base64
 import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from pipeline import figures, page
 from pipeline.cli import on_folder
 from pipeline.console import say
 from pipeline.sweeping import figure, reading, results
-from pipeline.sweeping.marks import DARK, LIGHT, Style
 from pipeline.sweeping.results import Results, quality, shown
 from pipeline.sweeping.trials import TRIALS, Trial
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 HTML, PNG, CSV = "report.html", "report.png", "trials.csv"
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
-LARGEST = 150_000
-"""Bytes of a picture that is embedded as it is; larger ones become JPEG."""
 
 
 def write(folder: Path) -> Path:
@@ -38,25 +33,19 @@ def write(folder: Path) -> Path:
         ValueError: the folder holds no sweep, or one that is damaged.
     """
     found = results.read(folder)
-    picture = figure.png(figure.draw(found))
-    _replace(folder / PNG, picture)
-    _replace(folder / CSV, table(found).encode())
-    return _replace(folder / HTML, page(found, picture).encode())
+    page.write(folder / PNG, figures.png(figure.draw(found)))
+    page.write(folder / CSV, table(found))
+    return page.write(folder / HTML, as_page(found))
 
 
-def page(found: Results, picture: bytes) -> str:
-    """The page, with the figure for light screens as it is in `picture`."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(TEMPLATE.read_text())
-    return template.render(
+def as_page(found: Results) -> str:
+    """The page."""
+    return page.render(
+        TEMPLATE,
         results=found,
         sentences=reading.sentences(found),
-        figure={"light": _data(picture, "png"), "dark": _drawn(found, figure.draw, DARK)},
-        curves={name: _drawn(found, figure.curves, style) for name, style in _STYLES.items()},
+        figure=page.figure(partial(figure.draw, found)),
+        curves=page.figure(partial(figure.curves, found)),
         rows=[_row(found, trial) for trial in found.ranking],
         failures=[trial for trial in found.ranking if trial.reason and trial.status in ("failed", "stopped")],
         protocols=[json.dumps(protocol, indent=2) for protocol in found.protocols()],
@@ -124,34 +113,7 @@ def _grid(found: Results, trial: Trial) -> str | None:
     files = sorted((found.folder / TRIALS / trial.name / "train" / "samples").glob("grid-*.png"))
     if not files:
         return None
-    content = files[-1].read_bytes()
-    if len(content) <= LARGEST:
-        return _data(content, "png")
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(content)).convert("RGB").save(buffer, "JPEG", quality=88)
-    return _data(buffer.getvalue(), "jpeg")
-
-
-def _drawn(found: Results, draw: "Callable[[Results, Style], Figure | None]", style: Style) -> str | None:
-    drawn = draw(found, style)
-    return None if drawn is None else _data(figure.png(drawn), "png")
-
-
-def _data(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """Write whole or not at all: somebody may be looking."""
-    aside = path.with_name(f".{path.name}")
-    aside.write_bytes(content)
-    aside.replace(path)
-    return path
-
-
-_STYLES = {"light": LIGHT, "dark": DARK}
+    return page.embedded(files[-1])
 
 
 def main(arguments: Sequence[str]) -> int:

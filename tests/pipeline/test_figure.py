@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from PIL import Image
 from sweep_folders import sampled, trial, write_sweep
 
+from pipeline.figures import DARK, LIGHT, png
 from pipeline.sweeping import figure, published, results
-from pipeline.sweeping.marks import COLORS, DARK, LIGHT, _apart
+from pipeline.sweeping.marks import COLORS, _apart
 from pipeline.sweeping.trials import Trial
 
 
@@ -149,7 +150,7 @@ def test_words_are_places_on_an_axis(tmp_path: Path) -> None:
 def test_any_sweep_has_a_picture_1200_pixels_wide(tmp_path: Path, trials: list[Trial]) -> None:
     found = results.read(write_sweep(tmp_path, trials))
     for style in (LIGHT, DARK):
-        with Image.open(io.BytesIO(figure.png(figure.draw(found, style)))) as picture:
+        with Image.open(io.BytesIO(png(figure.draw(found, style)))) as picture:
             assert picture.width == 1200
             assert len(np.unique(np.asarray(picture.convert("L")))) > 10
 
