@@ -17,12 +17,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
 from pipeline import build, lifeline, outcome
-from pipeline.config import PROJECT, as_dict, presets_of
+from pipeline.config import PROJECT
 from pipeline.console import say
-from pipeline.schema import GROUPS, Config
+from pipeline.pinned import pinned
+from pipeline.schema import Config
 
 JOIN_SECONDS = 600
 """How long machines wait for each other, also after one of them ended."""
@@ -52,7 +52,7 @@ def run(config: Config, *, stage: str = "train") -> int | None:
         )
     with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
         params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
-        _write_params(config, params)
+        params.write_text(pinned(config))
         command = [sys.executable, "-m", "pipeline.launcher", *_options(config)]
         command += ["-m", f"pipeline.{stage}", "--params", str(params)]
         environment = {**os.environ, **_environment(config, device), outcome.FILE: str(file)}
@@ -87,12 +87,6 @@ def check(config: Config, device: torch.device) -> None:
             f"train.launch.processes = {asked.processes}, but torch sees {torch.cuda.device_count()} GPUs on "
             "this machine: ask for one process a GPU, or choose train.device=cpu"
         )
-
-
-def _write_params(config: Config, file: Path) -> None:
-    """A params.yaml that pins every option: workers get this very configuration, wherever it came from."""
-    presets = {group: presets_of(group)[0] for group in GROUPS}
-    OmegaConf.save(OmegaConf.create({"preset": presets, **as_dict(config)}), file)
 
 
 def _options(config: Config) -> list[str]:

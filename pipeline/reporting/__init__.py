@@ -1,0 +1,1 @@
+"""What the report of a run is put together from."""

@@ -1,0 +1,78 @@
+"""Learning curves as one figure: does it learn, do the surfaces stay alive, how fast is it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.figures import DPI, LIGHT, Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, ROW = 12.0, 2.9
+"""Inches."""
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's, which everybody can tell apart."""
+PANELS: Sequence[tuple[str, Mapping[str, str]]] = (
+    ("adversarial losses", {"loss/discriminator": "discriminator", "loss/generator": "generator"}),
+    ("logits", {"logits/real": "real", "logits/fake": "generated"}),
+    ("pose error, radians squared", {"pose/real": "real", "pose/fake": "generated"}),
+    ("light that surfaces stop", {"opacity": ""}),
+    ("difference between pictures", {"diversity": ""}),
+    ("pictures a second", {"images_per_second": ""}),
+)
+"""Title of a panel, and its lines: name in metrics.jsonl to label."""
+LOGARITHMIC = {"pose error, radians squared"}
+COLUMNS = 3
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def draw(records: Records, style: Style = LIGHT) -> "Figure | None":
+    """The figure; None where nothing was reported yet.
+
+    Args:
+        records: of metrics.jsonl, in order.
+        style: of the page.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    if not records:
+        return None
+    distances = sorted({name for record in records for name in record if name.startswith("distance/")})
+    measured = [(name.removeprefix("distance/"), {name: ""}) for name in distances]
+    surfaces = sorted({name for record in records for name in record if name.startswith("weight/")})
+    weights = [("weight of each surface", {name: name.removeprefix("weight/") for name in surfaces})]
+    panels = [*PANELS, *(weights if surfaces else []), *measured]
+    rows = -(-len(panels) // COLUMNS)
+    with rc_context(style.settings):
+        figure = Figure(figsize=(WIDTH, ROW * rows), dpi=DPI, layout="constrained")
+        grid = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
+        for axes, (title, lines) in zip(grid, panels, strict=False):
+            _panel(axes, title, lines, records)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+    return figure
+
+
+def _panel(axes: "Axes", title: str, lines: Mapping[str, str], records: Records) -> None:
+    for place, (name, label) in enumerate(lines.items()):
+        steps = [record["step"] for record in records]
+        values = [math.nan if (value := record.get(name)) is None else value for record in records]
+        many = len(lines) > len(COLORS)
+        color = _along(place / (len(lines) - 1)) if many else COLORS[place]
+        axes.plot(steps, values, color=color, label=label, linewidth=1.4)
+    if title in LOGARITHMIC:
+        axes.set_yscale("log")
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    axes.set_xlabel("steps", fontsize=9)
+    if len(lines) > 1:
+        axes.legend(fontsize=8, frameon=False, ncols=1 + len(lines) // 4)
+
+
+def _along(place: float) -> tuple[float, float, float, float]:
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](0.05 + 0.85 * place)

@@ -1,0 +1,64 @@
+"""Where a model comes from, and how to make it again."""
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline import tracking
+from pipeline.pinned import pinned
+from pipeline.schema import Config
+
+
+def facts(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
+    """What to know about a model, in the order in which people ask.
+
+    Args:
+        described: the settings in the model's folder.
+        data: what meta.json says of the data that it was trained on; empty if unknown.
+    """
+    made, sampler = described["made_from"], described["sampler"]
+    size = described["discriminator"]["size"]
+    points = sampler.get("points") or sampler["levels"] + (sampler["background_z"] is not None)
+    program = tracking.program()
+    known = {
+        "shows": f"{data.get('kind', 'pictures')}, {size} x {size} pixels",
+        "sampler": f"{sampler['kind']}, {points} points a ray",
+        "trained": f"{made['steps']:,} steps, {made['images']:,} pictures",
+        "field": f"{described['radiance']['layers']} sine layers of {described['radiance']['width']}",
+        "seed": str(made["seed"]),
+        "data": made["data_hash"][:16],
+        "licence of the data": str(data.get("licence", "")),
+        "configuration": made["fingerprint"],
+        "MLflow run": str(made.get("run") or ""),
+        "program": _program(program),
+        "report made on": _machine(),
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def recipe(config: Config) -> tuple[list[str], str]:
+    """Commands that make the run again, and the params.yaml that they use."""
+    commit = tracking.program().get("mlflow.source.git.commit", "")
+    commands = [f"git checkout {commit}"] if commit else []
+    return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], pinned(config)
+
+
+def meta_of(folder: Path) -> dict[str, Any]:
+    """What meta.json in a data set's folder says, if there is one."""
+    path = folder / "meta.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _program(tags: Mapping[str, str]) -> str:
+    commit = tags.get("mlflow.source.git.commit", "")
+    changed = " with uncommitted changes" if tags.get("git.uncommitted_changes") == "true" else ""
+    return commit[:12] + changed if commit else ""
+
+
+def _machine() -> str:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{platform.machine()}, {device}, Python {platform.python_version()}, torch {torch.__version__}"
