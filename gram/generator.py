@@ -116,7 +116,7 @@ class Generator(nn.Module):
             noise: of a stochastic sampler; without it every ray is sampled alike.
             max_rays: bounds the memory, changes nothing else.
         """
-        parts: list[Composite] = []
+        parts: list[tuple[Tensor, ...]] = []  # colour, depth, opacity
         film = self.truncated_film(z, psi)
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
         chunks: list[tuple[Rays, Samples, Noise | None]] = []
@@ -134,7 +134,7 @@ class Generator(nn.Module):
             own = Film(*(part[i : i + 1] for part in film))
             field = self._field(own)
             parts += [
-                shade(self.sampler, field, some, of_some, samples=samples)
+                shade(self.sampler, field, some, of_some, samples=samples)[:3]
                 for some, samples, of_some in chunks
             ]
         rgb, depth, opacity = (
