@@ -25,7 +25,7 @@ from gram.cameras import pixel_rays
 from gram.shapes import Bool, Float
 
 TOLERANCE = 0.01
-"""World units by which two views may disagree about where a point is: 4 percent of the depth of a head."""
+"""World units by which two views may disagree about where a point is; a head is 0.18 deep."""
 STEEPEST = 4.0
 """Largest slope of depth against the picture plane, 76 degrees."""
 FOLLOWED = torch.linspace(0.0, 1.5, 13)
@@ -52,12 +52,8 @@ class Warped(NamedTuple):
 class Agreement(NamedTuple):
     """How far a warped view is the target."""
 
-    error: Float[
-        Tensor, " batch"
-    ]  # mean absolute difference of colours in [0, 1]; NaN where nothing is valid
-    coverage: Float[
-        Tensor, " batch"
-    ]  # valid share of the target's pixels with depth; NaN where there are none
+    error: Float[Tensor, " batch"]  # mean absolute difference, colours in [0, 1]; NaN where nothing is valid
+    coverage: Float[Tensor, " batch"]  # valid share of the target's pixels with depth; NaN if none has any
 
 
 def warp(source: View, target: View, *, fov: float, tolerance: float = TOLERANCE) -> Warped:
