@@ -28,18 +28,19 @@ TOLERANCE = 0.01
 """World units by which two views may disagree about where a point is; a head is 0.18 deep."""
 STEEPEST = 4.0
 """Largest slope of depth against the picture plane, 76 degrees."""
-FOLLOWED = torch.linspace(0.0, 1.5, 13)
+FOLLOWED = torch.linspace(0.0, 1.5, 7)
 """Shares of a surface's motion that colours are tried to move by."""
 INSIDE = 1.0 + 1e-5
 """Where pictures end: the outermost pixel centres, and the rounding of a projection."""
 
 
 class View(NamedTuple):
-    """Pictures of a batch, each with its camera."""
+    """Pictures of a batch, each with its camera; see `view_of`."""
 
     image: Float[Tensor, "batch 3 size size"]  # in [-1, 1]
-    depth: Float[Tensor, "batch size size"]  # distance along the ray, NaN where there is nothing to compare
+    depth: Float[Tensor, "batch size size"]  # distance along the ray, NaN where nothing can be compared
     cam2world: Float[Tensor, "batch 4 4"]
+    there: Bool[Tensor, "batch size size"]  # where there is something, silhouettes included
 
 
 class Warped(NamedTuple):
@@ -54,6 +55,24 @@ class Agreement(NamedTuple):
 
     error: Float[Tensor, " batch"]  # mean absolute difference, colours in [0, 1]; NaN where nothing is valid
     coverage: Float[Tensor, " batch"]  # valid share of the target's pixels with depth; NaN if none has any
+
+
+def view_of(
+    image: Float[Tensor, "batch 3 size size"],
+    depth: Float[Tensor, "batch size size"],
+    cam2world: Float[Tensor, "batch 4 4"],
+    *,
+    fov: float,
+) -> View:
+    """Views without depth at silhouettes.
+
+    Args:
+        image: in [-1, 1].
+        depth: distance along the ray, NaN where there is nothing.
+        cam2world: of the cameras.
+        fov: of the cameras, between the outermost pixel centres, radians.
+    """
+    return View(image, without_silhouettes(depth, fov=fov), cam2world, depth.isfinite())
 
 
 def warp(source: View, target: View, *, fov: float, tolerance: float = TOLERANCE) -> Warped:
@@ -74,7 +93,7 @@ def agreement(warped: Warped, target: View) -> Agreement:
     difference = (warped.image - target.image).abs().mean(1) / 2.0
     count = warped.valid.flatten(1).sum(1)
     error = torch.where(warped.valid, difference, 0.0).flatten(1).sum(1) / count
-    return Agreement(error, count / target.depth.isfinite().flatten(1).sum(1))
+    return Agreement(error, count / target.there.flatten(1).sum(1))
 
 
 def errors_of_motion(
@@ -128,16 +147,15 @@ def _correspondence(
 ) -> tuple[Float[Tensor, "batch size size 2"], Bool[Tensor, "batch size size"]]:
     """Where in the source, in [-1, 1], is what each pixel of the target sees, and whether it counts."""
     size = target.depth.shape[-1]
-    depth = without_silhouettes(target.depth, fov=fov)
-    there = depth.isfinite()
+    there = target.depth.isfinite()
     rays = pixel_rays(target.cam2world, size=size, fov=fov)
-    points = rays.at(torch.where(there, depth, 1.0).flatten(1)[..., None])[..., 0, :]
+    points = rays.at(torch.where(there, target.depth, 1.0).flatten(1)[..., None])[..., 0, :]
     seen = (points - source.cam2world[:, None, :3, 3]) @ source.cam2world[:, :3, :3]
     ahead = -seen[..., 2]
     scale = torch.where(ahead > 0.0, ahead, 1.0) * math.tan(fov / 2.0)
     places = torch.stack([seen[..., 0], -seen[..., 1]], -1) / scale[..., None]
     places = places.view(len(points), size, size, 2)
-    known = _look_up(without_silhouettes(source.depth, fov=fov)[:, None], places)[:, 0]
+    known = _look_up(source.depth[:, None], places)[:, 0]
     same = (known - seen.norm(dim=-1).view_as(known)).abs() <= tolerance  # not so where NaN
     inside = (places.abs() <= INSIDE).all(-1) & (ahead > 0.0).view_as(known)
     return places, there & inside & same

@@ -13,8 +13,8 @@ from gram.metrics.consistency import (
     agreement,
     errors_of_motion,
     texture_lock,
+    view_of,
     warp,
-    without_silhouettes,
 )
 
 FOV = math.radians(14)
@@ -53,7 +53,7 @@ def view(yaw: float, size: int = 64, *, slide: float = 0.0) -> View:
     cos, sin = math.cos(angle), math.sin(angle)
     turn = torch.tensor([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], dtype=torch.float64)
     image = texture(rays.at(depth.nan_to_num(1.0)[..., None])[..., 0, :] @ turn.T)
-    return View(image.mT.view(1, 3, size, size), depth.view(1, size, size), cam2world)
+    return view_of(image.mT.view(1, 3, size, size), depth.view(1, size, size), cam2world, fov=FOV)
 
 
 def glued_to_the_screen(yaw: float, size: int = 64) -> View:
@@ -65,7 +65,7 @@ def billboard(yaw: float, size: int = 64) -> View:
     cam2world = camera(yaw)
     rays = pixel_rays(cam2world, size=size, fov=FOV)
     depth = 1.0 / -(rays.directions @ cam2world[0, :3, 2])
-    return View(view(math.pi / 2, size).image, depth.view(1, size, size), cam2world)
+    return view_of(view(math.pi / 2, size).image, depth.view(1, size, size), cam2world, fov=FOV)
 
 
 def compare(source: View, target: View, **options: float) -> tuple[float, float]:
@@ -139,18 +139,19 @@ def test_without_colours_there_is_no_lock() -> None:
 
 
 def before_a_wall(yaw: float, size: int = 96) -> View:
-    sphere, rays = view(yaw, size), pixel_rays(camera(yaw), size=size, fov=FOV)
+    rays, sphere = pixel_rays(camera(yaw), size=size, fov=FOV), view(yaw, size)
+    depth = meet_sphere(rays).view(1, size, size)
     wall = meet_wall(rays).view(1, size, size)
     colors = texture(rays.at(wall.view(1, -1, 1))[..., 0, :]).mT.view(1, 3, size, size)
-    covered = sphere.depth.isfinite()
+    covered = depth.isfinite()
     image = torch.where(covered[:, None], sphere.image, colors)
-    return View(image, torch.where(covered, sphere.depth, wall), sphere.cam2world)
+    return view_of(image, torch.where(covered, depth, wall), sphere.cam2world, fov=FOV)
 
 
 def test_what_the_source_cannot_see_is_masked_and_what_it_can_see_is_not() -> None:
     source, target = before_a_wall(math.pi / 2 + 0.2), before_a_wall(math.pi / 2 - 0.2)
     rays = pixel_rays(target.cam2world, size=96, fov=FOV)
-    points = rays.at(target.depth.view(1, -1, 1))[..., 0, :]
+    points = rays.at(torch.fmin(meet_sphere(rays), meet_wall(rays))[..., None])[..., 0, :]
     eye = source.cam2world[:, None, :3, 3].expand_as(points)
     sight = Rays(eye, torch.nn.functional.normalize(points - eye, dim=-1))
     first = torch.fmin(meet_sphere(sight), meet_wall(sight))
@@ -158,7 +159,7 @@ def test_what_the_source_cannot_see_is_masked_and_what_it_can_see_is_not() -> No
     assert 0.03 < float(hidden.float().mean()) < 0.5
     warped = warp(source, target, fov=FOV)
     assert not (warped.valid & hidden).any()
-    smooth = without_silhouettes(target.depth, fov=FOV).isfinite()
+    smooth = target.depth.isfinite()
     assert float(warped.valid[smooth & ~hidden].float().mean()) > 0.7, "the rest is outside of the picture"
     assert float(agreement(warped, target).error) < 0.01
 
@@ -166,7 +167,7 @@ def test_what_the_source_cannot_see_is_masked_and_what_it_can_see_is_not() -> No
 def test_only_what_is_inside_the_source_picture_counts() -> None:
     source, target = before_a_wall(LEFT, 64), before_a_wall(RIGHT, 64)
     rays = pixel_rays(target.cam2world, size=64, fov=FOV)
-    points = rays.at(target.depth.view(1, -1, 1))[0, :, 0]
+    points = rays.at(torch.fmin(meet_sphere(rays), meet_wall(rays))[..., None])[0, :, 0]
     ones = torch.ones(len(points), 1, dtype=points.dtype)
     x, y, z, _ = (torch.cat([points, ones], 1) @ torch.linalg.inv(source.cam2world[0]).T).unbind(1)
     bound = -z * math.tan(FOV / 2)
@@ -176,9 +177,8 @@ def test_only_what_is_inside_the_source_picture_counts() -> None:
 
 
 def test_silhouettes_and_their_neighbours_have_no_depth() -> None:
-    depth = before_a_wall(math.pi / 2).depth
-    kept = without_silhouettes(depth, fov=FOV).isfinite()
-    on_sphere = view(math.pi / 2, 96).depth.isfinite()
+    kept = before_a_wall(math.pi / 2).depth.isfinite()
+    on_sphere = view(math.pi / 2, 96).there
     padded = torch.nn.functional.pad(on_sphere[0], (1, 1, 1, 1), value=False).unfold(0, 3, 1).unfold(1, 3, 1)
     mixed = padded.any(-1).any(-1) & ~padded.all(-1).all(-1)
     inner = torch.zeros_like(mixed)
