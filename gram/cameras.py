@@ -33,7 +33,7 @@ def look_at_origin(poses: Float[Tensor, "batch 2"], radius: float = 1.0) -> Floa
         poses: (pitch, yaw), radians; pitch strictly between 0 and pi, as the poles have no up direction.
         radius: distance of the camera from the origin.
     """
-    centre = _on_unit_sphere(poses)
+    centre = on_unit_sphere(poses)
     forward = -centre
     world_up = torch.tensor([0.0, 1.0, 0.0], dtype=poses.dtype, device=poses.device).expand_as(forward)
     right = normalize(torch.linalg.cross(forward, world_up), dim=-1)
@@ -50,10 +50,7 @@ def poses_from_cam2world(cam2world: Float[Tensor, "batch 4 4"]) -> Float[Tensor,
     Yaw lies in [-pi/2, 3 pi/2], within half a turn of the frontal view as pose priors have it: a pose
     that is predicted must not jump by a full turn between the real and the generated picture of one view.
     """
-    x, y, z = normalize(cam2world[:, :3, 3], dim=-1).unbind(-1)
-    yaw = torch.atan2(z, x)
-    yaw = torch.where(yaw < -math.pi / 2, yaw + 2.0 * math.pi, yaw)
-    return torch.stack([torch.acos(y.clamp(-1.0, 1.0)), yaw], dim=-1)
+    return poses_on_unit_sphere(normalize(cam2world[:, :3, 3], dim=-1))
 
 
 def pixel_rays(cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float) -> Rays:
@@ -72,6 +69,15 @@ def pixel_rays(cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float) 
     return Rays(cam2world[:, None, :3, 3].expand_as(directions), directions)
 
 
-def _on_unit_sphere(poses: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 3"]:
+def on_unit_sphere(poses: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 3"]:
+    """Centres of cameras with poses (pitch, yaw), radians, at distance 1 from the origin."""
     pitch, yaw = poses.unbind(-1)
     return torch.stack([pitch.sin() * yaw.cos(), pitch.cos(), pitch.sin() * yaw.sin()], dim=-1)
+
+
+def poses_on_unit_sphere(centres: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 2"]:
+    """The inverse of `on_unit_sphere`, yaw in [-pi/2, 3 pi/2]."""
+    x, y, z = centres.unbind(-1)
+    yaw = torch.atan2(z, x)
+    yaw = torch.where(yaw < -math.pi / 2, yaw + 2.0 * math.pi, yaw)
+    return torch.stack([torch.acos(y.clamp(-1.0, 1.0)), yaw], dim=-1)

@@ -12,12 +12,13 @@ EPSILON = 1e-10
 
 
 class Composite(NamedTuple):
-    """What a ray sees. `weights` are in the order of the samples given."""
+    """What a ray sees. `weights` and `t` are in the order of the samples given."""
 
     rgb: Float[Tensor, "*rays 3"]
     depth: Float[Tensor, "*rays"]  # distance along the ray
     opacity: Float[Tensor, "*rays"]  # sum of the weights, in [0, 1]
     weights: Float[Tensor, "*rays n"]
+    t: Float[Tensor, "*rays n"]
 
 
 def occupancy_from_density(
@@ -55,4 +56,22 @@ def composite(
         color = color + (1.0 - opacity)[..., None]
     stopped = opacity > EPSILON
     depth = torch.where(stopped, (weights * t).sum(-1) / torch.where(stopped, opacity, 1.0), far)
-    return Composite(color, depth, opacity, weights)
+    return Composite(color, depth, opacity, weights, t)
+
+
+def median_depth(
+    t: Float[Tensor, "*rays n"], weights: Float[Tensor, "*rays n"], *, far: float
+) -> Float[Tensor, "*rays"]:
+    """Distance of the sample at which half of the light that is ever stopped has been stopped.
+
+    The mean, `Composite.depth`, lies between two surfaces where a ray sees both; this is one of them.
+
+    Args:
+        t: distance of every sample along its ray, any order.
+        weights: of the samples, from compositing.
+        far: the depth of a ray that nothing stops.
+    """
+    t, order = t.sort(dim=-1, stable=True)
+    stopped = weights.gather(-1, order).cumsum(-1)
+    first = (2.0 * stopped >= stopped[..., -1:]).float().argmax(-1, keepdim=True)
+    return torch.where(stopped[..., -1] > EPSILON, t.gather(-1, first)[..., 0], far)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gram.cameras import Rays, look_at_origin, pixel_rays
-from gram.compositing import Composite
+from gram.compositing import Composite, median_depth
 from gram.layers import Film, MappingNetwork
 from gram.radiance import RadianceField
 from gram.samplers import Noise, Sampler, Samples
@@ -21,8 +21,9 @@ class RenderedImages(NamedTuple):
     """Pictures of a batch."""
 
     image: Float[Tensor, "batch 3 size size"]  # in [-1.002, 1.002]
-    depth: Float[Tensor, "batch size size"]  # distance along the ray
+    depth: Float[Tensor, "batch size size"]  # distance along the ray, the mean of its light
     opacity: Float[Tensor, "batch size size"]
+    median_depth: Float[Tensor, "batch size size"]  # where half of that light is stopped
 
 
 class Generator(nn.Module):
@@ -116,7 +117,7 @@ class Generator(nn.Module):
             noise: of a stochastic sampler; without it every ray is sampled alike.
             max_rays: bounds the memory, changes nothing else.
         """
-        parts: list[Composite] = []
+        parts: list[tuple[Tensor, ...]] = []  # in the order of `RenderedImages`
         film = self.truncated_film(z, psi)
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
         chunks: list[tuple[Rays, Samples, Noise | None]] = []
@@ -133,15 +134,12 @@ class Generator(nn.Module):
                 ]
             own = Film(*(part[i : i + 1] for part in film))
             field = self._field(own)
-            parts += [
-                shade(self.sampler, field, some, of_some, samples=samples)
-                for some, samples, of_some in chunks
-            ]
-        rgb, depth, opacity = (
-            torch.cat([p[k] for p in parts], 1).view(len(z), size * size, -1) for k in range(3)
-        )
+            for some, samples, of_some in chunks:
+                seen = shade(self.sampler, field, some, of_some, samples=samples)
+                parts.append((*seen[:3], median_depth(seen.t, seen.weights, far=self.sampler.far)))
+        rgb, *others = (torch.cat(part, 1).view(len(z), size * size, -1) for part in zip(*parts, strict=True))
         square = (len(z), size, size)
-        return RenderedImages(as_image(rgb * 2.0 - 1.0), depth.view(square), opacity.view(square))
+        return RenderedImages(as_image(rgb * 2.0 - 1.0), *(other.view(square) for other in others))
 
     @torch.no_grad()
     def occupancy(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.compositing import EPSILON, Composite, composite, occupancy_from_density
+from gram.compositing import EPSILON, Composite, composite, median_depth, occupancy_from_density
 
 FAR = 1.12
 
@@ -37,7 +37,7 @@ def composite_slowly(t: Tensor, rgb: Tensor, alpha: Tensor, *, white: bool = Fal
             depth / opacity if float(opacity.detach()) > 1e-10 else torch.tensor(FAR, dtype=t.dtype)
         )
         opacities.append(opacity)
-    return Composite(torch.stack(colors), torch.stack(depths), torch.stack(opacities), weights)
+    return Composite(torch.stack(colors), torch.stack(depths), torch.stack(opacities), weights, t)
 
 
 @pytest.mark.parametrize("white", [False, True])
@@ -155,3 +155,16 @@ def test_occupancy_is_one_minus_the_exponential_where_the_ray_hits() -> None:
 def test_a_faint_surface_keeps_its_occupancy_in_float32() -> None:
     faint = occupancy_from_density(torch.full((1, 1), 1e-6), torch.ones(1, 1).bool(), torch.tensor([0.04]))
     assert float(faint) == pytest.approx(4e-8, rel=1e-6)  # 1 - exp(-x) would be 0
+
+
+def test_the_median_depth_is_that_of_the_sample_that_passes_half_of_the_light() -> None:
+    t = torch.tensor([[1.0, 0.9, 1.1], [1.0, 0.9, 1.1], [1.0, 0.9, 1.1], [1.0, 0.9, 1.1]])
+    weights = torch.tensor([[0.3, 0.2, 0.4], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(median_depth(t, weights, far=FAR), torch.tensor([1.0, 0.9, 1.1, FAR]))
+
+
+def test_behind_half_an_edge_the_median_is_a_surface_and_the_mean_is_between_two() -> None:
+    t, rgb, alpha = torch.tensor([[0.9, 1.1]]), torch.ones(1, 2, 3), torch.tensor([[0.6, 1.0]])
+    seen = composite(t, rgb, alpha, far=FAR)
+    assert float(seen.depth) == pytest.approx(0.98)
+    assert float(median_depth(seen.t, seen.weights, far=FAR)) == pytest.approx(0.9)

@@ -129,12 +129,20 @@ def test_an_opaque_plane_leaves_no_hole(generator: Generator) -> None:
     assert rendered.depth.min() > 0.88
 
 
+def test_the_median_depth_is_that_of_a_surface(generator: Generator) -> None:
+    rendered = generator.render(some_latents(), POSES, size=SIZE)
+    t = generator.sampler.sample(pixel_rays(look_at_origin(POSES), size=SIZE, fov=generator.fov)).t
+    distance = (t - rendered.median_depth.view(3, -1, 1)).abs().amin(-1)
+    torch.testing.assert_close(distance, torch.zeros_like(distance), rtol=0, atol=1e-6)
+
+
 def test_rays_past_every_surface_see_white_at_far_with_finite_gradients(settings: dict[str, Any]) -> None:
     settings["sampler"] |= {"background_z": None, "first_level": 900.0, "last_level": 800.0}
     generator = build_generator(settings)
     rendered = generator.render(some_latents(), POSES, size=SIZE)
     assert torch.equal(rendered.image, torch.ones(3, 3, SIZE, SIZE))
     assert torch.equal(rendered.depth, torch.full((3, SIZE, SIZE), 1.12))
+    assert torch.equal(rendered.median_depth, torch.full((3, SIZE, SIZE), 1.12))
     assert torch.equal(rendered.opacity, torch.zeros(3, SIZE, SIZE))
     generator(some_latents(), POSES, size=SIZE).sum().backward()
     assert all(p.grad is None or torch.equal(p.grad, torch.zeros_like(p)) for p in generator.parameters())
