@@ -104,6 +104,7 @@ class Generator(nn.Module):
         size: int,
         psi: float = 1.0,
         noise: Noise | None = None,
+        background: bool = True,
         max_rays: int = 16_384,
     ) -> RenderedImages:
         """Images, depth and opacity without gradient, at most `max_rays` rays at a time.
@@ -114,6 +115,7 @@ class Generator(nn.Module):
             size: pixels along one side.
             psi: truncation; 1 is none, 0 the mean image.
             noise: of a stochastic sampler; without it every ray is sampled alike.
+            background: draw the background, see `gram.shading.shade`.
             max_rays: bounds the memory, changes nothing else.
         """
         parts: list[Composite] = []
@@ -134,7 +136,7 @@ class Generator(nn.Module):
             own = Film(*(part[i : i + 1] for part in film))
             field = self._field(own)
             parts += [
-                shade(self.sampler, field, some, of_some, samples=samples)
+                shade(self.sampler, field, some, of_some, samples=samples, background=background)
                 for some, samples, of_some in chunks
             ]
         rgb, depth, opacity = (
