@@ -102,10 +102,8 @@ def _foreground(
     `samples` are those known before any density; what is chosen by densities comes after them in `weights`
     and lies between them.
     """
-    if sampler.white_background:
-        return weights.sum(-1)
-    last = samples.t.argmax(-1, keepdim=True)
-    return (weights.sum(-1, keepdim=True) - weights.gather(-1, last)).squeeze(-1)
+    known = weights[..., : samples.t.shape[-1]]
+    return weights.sum(-1) - torch.where(sampler.background(samples), known, 0.0).sum(-1)
 
 
 def diversity(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, ""]:

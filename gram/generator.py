@@ -105,6 +105,7 @@ class Generator(nn.Module):
         size: int,
         psi: float = 1.0,
         noise: Noise | None = None,
+        background: bool = True,
         max_rays: int = 16_384,
     ) -> RenderedImages:
         """Images, depth and opacity without gradient, at most `max_rays` rays at a time.
@@ -115,6 +116,7 @@ class Generator(nn.Module):
             size: pixels along one side.
             psi: truncation; 1 is none, 0 the mean image.
             noise: of a stochastic sampler; without it every ray is sampled alike.
+            background: draw the background, see `gram.shading.shade`.
             max_rays: bounds the memory, changes nothing else.
         """
         parts: list[tuple[Tensor, ...]] = []  # in the order of `RenderedImages`
@@ -135,7 +137,7 @@ class Generator(nn.Module):
             own = Film(*(part[i : i + 1] for part in film))
             field = self._field(own)
             for some, samples, of_some in chunks:
-                seen = shade(self.sampler, field, some, of_some, samples=samples)
+                seen = shade(self.sampler, field, some, of_some, samples=samples, background=background)
                 parts.append((*seen[:3], median_depth(seen.t, seen.weights, far=self.sampler.far)))
         rgb, *others = (torch.cat(part, 1).view(len(z), size * size, -1) for part in zip(*parts, strict=True))
         square = (len(z), size, size)

@@ -23,6 +23,7 @@ def shade(
     noise: Noise | None = None,
     *,
     samples: Samples | None = None,
+    background: bool = True,
 ) -> Composite:
     """What each ray (batch, n) sees of its image's field; rgb in [0, 1].
 
@@ -32,6 +33,8 @@ def shade(
         rays: of cameras.
         noise: of a stochastic sampler.
         samples: the sampler's first on these rays, where they are known.
+        background: show the background; without it there is black behind what is in front of it, and
+            opacity and depth are those of the foreground.
     """
     samples = sampler.sample(rays, noise) if samples is None else samples
     rgb, density = _radiance_at(radiance, rays, samples)
@@ -41,7 +44,10 @@ def shade(
         rgb, density = torch.cat([rgb, more_rgb], -2), torch.cat([density, more_density], -1)
         samples = Samples(*(torch.cat(pair, -1) for pair in zip(samples, further, strict=True)))
     alpha = sampler.occupancy(samples, density)
-    return composite(samples.t, rgb, alpha, far=sampler.far, white_background=sampler.white_background)
+    if not background:
+        alpha = alpha.masked_fill(sampler.background(samples), 0.0)
+    white = background and sampler.white_background
+    return composite(samples.t, rgb, alpha, far=sampler.far, white_background=white)
 
 
 def _radiance_at(

@@ -6,7 +6,7 @@ from torch import Tensor
 from gram.cameras import Rays
 from gram.compositing import occupancy_from_density
 from gram.samplers.base import OPAQUE, Sampler, Samples
-from gram.shapes import Float
+from gram.shapes import Bool, Float
 
 
 class LayeredSampler(Sampler):
@@ -44,6 +44,11 @@ class LayeredSampler(Sampler):
     def occupancy(self, samples: Samples, density: Float[Tensor, "*rays n"]) -> Float[Tensor, "*rays n"]:
         """alpha = 1 - exp(-delta density) with a constant delta: surfaces have no thickness."""
         return occupancy_from_density(density, samples.hit, self.deltas)
+
+    def background(self, samples: Samples) -> Bool[Tensor, "*rays n"]:
+        """The plane, which is the last sample."""
+        index = torch.arange(self.points_per_ray, device=samples.hit.device)
+        return (index >= self.surfaces).expand_as(samples.hit)
 
     def hit_rates(self, rays: Rays) -> Float[Tensor, " surfaces"]:
         """Share of the rays that meet each surface."""

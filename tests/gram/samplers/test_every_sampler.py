@@ -10,12 +10,14 @@ import torch
 from sampled_rays import some_noise
 from torch import Tensor
 
+from gram.cameras import look_at_origin, pixel_rays
 from gram.diagnostics import Probe, diagnose
 from gram.fakes import Fakes
 from gram.generator import Generator
 from gram.models import ModelError, build_discriminator, build_generator, load_model, save_model
 from gram.poses import GaussianPoses
 from gram.samplers import LayeredSampler
+from gram.shading import shade
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, fit
 
@@ -248,3 +250,31 @@ def test_an_unknown_kind_is_named(settings: dict[str, Any], tmp_path: Path) -> N
     save_model(tmp_path / "model", *state_of, odd)
     with pytest.raises(ModelError, match="there is no sampler of kind 'cubes'"):
         load_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize("background_z", [-0.12, None])
+def test_what_is_in_front_is_the_picture_without_the_background(
+    model: dict[str, Any], background_z: float | None
+) -> None:
+    model["sampler"] |= {"background_z": background_z}
+    torch.manual_seed(0)
+    drawn = build_generator(model)
+    z, poses = some_latents()
+    rays = pixel_rays(look_at_origin(poses), size=5, fov=drawn.fov)
+    film = drawn.mapping(z)
+    whole, front = (
+        shade(drawn.sampler, lambda x, d, hit: drawn.radiance(x, d, film, hit), rays, background=shown)
+        for shown in (True, False)
+    )
+    behind = whole.weights - front.weights  # of the one sample that is the background, the farthest
+    assert ((behind > 1e-6).sum(-1) <= (background_z is not None)).all()
+    torch.testing.assert_close(front.opacity, whole.opacity - behind.sum(-1))
+    assert (front.depth < whole.depth + 1e-6).all()
+    if background_z is None:
+        assert torch.equal(front.weights, whole.weights)
+        torch.testing.assert_close(front.rgb + (1.0 - whole.opacity)[..., None], whole.rgb)
+    else:
+        torch.testing.assert_close(whole.opacity, torch.ones(3, 25))
+        assert (front.opacity < 1.0).all()
+    rendered = drawn.render(z, poses, size=5, background=False)
+    torch.testing.assert_close(rendered.opacity, front.opacity.view(3, 5, 5))
