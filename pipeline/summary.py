@@ -14,6 +14,7 @@ def main() -> int:
     paths = load().paths
     metrics = Path(paths.evaluate) / "metrics.json"
     rows = [
+        ("report", Path(paths.report)),
         ("pictures", Path(paths.evaluate) / "samples.png"),
         ("turned", Path(paths.evaluate) / "sweep.png"),
         ("in training", Path(paths.train) / "samples"),

@@ -177,7 +177,7 @@ def test_workers_get_the_very_configuration(experiment: str, tmp_path: Path) -> 
             "train.launch.processes=3",
         ]
     )
-    launch._write_params(config, tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(pinned(config))
     assert load(params=tmp_path / "params.yaml") == config
 
 

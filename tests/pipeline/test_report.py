@@ -4,51 +4,15 @@ import csv
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_pages import Page
 from sweep_folders import PROTOCOL, sampled, trial, write_sweep
 
 from pipeline.config import PROJECT
 from pipeline.sweeping import report
 from pipeline.sweeping.trials import Trial
-
-VOID = {"meta", "img", "br", "source", "link", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """Text, references, and whether every tag is closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.references: list[str] = []
-        self.rows: list[list[str]] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.references += [
-            value or "" for name, value in attrs if name in ("src", "srcset", "href", "action")
-        ]
-        if tag == "tr":
-            self.rows.append([])
-        if tag == "td":
-            self.rows[-1].append("")
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-        if self._open and self._open[-1] == "td":
-            self.rows[-1][-1] += data.strip()
-
 
 TRIALS = [
     sampled(0, "hierarchical", 6, 117.0, gpus=0.5),
