@@ -26,6 +26,7 @@ from gram import checkpoint
 from pipeline import launch
 from pipeline.cli import EXIT_ERROR, EXIT_REQUEUE
 from pipeline.config import CONF, PROJECT, load, presets_of
+from pipeline.pinned import pinned
 
 TWO = "train.launch.processes=2"
 
