@@ -10,6 +10,7 @@ from gram.models import load_model, load_settings
 from pipeline import build, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
+from pipeline.exporting.manifolds import export_layers, manifolds_of
 from pipeline.exporting.subject import Ending, Part, Subject, subjects
 from pipeline.exporting.surface import export_surface
 from pipeline.exporting.videos import export_interpolation, export_turntable
@@ -20,9 +21,10 @@ STAGE = Stage(
     name="export",
     summary="""
 For every seed, or every latent of a file: the surface that its pictures show as a closed mesh (GLB, OBJ with
-its material, PLY; y up, facing +z) with a texture or vertex colours and a picture of it, and a turntable;
-for all together a video in which one becomes the next. meshes.json says for each its triangles, whether it
-is watertight, or why not, and how far it is from the depth that the model draws.""",
+its material, PLY; y up, facing +z) with a texture or vertex colours and a picture of it; the model's own
+surfaces, one behind the other with their textures, as NAME_layers.glb; and a turntable. For all together a
+video in which one becomes the next. meshes.json says for each its triangles, whether it is watertight, or why
+not, how far it is from the depth that the model draws, and how much the layers look like the model.""",
     groups=("export", "paths"),
     examples=(
         ("python -m pipeline.export", "the seeds of params.yaml, with the model that was trained last"),
@@ -33,7 +35,7 @@ is watertight, or why not, and how far it is from the depth that the model draws
     ),
     reads_model=True,
 )
-PARTS: tuple[Part, ...] = (export_surface, export_turntable)
+PARTS: tuple[Part, ...] = (export_surface, export_layers, export_turntable)
 """What is made of each latent."""
 ENDINGS: tuple[Ending, ...] = (export_interpolation,)
 """What is made of all of them, afterwards."""
@@ -47,7 +49,7 @@ def run(config: Config) -> None:
     """
     generator = load_model(config.paths.model).to(build.device(config.train.device))
     out = Path(config.paths.export)
-    chosen = subjects(generator, config.export, out)
+    chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
     out.mkdir(parents=True, exist_ok=True)
     facts: dict[str, dict[str, Any]] = {}
     with Progress("export", total=len(chosen) * len(PARTS), items="parts") as progress:
@@ -79,7 +81,9 @@ def _export(subject: Subject, progress: Progress, *, done: int) -> dict[str, Any
 def _in_words(fact: Mapping[str, Any]) -> str:
     state = "watertight" if fact["watertight"] else f"not watertight: {fact['why_not_watertight']}"
     kinds = " ".join(sorted({name.partition(".")[2] for name in fact["files"]}))
-    return f"{fact['triangles']} triangles, {state}, depth error {fact['depth_error']:.3g}, {kinds}"
+    error = f"depth error {fact['depth_error']:.3g}"
+    likeness = f", layers {fact['layers_psnr']:.1f} dB" if fact["layers"] else ""
+    return f"{fact['triangles']} triangles, {state}, {error}{likeness}, {kinds}"
 
 
 if __name__ == "__main__":

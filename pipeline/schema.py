@@ -196,7 +196,10 @@ class ExportConfig:
     formats: list[str] = option("of surface meshes, any of glb, ply, obj")
     texture: int = option("pixels along one side of a mesh's UV texture; 0 colours its vertices", low=0)
     faces: int = option("most triangles of a mesh; 0: as many as it has", low=0)
-    layers: int = option("pixels along one side of the textures of layered surfaces; 0: none", low=0)
+    layers: int | None = option(
+        "pixels along one side of the textures of layered surfaces; 0: none, null: 128 where there are any",
+        low=0, default=None,
+    )  # fmt: skip
     between: int = option("latents between two neighbours on the viewer's slider and in videos", low=0)
     videos: list[str] = option("of turntables and interpolations, any of gif, mp4")
     resolution: int = option("cells along the longest side of the marching-cubes grid", low=8)

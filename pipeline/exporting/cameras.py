@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gram.generator import Generator
 from gram.meshing import turntable_poses
+from gram.poses import GaussianPoses, PosePrior, SphericalPoses
 from gram.shapes import Float
 from pipeline.schema import ExportConfig
 
@@ -35,6 +36,13 @@ def witnesses(generator: Generator, settings: ExportConfig) -> Float[Tensor, "vi
         pitches = LEVEL + torch.tensor([-0.25, 0.0, 0.25]) * settings.yaw
         yaws = math.pi / 2 + torch.tensor([-0.5, 0.0, 0.5]) * settings.yaw
     return torch.cartesian_prod(pitches, yaws)
+
+
+def prior(generator: Generator, settings: ExportConfig) -> PosePrior:
+    """Where people look from: two standard deviations are the turn of a turntable, or all round."""
+    if _seen_all_round(generator):
+        return SphericalPoses()
+    return GaussianPoses(yaw_std=settings.yaw / 2.0, pitch_std=settings.yaw / 4.0)
 
 
 def across(settings: ExportConfig, count: int) -> Float[Tensor, "{count} 2"]:

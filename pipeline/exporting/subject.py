@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,6 +11,9 @@ from gram.generator import Generator
 from gram.latents import read_latents
 from gram.shapes import Float
 from pipeline.schema import ExportConfig
+
+if TYPE_CHECKING:
+    from pipeline.exporting.manifolds import Manifolds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class Subject:
         z: the latent, on the generator's device.
         settings: of the export.
         out: where files go.
+        manifolds: what bakes latents of the generator, where it has isosurfaces and they are wanted.
     """
 
     generator: Generator
@@ -30,6 +34,7 @@ class Subject:
     z: Float[torch.Tensor, " z_dim"]
     settings: ExportConfig
     out: Path
+    manifolds: "Manifolds | None" = None
 
     def file(self, ending: str) -> Path:
         """The file whose name is the latent's and `ending`, such as `.glb` or `_layers.glb`."""
@@ -51,7 +56,9 @@ Ending = Callable[[Sequence[Subject]], Sequence[Path]]
 """Writes files about all latents together when those of each are there."""
 
 
-def subjects(generator: Generator, settings: ExportConfig, out: Path) -> list[Subject]:
+def subjects(
+    generator: Generator, settings: ExportConfig, out: Path, manifolds: "Manifolds | None" = None
+) -> list[Subject]:
     """The latents that are to be exported: those of a file, or one for each seed.
 
     Raises:
@@ -64,7 +71,9 @@ def subjects(generator: Generator, settings: ExportConfig, out: Path) -> list[Su
     else:
         named = {f"seed_{seed:04d}": _of_seed(seed, generator.z_dim) for seed in settings.seeds}
     return [
-        Subject(generator=generator, name=name, z=z.to(device), settings=settings, out=out)
+        Subject(
+            generator=generator, name=name, z=z.to(device), settings=settings, out=out, manifolds=manifolds
+        )
         for name, z in named.items()
     ]
 
