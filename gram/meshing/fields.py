@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy import ndarray
-from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from gram.shapes import Float, Float32
@@ -91,11 +90,10 @@ def sample_field(
 
 
 def choose_level(values: Float[ndarray, "x y z"]) -> float:
-    """The level half-way between outside and inside.
+    """Half-way between the smallest and the largest value.
 
-    Occupancies are close to 0 in free space and larger inside and on surfaces, but how large depends on
-    the training: a fixed 0.5 misses faint surfaces. Otsu's threshold tells the two groups of values apart,
-    and the level is the middle of their means, as the threshold itself leans towards the larger group.
+    Of the opacity that a camera accumulates this is the median depth; where nothing is opaque, as in a
+    model that was hardly trained, it is half of the most there is.
 
     Raises:
         ValueError: If all values are equal.
@@ -105,8 +103,7 @@ def choose_level(values: Float[ndarray, "x y z"]) -> float:
         raise ValueError(
             f"The field is {low:g} everywhere in the box: there is no surface. Is the model trained?"
         )
-    inside = values > threshold_otsu(values, nbins=1024)
-    return float((values[inside].mean() + values[~inside].mean()) / 2)
+    return (low + high) / 2
 
 
 def check_level(values: Float[ndarray, "x y z"], level: float) -> None:

@@ -1,0 +1,98 @@
+"""The surface of a latent: the one that its pictures show, as a mesh."""
+
+import torch
+import trimesh
+from torch import Tensor
+
+from gram.cameras import look_at_origin, pixel_rays
+from gram.generator import Generator
+from gram.meshing.depth import mesh_depth
+from gram.meshing.opacity import accumulated_opacity
+from gram.meshing.surface import extract_surface
+from gram.samplers import Sampler
+from gram.samplers.layered import LayeredSampler
+from gram.shapes import Float
+
+PLANE_MARGIN = 0.02
+"""Distance to the background plane, in front of which nothing of a head is that near."""
+
+
+@torch.no_grad()
+def visible_surface(
+    generator: Generator,
+    z: Float[Tensor, " z_dim"],
+    poses: Float[Tensor, "views 2"],
+    *,
+    psi: float = 1.0,
+    resolution: int = 128,
+    level: float | None = None,
+    largest_only: bool = True,
+) -> trimesh.Trimesh:
+    """The closed surface at the median depth of a latent's pictures, without the background plane.
+
+    What no camera sees, the back of a head, is solid as far as the box reaches.
+
+    Args:
+        generator: any; what a sampler on surfaces leaves out between them is taken from the radiance field.
+        z: the latent.
+        poses: (pitch, yaw) of the cameras, radians.
+        psi: truncation.
+        resolution: lattice points along the longest side of the box.
+        level: accumulated opacity of the surface; None is half of the most there is.
+        largest_only: drop all but the largest connected part.
+
+    Raises:
+        ValueError: there is no surface at the level.
+    """
+    device = next(generator.parameters()).device
+
+    def occupancy(points: Tensor) -> Tensor:
+        return generator.occupancy(z, points.to(device), psi=psi)
+
+    box = visible_box(generator)
+    opacity = accumulated_opacity(
+        occupancy, poses.cpu(), bounds=box, spacing=layer_spacing(generator.sampler), resolution=resolution
+    )
+    return extract_surface(
+        opacity, bounds=box, resolution=resolution, level=level, largest_only=largest_only
+    )
+
+
+@torch.no_grad()
+def depth_error(
+    generator: Generator,
+    z: Float[Tensor, " z_dim"],
+    mesh: trimesh.Trimesh,
+    poses: Float[Tensor, "views 2"],
+    *,
+    size: int,
+    psi: float = 1.0,
+) -> float:
+    """Mean distance, along rays, between a mesh and the generator's own depth, world units.
+
+    All pixels count: behind a mesh lies the background plane, or `far` where there is none, as in pictures.
+    """
+    rendered = generator.render(z.expand(len(poses), -1), poses.to(z.device), size=size, psi=psi).depth.cpu()
+    rays = pixel_rays(look_at_origin(poses.cpu()), size=size, fov=generator.fov)
+    sampler = generator.sampler
+    behind = torch.full_like(rays.origins[..., 2], sampler.far)
+    if sampler.background_z is not None:
+        behind = (sampler.background_z - rays.origins[..., 2]) / rays.directions[..., 2]
+    found = torch.minimum(mesh_depth(mesh, rays), behind)
+    return float((found - rendered.flatten(1)).abs().mean())
+
+
+def visible_box(generator: Generator) -> list[tuple[float, float]]:
+    """(low, high) of x, y, z of what cameras see, in front of the background plane if there is one."""
+    sampler = generator.sampler
+    half = min(generator.radiance.box / 2.0, max(1.0 - sampler.near, sampler.far - 1.0))
+    plane = sampler.background_z
+    behind = -half if plane is None else max(-half, plane + PLANE_MARGIN)
+    return [(-half, half), (-half, half), (behind, half)]
+
+
+def layer_spacing(sampler: Sampler) -> float:
+    """Distance at which the occupancy of one sample counts once, world units."""
+    if isinstance(sampler, LayeredSampler):
+        return (sampler.far - sampler.near) / sampler.surfaces
+    return sampler.typical_delta
