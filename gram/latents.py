@@ -46,6 +46,37 @@ def write_latents(path: str | Path, z: Float[Tensor, "count z_dim"]) -> None:
     partial.replace(path)
 
 
+def interpolate_latents(z: Float[Tensor, "count z_dim"], between: int) -> Float[Tensor, "steps z_dim"]:
+    """A closed round: every latent, `between` others on the way to the next, and so back to the first.
+
+    The way goes along an arc and the lengths change evenly, as on a straight way through many dimensions
+    latents in the middle are so short that they have the average face.
+
+    Args:
+        z: at least one latent; the round of one is that alone.
+        between: number of latents between two neighbours.
+
+    Returns:
+        count * (between + 1) latents, the first of them z[0].
+    """
+    if len(z) == 1:
+        return z
+    fractions = torch.arange(between + 1, dtype=z.dtype, device=z.device)[:, None] / (between + 1)
+    return torch.cat([_arc(a, b, fractions) for a, b in zip(z, z.roll(-1, 0), strict=True)])
+
+
+def _arc(
+    start: Float[Tensor, " z_dim"], end: Float[Tensor, " z_dim"], fractions: Float[Tensor, "steps 1"]
+) -> Float[Tensor, "steps z_dim"]:
+    lengths = torch.stack([start.norm(), end.norm()]).clamp_min(1e-12)
+    a, b = start / lengths[0], end / lengths[1]
+    angle = torch.acos((a @ b).clamp(-1.0, 1.0))
+    if angle.sin() < 1e-3:  # there is no arc between directions that are the same or opposite
+        return torch.lerp(start, end, fractions)
+    direction = (torch.sin((1.0 - fractions) * angle) * a + torch.sin(fractions * angle) * b) / angle.sin()
+    return direction * torch.lerp(lengths[0], lengths[1], fractions)
+
+
 def _read(path: Path) -> Tensor:
     if not path.is_file():
         raise ValueError(f"the file of latents {path} does not exist")

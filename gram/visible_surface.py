@@ -53,9 +53,7 @@ def visible_surface(
     opacity = accumulated_opacity(
         occupancy, poses.cpu(), bounds=box, spacing=layer_spacing(generator.sampler), resolution=resolution
     )
-    return extract_surface(
-        opacity, bounds=box, resolution=resolution, level=level, largest_only=largest_only
-    )
+    return extract_surface(opacity, bounds=box, resolution=resolution, level=level, largest_only=largest_only)
 
 
 @torch.no_grad()

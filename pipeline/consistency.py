@@ -1,15 +1,23 @@
 """Values that are right one by one and cannot stand together."""
 
+import math
 from collections.abc import Callable, Mapping
 
-from pipeline.options import ConfigError
-from pipeline.schema import Config, DataConfig
+from pipeline.options import ConfigError, suggestion
+from pipeline.schema import MESH_FORMATS, VIDEO_FORMATS, Config, DataConfig, ExportConfig
 
 BACKGROUNDS = {"heads": "plane", "cars": "white"}
 """What is drawn behind generated pictures."""
 
 FEWEST_POINTS = {"planes": 2, "hierarchical": 5}
 """Kinds of samplers that cannot do with one point a ray."""
+
+FEWEST_FACES = 4
+"""Triangles of the smallest closed surface."""
+SMALLEST_TEXTURE = 16
+TEXELS = 2
+"""Texels that a triangle has to itself at the very least, on average."""
+FASTEST_GIF = 50
 
 
 def check_together(config: Config, sources: Mapping[str, str]) -> None:
@@ -56,8 +64,31 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
             refuse(name, f"{values}: each lies in [0, 1)")
     if not config.evaluate.noise_points or min(config.evaluate.noise_points) < 2:
         refuse("evaluate.noise_points", f"{config.evaluate.noise_points}: it takes numbers of at least 2")
-    if config.export.level is not None and not 0.0 < config.export.level < 1.0:
-        refuse("export.level", f"{config.export.level}: an occupancy lies between 0 and 1; null chooses it")
+    _check_export(config.export, refuse)
+
+
+def _check_export(export: ExportConfig, refuse: Callable[[str, str], None]) -> None:
+    """Everything that would come out only after hours of work."""
+    if export.latents is None and not export.seeds:
+        refuse("export.seeds", "[]: give at least one, or a file of latents")
+    if min(export.seeds, default=0) < 0 or len(set(export.seeds)) < len(export.seeds):
+        refuse("export.seeds", f"{export.seeds}: seeds are different whole numbers from 0")
+    for name, given, known in (
+        ("export.formats", export.formats, MESH_FORMATS),
+        ("export.videos", export.videos, VIDEO_FORMATS),
+    ):
+        for unknown in (one for one in given if one not in known):
+            hint = suggestion(unknown, known)
+            refuse(name, f"{given}: there is no {unknown}, but {', '.join(known)}{hint}")
+    if export.level is not None and not 0.0 < export.level < 1.0:
+        refuse("export.level", f"{export.level}: an opacity lies between 0 and 1; null chooses it")
+    if 0 < export.faces < FEWEST_FACES:
+        refuse("export.faces", f"{export.faces}: a closed surface has {FEWEST_FACES} triangles or more")
+    if export.texture and export.texture**2 < max(SMALLEST_TEXTURE**2, TEXELS * export.faces):
+        side = max(SMALLEST_TEXTURE, math.ceil((TEXELS * export.faces) ** 0.5))
+        refuse("export.texture", f"{export.texture}: {export.faces or 'all'} triangles take at least {side}")
+    if "gif" in export.videos and export.fps > FASTEST_GIF:
+        refuse("export.fps", f"{export.fps}: viewers of GIF show at most {FASTEST_GIF} pictures a second")
 
 
 def _check_generated(data: DataConfig, refuse: Callable[[str, str], None]) -> None:

@@ -1,125 +1,85 @@
-"""`python -m pipeline.export`: meshes with colours and turntables of a trained model."""
+"""`python -m pipeline.export`: meshes, videos and pictures of a trained model."""
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from gram.generator import Generator
-from gram.meshing import (
-    color_vertices,
-    extract_surface,
-    render_mesh,
-    turntable_poses,
-    why_not_watertight,
-    write_gif,
-    write_glb,
-    write_ply,
-)
 from gram.models import load_model, load_settings
-from pipeline import build, pictures, tracking
+from pipeline import build, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
+from pipeline.exporting.subject import Ending, Part, Subject, subjects
+from pipeline.exporting.surface import export_surface
+from pipeline.exporting.videos import export_interpolation, export_turntable
 from pipeline.progress import Progress
 from pipeline.schema import Config
 
 STAGE = Stage(
     name="export",
     summary="""
-For every seed: a surface mesh with vertex colours (GLB and PLY, y up, facing +z), a turntable (GIF) and a
-picture of the mesh. The mesh is the surface of equal occupancy, found by marching cubes; its level is chosen
-unless given. meshes.json says for each its size, its level, and whether it is watertight, or why not.""",
+For every seed, or every latent of a file: the surface that its pictures show as a closed mesh (GLB, OBJ with
+its material, PLY; y up, facing +z) with a texture or vertex colours and a picture of it, and a turntable;
+for all together a video in which one becomes the next. meshes.json says for each its triangles, whether it
+is watertight, or why not, and how far it is from the depth that the model draws.""",
     groups=("export", "paths"),
     examples=(
         ("python -m pipeline.export", "the seeds of params.yaml, with the model that was trained last"),
         ("python -m pipeline.export export.seeds=[7,8] export.resolution=256", "two finer meshes"),
+        ("python -m pipeline.export export.latents=found.safetensors", "latents of a file"),
+        ("python -m pipeline.export export.faces=5000 export.texture=1024", "small meshes, fine textures"),
         ("python -m pipeline.export model=models/heads64", "a model from a folder"),
     ),
     reads_model=True,
 )
-PREVIEW_SIZE = 256
-PREVIEW_VIEWS = 3
-PLANE_MARGIN = 0.02
-"""Distance to the background plane, in front of which nothing of a head is that near."""
+PARTS: tuple[Part, ...] = (export_surface, export_turntable)
+"""What is made of each latent."""
+ENDINGS: tuple[Ending, ...] = (export_interpolation,)
+"""What is made of all of them, afterwards."""
 
 
 def run(config: Config) -> None:
-    """Write meshes, turntables and meshes.json to paths.export.
+    """Write meshes, videos and meshes.json to paths.export.
 
     Raises:
-        ValueError: the model cannot be used, or there is no surface at export.level.
+        ValueError: the model or the latents cannot be used, or there is no surface at export.level.
     """
-    settings = config.export
     generator = load_model(config.paths.model).to(build.device(config.train.device))
     out = Path(config.paths.export)
+    chosen = subjects(generator, config.export, out)
     out.mkdir(parents=True, exist_ok=True)
-    facts: dict[str, Any] = {}
-    with Progress("export", total=len(settings.seeds), items="meshes") as progress:
-        for done, seed in enumerate(settings.seeds, start=1):
-            facts[f"seed_{seed:04d}"] = _export_one(config, generator, seed, out)
-            progress.update(done)
+    facts: dict[str, dict[str, Any]] = {}
+    with Progress("export", total=len(chosen) * len(PARTS), items="parts") as progress:
+        for subject in chosen:
+            facts[subject.name] = _export(subject, progress, done=len(facts) * len(PARTS))
+    together = [path for ending in ENDINGS for path in ending(chosen)]
     (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n")
     for name, fact in facts.items():
-        state = "watertight" if fact["watertight"] else f"not watertight: {fact['why_not_watertight']}"
-        say(f"{out / name}.glb: {fact['triangles']} triangles, level {fact['level']:.3g}, {state}")
+        say(f"{out / name}: {_in_words(fact)}")
+    for path in together:
+        say(f"{path}: {', '.join(facts)}")
     tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
     tracker.artifact(out, "export")
     tracker.finish()
 
 
-def _export_one(config: Config, generator: Generator, seed: int, out: Path) -> dict[str, Any]:
-    settings, name = config.export, f"seed_{seed:04d}"
-    device = next(generator.parameters()).device
-    z = torch.randn(generator.z_dim, generator=torch.Generator().manual_seed(seed)).to(device)
-
-    def occupancy(points: Tensor) -> Tensor:
-        return generator.occupancy(z, points.to(device), psi=settings.psi)
-
-    def color(points: Tensor, directions: Tensor) -> Tensor:
-        return generator.color(z, points.to(device), directions.to(device), psi=settings.psi)
-
-    mesh = extract_surface(
-        occupancy,
-        bounds=bounds(generator),
-        resolution=settings.resolution,
-        level=settings.level,
-        largest_only=settings.largest_only,
-    )
-    mesh = color_vertices(mesh, color)
-    write_glb(mesh, out / f"{name}.glb")
-    write_ply(mesh, out / f"{name}.ply")
-    around = generator.sampler.white_background
-    poses = turntable_poses(settings.frames, swing=None if around else settings.yaw)
-    frames = generator.render(
-        z.expand(len(poses), -1), poses.to(device), size=settings.size, psi=settings.psi
-    )
-    write_gif(pictures.to_pixels(frames.image), out / f"{name}.gif", fps=settings.fps)
-    yaws = torch.pi / 2 - torch.linspace(-settings.yaw, settings.yaw, PREVIEW_VIEWS)
-    views = torch.stack([torch.full_like(yaws, torch.pi / 2), yaws], dim=1)
-    preview = render_mesh(mesh, views, size=PREVIEW_SIZE, fov=generator.fov)
-    pictures.write_png(out / f"{name}.png", pictures.tile(preview, columns=PREVIEW_VIEWS))
-    reason = why_not_watertight(mesh)
-    return {
-        "vertices": len(mesh.vertices),
-        "triangles": len(mesh.faces),
-        "level": float(mesh.metadata["level"]),
-        "watertight": reason is None,
-        "why_not_watertight": reason,
-        "bounds": np.round(mesh.bounds, 4).tolist(),
-    }
+def _export(subject: Subject, progress: Progress, *, done: int) -> dict[str, Any]:
+    """All parts of one latent, and what meshes.json says of it."""
+    facts: dict[str, Any] = {}
+    files: list[Path] = []
+    for number, part in enumerate(PARTS, start=1):
+        made = part(subject)
+        facts |= made.facts
+        files += made.files
+        progress.update(done + number)
+    return facts | {"files": {path.name: path.stat().st_size for path in files}}
 
 
-def bounds(generator: Generator) -> list[tuple[float, float]]:
-    """The box that the surface is looked for in: the visible one, in front of the background plane if any."""
-    sampler = generator.sampler
-    half = min(generator.radiance.box / 2.0, max(1.0 - sampler.near, sampler.far - 1.0))
-    plane = sampler.background_z
-    behind = -half if plane is None else max(-half, plane + PLANE_MARGIN)
-    return [(-half, half), (-half, half), (behind, half)]
+def _in_words(fact: Mapping[str, Any]) -> str:
+    state = "watertight" if fact["watertight"] else f"not watertight: {fact['why_not_watertight']}"
+    kinds = " ".join(sorted({name.partition(".")[2] for name in fact["files"]}))
+    return f"{fact['triangles']} triangles, {state}, depth error {fact['depth_error']:.3g}, {kinds}"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 SAMPLERS = ("manifold", "spheres", "planes", "stratified", "hierarchical", "neusample")
+MESH_FORMATS = ("glb", "ply", "obj")
+VIDEO_FORMATS = ("gif", "mp4")
 
 
 def option(
@@ -189,7 +191,7 @@ class EvaluateConfig:
 class ExportConfig:
     """Meshes, layered surfaces, a viewer and videos of a trained model."""
 
-    seeds: list[int] = option("one mesh and one turntable for each")
+    seeds: list[int] = option("one mesh and one turntable for each, from 0")
     latents: str | None = option("file of latents in place of seeds, .safetensors or .npy", default=None)
     formats: list[str] = option("of surface meshes, any of glb, ply, obj")
     texture: int = option("pixels along one side of a mesh's UV texture; 0 colours its vertices", low=0)
@@ -198,7 +200,9 @@ class ExportConfig:
     between: int = option("latents between two neighbours on the viewer's slider and in videos", low=0)
     videos: list[str] = option("of turntables and interpolations, any of gif, mp4")
     resolution: int = option("cells along the longest side of the marching-cubes grid", low=8)
-    level: float | None = option("occupancy of the surface, in (0, 1); null chooses it", default=None)
+    level: float | None = option(
+        "opacity in front of the surface, in (0, 1); null: half of the most", default=None
+    )
     largest_only: bool = option("keep the largest connected piece alone")
     frames: int = option("pictures of a turntable", low=1)
     fps: int = option("pictures a second", low=1)

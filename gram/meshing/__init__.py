@@ -1,19 +1,30 @@
 """From a scalar field to a closed, coloured mesh, its files and its pictures."""
 
 from gram.meshing.colors import color_vertices
+from gram.meshing.decimation import decimate
+from gram.meshing.depth import mesh_depth
 from gram.meshing.fields import choose_level
-from gram.meshing.files import write_gif, write_glb, write_ply
+from gram.meshing.files import write_glb, write_obj, write_ply
+from gram.meshing.opacity import accumulated_opacity
 from gram.meshing.pictures import render_mesh, turntable_poses
 from gram.meshing.surface import extract_surface, why_not_watertight
+from gram.meshing.textures import bake_texture
+from gram.meshing.videos import write_gif, write_mp4
 
 __all__ = [
+    "accumulated_opacity",
+    "bake_texture",
     "choose_level",
     "color_vertices",
+    "decimate",
     "extract_surface",
+    "mesh_depth",
     "render_mesh",
     "turntable_poses",
     "why_not_watertight",
     "write_gif",
     "write_glb",
+    "write_mp4",
+    "write_obj",
     "write_ply",
 ]

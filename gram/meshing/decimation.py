@@ -38,7 +38,9 @@ def decimate(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
         ValueError: a budget that no closed surface can meet, or that this one cannot.
     """
     if faces < FEWEST:
-        raise ValueError(f"A budget of {faces} triangles is too small: a closed surface has at least {FEWEST}.")
+        raise ValueError(
+            f"A budget of {faces} triangles is too small: a closed surface has at least {FEWEST}."
+        )
     closed = why_not_watertight(mesh) is None
     target, fewest = faces, len(mesh.faces)
     for _ in range(ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Meshes and turntables as files that other programs show as they were meant.
+"""Meshes as files that other programs show as they were meant.
 
 Axes are kept: y is up and +z is the front, which is also glTF's convention. Every file is written aside and
 renamed, so a reader never meets half of one.
@@ -15,16 +15,20 @@ import trimesh
 from numpy import ndarray
 from PIL import Image
 from trimesh.exchange.gltf import export_glb
+from trimesh.exchange.obj import export_obj
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
-from gram.shapes import UInt8
-
+WHITE, BLACK = (255, 255, 255, 255), (0, 0, 0, 255)
 _UNSIGNED_SHORT = 5123  # glTF's name of the type
 
 
 def write_glb(mesh: trimesh.Trimesh, path: str | Path) -> None:
-    """Binary glTF. Vertex colours are sRGB in the mesh and become linear, as glTF has them, in 16 bits.
+    """Binary glTF. Vertex colours are sRGB in the mesh and become linear, as glTF has them, in 16 bits; a
+    texture stays sRGB.
 
-    The material is matt: glTF's default is metal, which viewers without surroundings show nearly black.
+    The material is matt: glTF's default is metal, which viewers without surroundings show nearly black. It
+    has one side, the outer: the surface is closed.
     """
     content = export_glb(
         trimesh.Scene({"surface": mesh}), include_normals=True, buffer_postprocessor=_finish_gltf
@@ -41,36 +45,53 @@ def write_ply(mesh: trimesh.Trimesh, path: str | Path) -> None:
         partial.write_bytes(content)
 
 
-def write_gif(
-    frames: UInt8[ndarray, "frames height width 3"], path: str | Path, *, fps: int | float = 20
-) -> None:
-    """Endless GIF.
+def write_obj(mesh: trimesh.Trimesh, path: str | Path) -> list[Path]:
+    """Wavefront OBJ with normals, and its vertex colours or its texture.
 
-    Args:
-        frames: sRGB pictures in order.
-        path: Where.
-        fps: Pictures a second, in (0, 50]; GIF counts in hundredths of a second, to which it is rounded.
+    A texture is NAME_texture.png beside it, and the material in NAME.mtl names it. Vertex colours, sRGB in
+    [0, 1], follow the coordinates, which most programs understand though no standard has it.
+
+    Returns:
+        The files, the OBJ last: it appears when what it refers to is there.
+    """
+    path = Path(path)
+    plain = trimesh.Trimesh(
+        mesh.vertices, mesh.faces, vertex_normals=mesh.vertex_normals, visual=mesh.visual, process=False
+    )
+    if isinstance(mesh.visual, TextureVisuals):
+        matt = SimpleMaterial(
+            image=base_color(mesh), name=f"{path.stem}_texture", diffuse=WHITE, ambient=WHITE, specular=BLACK
+        )
+        plain.visual = TextureVisuals(uv=mesh.visual.uv, material=matt)
+    text, beside = export_obj(
+        plain, include_normals=True, return_texture=True, mtl_name=f"{path.stem}.mtl", header=None
+    )
+    contents = {path.with_name(name): content for name, content in beside.items()} | {path: text.encode()}
+    for place, content in contents.items():
+        with replacing(place) as partial:
+            partial.write_bytes(content)
+    return list(contents)
+
+
+def base_color(mesh: trimesh.Trimesh) -> Image.Image:
+    """The picture on a textured mesh.
 
     Raises:
-        ValueError: If there are no frames or the rate is out of range.
+        ValueError: It has none.
     """
-    if len(frames) == 0:
-        raise ValueError("There are no frames to write; give at least one.")
-    if not 0 < fps <= 50:
-        raise ValueError(
-            f"fps is {fps:g}, but GIF viewers show more than 0 and at most 50 pictures a second."
-        )
-    first, *others = (Image.fromarray(frame) for frame in frames)
-    with replacing(path) as partial:
-        first.save(
-            partial, format="GIF", save_all=True, append_images=others, duration=round(100 / fps) * 10, loop=0
-        )
+    visual = mesh.visual
+    if isinstance(visual, TextureVisuals) and isinstance(visual.material, PBRMaterial):
+        picture = visual.material.baseColorTexture
+        if picture is not None:
+            return picture
+    raise ValueError("The mesh has no texture; give it one with bake_texture.")
 
 
 def _finish_gltf(buffers: MutableMapping[Any, bytes], tree: dict[str, Any]) -> None:
     primitive = tree["meshes"][0]["primitives"][0]
-    tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}]
-    primitive["material"] = 0
+    if "material" not in primitive:
+        tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}]
+        primitive["material"] = 0
     if "COLOR_0" not in primitive["attributes"]:
         return
     accessor = list(tree["accessors"].values())[primitive["attributes"]["COLOR_0"]]

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import trimesh
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import grid_sample
@@ -14,7 +12,7 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from gram.cameras import Rays, look_at_origin, pixel_rays
-from gram.meshing.pictures import MISS, cast, interpolate
+from gram.meshing.casting import Target, interpolate
 from gram.shapes import Float
 
 
@@ -51,12 +49,9 @@ def draw_layers(
 
 def _meet(mesh: trimesh.Trimesh, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
     """Which rays meet the mesh, how far away, and its texture there, RGBA in [0, 1]."""
-    scene = EmbreeScene()
-    geometry = TriangleMesh(scene, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
-    faces, weights = cast(scene, rays.origins.numpy(), rays.directions.numpy())
-    del geometry
-    hit = np.flatnonzero(faces != MISS)
-    corners, weights = mesh.faces[faces[hit]], weights[hit]
+    found = Target(mesh.vertices, mesh.faces).meet(rays.origins.numpy(), rays.directions.numpy())
+    hit = np.flatnonzero(found.hit)
+    corners, weights = mesh.faces[found.faces[hit]], found.weights[hit]
     points = torch.from_numpy(interpolate(mesh.vertices, corners, weights)).float()
     rows = torch.from_numpy(hit)
     visual = mesh.visual

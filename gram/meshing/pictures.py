@@ -5,19 +5,17 @@ import math
 import numpy as np
 import torch
 import trimesh
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy import ndarray
 from torch import Tensor
 from trimesh.visual import ColorVisuals
 
 from gram.cameras import look_at_origin, pixel_rays
+from gram.meshing.casting import Target, interpolate
 from gram.shapes import Float, Int, UInt8
 
 CLAY = np.array([0.82, 0.80, 0.77])
 LIGHT = np.array([-0.4, 0.6, 1.0])  # direction towards it, in camera axes
 AMBIENT = 0.18
-MISS = -1
 
 
 def render_mesh(
@@ -49,21 +47,18 @@ def render_mesh(
     if len(mesh.faces) == 0:
         raise ValueError("The mesh has no triangles; there is nothing to show.")
     colors = _vertex_colors(mesh) if colored else None
-    scene = EmbreeScene()
-    geometry = TriangleMesh(scene, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
+    target = Target(mesh.vertices, mesh.faces)
     fine = size * supersampling
     # Sub-pixels tile the same square of the image plane as the pixels that they belong to.
     fine_fov = 2 * math.atan(math.tan(fov / 2) * (fine - 1) / (fine - supersampling))
     views = []
     for cam2world in look_at_origin(poses):
         rays = pixel_rays(cam2world[None], size=fine, fov=fine_fov)
-        faces, weights = cast(scene, rays.origins[0].numpy(), rays.directions[0].numpy())
-        hit = faces != MISS
+        hit, faces, weights, _ = target.meet(rays.origins[0].numpy(), rays.directions[0].numpy())
         picture = np.full((fine * fine, 3), background)
         picture[hit] = _shade(mesh, colors, mesh.faces[faces[hit]], weights[hit], cam2world[:3, :3].numpy())
         blocks = picture.reshape(size, supersampling, size, supersampling, 3).mean(axis=(1, 3))
         views.append(np.rint(blocks.clip(0, 1) * 255).astype(np.uint8))
-    del geometry  # the scene refers to it until here
     return np.stack(views)
 
 
@@ -90,27 +85,6 @@ def _vertex_colors(mesh: trimesh.Trimesh) -> Float[ndarray, "vertices 3"]:
             "The mesh has no vertex colours; colour it with color_vertices or pass colored=False."
         )
     return np.asarray(visual.vertex_colors)[:, :3] / 255.0
-
-
-def cast(
-    scene: EmbreeScene, origins: Float[ndarray, "rays 3"], directions: Float[ndarray, "rays 3"]
-) -> tuple[Int[ndarray, " rays"], Float[ndarray, "rays 3"]]:
-    """First triangle that each ray meets, or MISS, and the weights of its corners there.
-
-    The triangle mesh that the scene was made with has to be alive: the scene refers to it.
-    """
-    found = scene.run(
-        np.ascontiguousarray(origins), np.ascontiguousarray(directions), query="INTERSECT", output=True
-    )
-    u, v = found["u"], found["v"]
-    return found["primID"].astype(np.int64), np.stack([1 - u - v, u, v], axis=-1)
-
-
-def interpolate(
-    values: Float[ndarray, "vertices d"], corners: Int[ndarray, "hits 3"], weights: Float[ndarray, "hits 3"]
-) -> Float[ndarray, "hits d"]:
-    """Values of corners anywhere on their triangles."""
-    return np.einsum("hcd,hc->hd", values[corners], weights)
 
 
 def _shade(

@@ -1,0 +1,114 @@
+"""The surface of one latent as a mesh: files that other programs open, and a picture of it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from torch import Tensor
+
+from gram.meshing import (
+    bake_texture,
+    color_vertices,
+    decimate,
+    render_mesh,
+    why_not_watertight,
+    write_glb,
+    write_obj,
+    write_ply,
+)
+from gram.visible_surface import depth_error, visible_surface
+from pipeline import pictures
+from pipeline.exporting.cameras import across, turntable, witnesses
+from pipeline.exporting.subject import Made, Subject
+
+SHOWN_SIZE = 256
+SHOWN_VIEWS = 3
+DEPTH_VIEWS = 8
+DEPTH_SIZE = 64
+"""Pixels along one side of the pictures whose depth is compared."""
+
+
+def export_surface(subject: Subject) -> Made:
+    """Meshes in all formats that are asked for, and NAME.png.
+
+    Raises:
+        ValueError: there is no surface, or it cannot be as small as is asked for.
+    """
+    mesh = _mesh(subject)
+    colored = color_vertices(mesh, _colors(subject))
+    files = _write(subject, colored)
+    picture = subject.file(".png")
+    views = across(subject.settings, SHOWN_VIEWS)
+    shown = [
+        render_mesh(colored, views, size=SHOWN_SIZE, fov=subject.generator.fov, colored=in_color)
+        for in_color in (True, False)
+    ]
+    pictures.write_png(picture, pictures.tile(np.concatenate(shown), columns=SHOWN_VIEWS))
+    return Made(files=[*files, picture], facts=_facts(subject, mesh))
+
+
+def _mesh(subject: Subject) -> trimesh.Trimesh:
+    settings = subject.settings
+    try:
+        mesh = visible_surface(
+            subject.generator,
+            subject.z,
+            witnesses(subject.generator, settings),
+            psi=settings.psi,
+            resolution=settings.resolution,
+            level=settings.level,
+            largest_only=settings.largest_only,
+        )
+        return decimate(mesh, settings.faces) if settings.faces else mesh
+    except ValueError as error:
+        raise ValueError(f"{subject.name}: {error}") from error
+
+
+def _colors(subject: Subject) -> Callable[[Tensor, Tensor], Tensor]:
+    generator, z = subject.generator, subject.z
+    return lambda points, directions: generator.color(
+        z, points.to(z.device), directions.to(z.device), psi=subject.settings.psi
+    )
+
+
+def _write(subject: Subject, colored: trimesh.Trimesh) -> list[Path]:
+    settings = subject.settings
+    textured = colored
+    if settings.texture and {"glb", "obj"} & set(settings.formats):
+        textured = bake_texture(colored, _colors(subject), size=settings.texture)
+    files: list[Path] = []
+    for kind in settings.formats:
+        path = subject.file(f".{kind}")
+        match kind:
+            case "glb":
+                write_glb(textured, path)
+                files += [path]
+            case "obj":
+                files += write_obj(textured, path)
+            case "ply":  # has no textures that programs agree on
+                write_ply(colored, path)
+                files += [path]
+            case unknown:
+                raise ValueError(f"there is no writer of {unknown!r} meshes")
+    return files
+
+
+def _facts(subject: Subject, mesh: trimesh.Trimesh) -> Mapping[str, Any]:
+    generator, settings = subject.generator, subject.settings
+    views = turntable(generator, settings, DEPTH_VIEWS)
+    reason = why_not_watertight(mesh)
+    error = depth_error(generator, subject.z, mesh, views, size=DEPTH_SIZE, psi=settings.psi)
+    return {
+        "vertices": len(mesh.vertices),
+        "triangles": len(mesh.faces),
+        "level": float(mesh.metadata["level"]),
+        "watertight": reason is None,
+        "why_not_watertight": reason,
+        "texture": settings.texture,
+        "bounds": np.round(mesh.bounds, 4).tolist(),
+        "depth_error": error,
+        "depth_error_protocol": f"mean over {DEPTH_VIEWS} views of the turntable at {DEPTH_SIZE} x "
+        f"{DEPTH_SIZE} pixels, world units along rays, against the model's own depth",
+    }
