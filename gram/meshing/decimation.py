@@ -12,9 +12,9 @@ from gram.shapes import Bool, Float, Int
 
 FEWEST = 4
 """Triangles of the smallest closed surface, a tetrahedron."""
-ATTEMPTS = 8
-SHORTER = 0.9
-"""Where a surface does not stay closed, the next attempt asks for so much of the triangles before."""
+ATTEMPTS = [(1, 1.0), (4, 1.0), (7, 1.0), *((7, 0.9**k) for k in range(1, 6))]
+"""Aggression, and share of the budget that is aimed at. The least aggression leaves normals within 4 degrees
+where the greatest bends some by 20, yet it does not reach every budget."""
 SLIVER = 1e-6
 """Area below which a triangle is degenerate, as a share of the mean."""
 TURNS = 4
@@ -42,24 +42,23 @@ def decimate(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
             f"A budget of {faces} triangles is too small: a closed surface has at least {FEWEST}."
         )
     closed = why_not_watertight(mesh) is None
-    target, fewest = faces, len(mesh.faces)
-    for _ in range(ATTEMPTS):
-        small = _collapsed(mesh, target, closed=closed)
+    fewest = len(mesh.faces)
+    for aggression, share in ATTEMPTS:
+        small = _collapsed(mesh, max(FEWEST, int(share * faces)), aggression, closed=closed)
         if 0 < len(small.faces) <= faces and not (closed and why_not_watertight(small)):
             small.metadata.update(mesh.metadata)
             return small
         fewest = min(fewest, len(small.faces) or fewest)
-        target = max(FEWEST, int(target * SHORTER))
     raise ValueError(
         f"A surface of {len(mesh.faces)} triangles does not stay closed with a budget of {faces}; "
         f"the fewest reached are {fewest}. Give a larger budget."
     )
 
 
-def _collapsed(mesh: trimesh.Trimesh, target: int, *, closed: bool) -> trimesh.Trimesh:
+def _collapsed(mesh: trimesh.Trimesh, target: int, aggression: int, *, closed: bool) -> trimesh.Trimesh:
     vertices, faces = np.array(mesh.vertices), np.array(mesh.faces)
     if len(faces) > target:
-        vertices, faces = fast_simplification.simplify(vertices, faces, target_count=target)
+        vertices, faces = fast_simplification.simplify(vertices, faces, target_count=target, agg=aggression)
     faces = _proper(faces.astype(np.int64))
     if closed and len(faces):
         vertices, faces = _separated(vertices, faces)

@@ -63,9 +63,9 @@ def write_obj(mesh: trimesh.Trimesh, path: str | Path) -> list[Path]:
             image=base_color(mesh), name=f"{path.stem}_texture", diffuse=WHITE, ambient=WHITE, specular=BLACK
         )
         plain.visual = TextureVisuals(uv=mesh.visual.uv, material=matt)
-    text, beside = export_obj(
-        plain, include_normals=True, return_texture=True, mtl_name=f"{path.stem}.mtl", header=None
-    )
+    exported = export_obj(plain, include_normals=True, return_texture=True, mtl_name=f"{path.stem}.mtl")
+    assert isinstance(exported, tuple)
+    text, beside = exported
     contents = {path.with_name(name): content for name, content in beside.items()} | {path: text.encode()}
     for place, content in contents.items():
         with replacing(place) as partial:

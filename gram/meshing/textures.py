@@ -99,4 +99,5 @@ def _filled(
 ) -> UInt8[ndarray, "size size 3"]:
     """Texels of no triangle have the colour of the nearest that is of one: no filter sees a seam."""
     nearest = distance_transform_edt(~covered, return_distances=False, return_indices=True)
-    return texture[tuple(nearest)]
+    assert isinstance(nearest, ndarray)
+    return texture[nearest[0], nearest[1]]

@@ -1,6 +1,7 @@
 """Pictures in a row as files that browsers play."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -66,11 +67,10 @@ def write_mp4(
     even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     said = f"setparams=colorspace={COLORS}:color_primaries={COLORS}:color_trc={COLORS}"
     options = ["-crf", QUALITY, "-vf", f"scale=out_color_matrix={COLORS}:out_range=tv,{said}", "-f", "mp4"]
+    settings: dict[str, Any] = {"fps": fps, "codec": "libx264", "quality": None, "macro_block_size": 2}
+    settings |= {"pix_fmt_out": "yuv420p", "output_params": [*options, "-movflags", "+faststart"]}
     with replacing(path) as partial:
-        writer = write_frames(
-            str(partial), (even.shape[2], even.shape[1]), fps=fps, codec="libx264", quality=None,
-            pix_fmt_out="yuv420p", macro_block_size=2, output_params=[*options, "-movflags", "+faststart"],
-        )  # fmt: skip
+        writer = write_frames(str(partial), (even.shape[2], even.shape[1]), **settings)
         writer.send(None)
         for frame in even:
             writer.send(np.ascontiguousarray(frame))
