@@ -107,6 +107,6 @@ def _facts(baked: BakedManifolds, latents: int) -> str:
     count, _, height, width = baked.surfaces.shape
     background = "white" if baked.plane is None else "a plane"
     return (
-        f"{count} surfaces in front of {background}, {width} x {height} texels each; "
+        f"{count} surfaces in front of {background}, {width} x {height} texels each, of "
         f"{latents} {'latent' if latents == 1 else 'latents'}"
     )

@@ -1,5 +1,5 @@
 /** The cameras of the network: on the unit sphere, looking at its middle. Zoom is that of a lens. */
-import { MathUtils, PerspectiveCamera } from "three";
+import { MathUtils, Matrix4, PerspectiveCamera } from "three";
 
 const POLE = 0.05;
 const ZOOM = { low: 0.4, high: 8 };
@@ -9,6 +9,7 @@ export class Camera {
   constructor(view) {
     this.view = view;
     this.free = false;
+    this.widened = 1; // tangent of the field of view in that of the network
     this.three = new PerspectiveCamera(0, 1, 0.05, 4);
     this.reset();
   }
@@ -57,12 +58,19 @@ export class Camera {
    * @param {number} pixels along one side
    */
   of(pixels) {
-    const half = (Math.tan(this.view.fov / 2) * pixels) / Math.max(pixels - 1, 1);
+    const half = (this.widened * Math.tan(this.view.fov / 2)) / (1 - 1 / Math.max(pixels, 2));
     this.three.fov = MathUtils.radToDeg(2 * Math.atan(half / this.zoom));
     this.three.updateProjectionMatrix();
     const across = Math.sin(this.pitch);
     this.three.position.set(across * Math.cos(this.yaw), Math.cos(this.pitch), across * Math.sin(this.yaw));
     this.three.lookAt(0, 0, 0);
     return this.three;
+  }
+
+  /** From the world to the picture, whose borders are the middles of its outermost pixels. */
+  matrix() {
+    const camera = this.of(Infinity);
+    camera.updateMatrixWorld();
+    return new Matrix4().multiplyMatrices(camera.projectionMatrix, camera.matrixWorldInverse);
   }
 }

@@ -6,15 +6,20 @@ import { BufferAttribute, BufferGeometry, Group, Mesh, ShaderMaterial, Vector2, 
 
 import { positions } from "./data.js";
 
+const SPREAD = 0.042; // between neighbours, at most, beyond what is there
+
 const VERTEX = /* glsl */ `
   attribute float place;
   uniform vec3 axis;
   uniform float spread;
+  uniform mat4 front;
   varying vec2 at;
   varying vec3 point;
+  varying vec3 framed;
 
   void main() {
     at = uv;
+    framed = (front * vec4(position, 1.0)).xyw;
     point = position;
     gl_Position = projectionMatrix * modelViewMatrix * vec4(position + spread * place * axis, 1.0);
   }`;
@@ -24,8 +29,10 @@ const FRAGMENT = /* glsl */ `
   uniform sampler2D second;
   uniform float mixed;
   uniform vec2 visible;
+  uniform float frame;
   varying vec2 at;
   varying vec3 point;
+  varying vec3 framed;
 
   vec4 look(sampler2D atlas) {
     return vec4(texture2D(atlas, at).rgb, texture2D(atlas, at + vec2(0.0, 0.5)).r);
@@ -34,12 +41,23 @@ const FRAGMENT = /* glsl */ `
   void main() {
     float t = distance(cameraPosition, point);
     if (t < visible.x || t > visible.y) discard;
-    gl_FragColor = mix(look(first), look(second), mixed);
+    vec2 place = abs(framed.xy) / framed.z;
+    float off = max(place.x, place.y);
+    float inside = 0.7 * (frame - off) / fwidth(off); // about pixels to the frame
+    if (inside < 0.0) discard;
+    gl_FragColor = mix(vec4(vec3(0.5), 0.75), mix(look(first), look(second), mixed), min(inside, 1.0));
   }`;
 
+/** Surfaces that are pulled apart end where the picture from the front does, so that it is that which parts. */
+const FRAMED = 0.2; // share of the way apart at which they do
+const UNFRAMED = 1e4;
+
 export class Layers {
-  /** @param {import("./data.js").Layers} layers */
-  constructor(layers) {
+  /**
+   * @param {import("./data.js").Layers} layers
+   * @param {import("three").Matrix4} front from the world to the picture of the frontal view
+   */
+  constructor(layers, front) {
     this.layers = layers;
     this.shared = {
       first: { value: null },
@@ -47,6 +65,8 @@ export class Layers {
       mixed: { value: 0 },
       spread: { value: 0 },
       axis: { value: new Vector3(...layers.axis) },
+      front: { value: front },
+      frame: { value: UNFRAMED },
     };
     this.three = new Group();
     this.surfaces = this.#mesh(surfaces(layers), new Vector2(layers.near, layers.far));
@@ -95,9 +115,10 @@ export class Layers {
     if (this.plane) this.plane.visible = background;
   }
 
-  /** @param {number} distance between neighbours, beyond what it is */
-  set spread(distance) {
-    this.shared.spread.value = distance;
+  /** @param {number} share of the way that surfaces can be pulled apart */
+  set spread(share) {
+    this.shared.spread.value = share * SPREAD;
+    this.shared.frame.value = share ? Math.max(1, FRAMED / share) : UNFRAMED;
   }
 }
 
@@ -112,7 +133,7 @@ function surfaces(layers) {
     for (let row = 0; row < side; row++)
       for (let column = 0; column < side; column++, vertex++) {
         uv.set(tileUv(layers.atlas, i, column / (side - 1), row / (side - 1)), 2 * vertex);
-        place[vertex] = (count - 1) / 2 - i;
+        place[vertex] = count / 2 - i;
       }
   for (let i = count - 1, k = 0; i >= 0; i--)
     for (let row = 0; row < side - 1; row++)
@@ -132,7 +153,7 @@ function plane(layers, { z, extent }) {
   const corners = [0, 1, 2, 3].map((i) => [i % 2, i >> 1]);
   const points = corners.flatMap(([u, v]) => [(2 * u - 1) * extent[0], (2 * v - 1) * extent[1], z]);
   const uv = corners.flatMap(([u, v]) => tileUv(layers.atlas, layers.count, u, v));
-  const place = corners.map(() => -(layers.count + 1) / 2);
+  const place = corners.map(() => -layers.count / 2);
   geometry.setAttribute("position", new BufferAttribute(new Float32Array(points), 3));
   geometry.setAttribute("uv", new BufferAttribute(new Float32Array(uv), 2));
   geometry.setAttribute("place", new BufferAttribute(new Float32Array(place), 1));

@@ -1,5 +1,5 @@
 /** One page: a square picture that can be turned, and the form that says what it shows. */
-import { ColorManagement, LinearSRGBColorSpace, Scene, WebGLRenderer } from "three";
+import { ColorManagement, LinearSRGBColorSpace, MathUtils, Scene, WebGLRenderer } from "three";
 
 import { Camera } from "./camera.js";
 import { listen } from "./hands.js";
@@ -9,8 +9,9 @@ import { Panel } from "./panel.js";
 import { Surfaces } from "./surface.js";
 import { Atlases } from "./textures.js";
 
-const SPREAD = 0.05; // between neighbours, at most
+const WIDENED = 0.7; // of the picture when surfaces are pulled apart
 const SWING = 5000; // milliseconds to the side and back to the middle
+const LONGEST = 50; // milliseconds that pass between two pictures as far as turning goes
 const SHARPEST = 2; // pixels of the picture for one of the page
 
 /** @param {HTMLElement} root */
@@ -39,7 +40,7 @@ function show(root, stage, renderer, content) {
   const scene = new Scene();
   const camera = new Camera(content.view);
   const request = () => loop.request();
-  const layers = new Layers(content.layers);
+  const layers = new Layers(content.layers, camera.matrix());
   const surfaces = new Surfaces(content.meshes, request);
   const atlases = new Atlases(content.pictures, request);
   scene.add(layers.three, surfaces.three);
@@ -47,7 +48,7 @@ function show(root, stage, renderer, content) {
   const rate = root.querySelector("output[name=rate]");
   /** @type {import("./panel.js").Wishes} */
   let wishes;
-  let turned = 0; // milliseconds of turning
+  let swing = 0; // radians of a pendulum, the yaw follows its sine
   let before = 0;
 
   const loop = new Loop(
@@ -63,11 +64,18 @@ function show(root, stage, renderer, content) {
   );
 
   function turn(now) {
-    turned += Math.min(now - before, 50);
+    const step = (Math.PI / SWING) * Math.min(now - before, LONGEST);
     const { start, low, high, around } = content.view;
-    if (camera.free || around) camera.look(camera.pitch, start[1] + (Math.PI / 2 / SWING) * turned);
-    else camera.look(camera.pitch, start[1] + ((high[1] - low[1]) / 2) * Math.sin((Math.PI / SWING) * turned));
+    if (camera.free || around) camera.turn(0, step / 2);
+    else camera.look(camera.pitch, start[1] + ((high[1] - low[1]) / 2) * Math.sin((swing += step)));
     tellPose();
+  }
+
+  /** Turning goes on from where the camera stands. */
+  function beginSwing() {
+    const { start, low, high } = content.view;
+    const out = (2 * (camera.yaw - start[1])) / Math.max(high[1] - low[1], 1e-6);
+    swing = Math.asin(MathUtils.clamp(out, -1, 1));
   }
 
   /** Whether the textures of the latent are there. */
@@ -85,11 +93,13 @@ function show(root, stage, renderer, content) {
   }
 
   const panel = new Panel(root.querySelector("form"), content, (asked) => {
+    if (asked.turning && !wishes?.turning) beginSwing();
     wishes = asked;
     const drawsLayers = asked.shown === "layers";
     layers.three.visible = drawsLayers;
     layers.show(asked.from, asked.to, asked.background);
-    layers.spread = asked.spread * SPREAD;
+    layers.spread = asked.spread;
+    camera.widened = drawsLayers ? 1 + asked.spread * WIDENED : 1;
     surfaces.three.visible = !drawsLayers;
     surfaces.show(Math.round(asked.latent / content.stride));
     surfaces.clay.value = asked.shown === "clay";
