@@ -61,8 +61,9 @@ def picture(baked: BakedManifolds) -> str:
 
 def surface(mesh: "trimesh.Trimesh") -> Json:
     """A mesh with a texture or with vertex colours."""
+    from trimesh.visual import ColorVisuals
+
     visual = mesh.visual
-    uv = getattr(visual, "uv", None)
     packed: Json = {
         "positions": _box(np.asarray(mesh.vertices)),
         "normals": _numbers(np.rint(np.asarray(mesh.vertex_normals) * 127.0).astype(np.int8)),
@@ -71,10 +72,12 @@ def surface(mesh: "trimesh.Trimesh") -> Json:
         "uv": None,
         "picture": None,
     }
-    if uv is None:
+    if isinstance(visual, ColorVisuals):
         packed["colors"] = _numbers(np.ascontiguousarray(np.asarray(visual.vertex_colors)[:, :3], np.uint8))
         return packed
-    place = np.stack([uv[:, 0], 1.0 - uv[:, 1]], axis=-1)  # trimesh counts v from below
+    assert visual is not None
+    assert visual.uv is not None, "a texture has coordinates"
+    place = np.stack([visual.uv[:, 0], 1.0 - visual.uv[:, 1]], axis=-1)  # trimesh counts v from below
     packed["uv"] = _numbers(np.rint(place.clip(0.0, 1.0) * FINEST).astype(np.uint16))
     packed["picture"] = _webp(np.asarray(_texture(visual.material).convert("RGB")))
     return packed

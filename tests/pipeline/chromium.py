@@ -101,16 +101,18 @@ class Page:
 
     def js(self, expression: str) -> Any:
         """Value of an expression in the page, promises awaited."""
-        found = self.command(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
-        )
+        found = self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
     def open(self, path: Path, *, width: int, height: int) -> None:
         """Load a file, with one pixel of the screen for one of the page."""
         self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
         self.command("Page.navigate", url=path.as_uri())
         self.wait_for("document.readyState === 'complete'")
@@ -143,9 +145,7 @@ class Page:
         """A key, down and up."""
         for kind in ("keyDown", "keyUp"):
             written = {"text": text} if text and kind == "keyDown" else {}
-            self.command(
-                "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **written
-            )
+            self.command("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **written)
 
     def screenshot(self, box: tuple[int, int, int, int] | None = None) -> NDArray[np.uint8]:
         """Pixels (h, w, 3) of a box (x, y, width, height) of the page, or of all that is seen."""

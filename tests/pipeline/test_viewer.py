@@ -28,8 +28,9 @@ from pipeline.pictures import to_pixels
 
 FRONT = torch.full((1, 2), math.pi / 2)
 WINDOW = {"width": 800, "height": 200}
-CLOSE = 35.0
-"""Decibels between the page and the network: texels of 8 bits, pictures compressed with losses."""
+CLOSE, DIFFERENT = 35.0, 25.0
+"""Decibels. The page is as close as that to the network, although its textures are compressed with losses;
+pictures of another pose or latent are less alike than that."""
 SETTINGS: dict[str, Any] = {
     "generator": {"fov": math.radians(12), "z_dim": 8, "mapping_width": 16, "mapping_layers": 2},
     "radiance": {
@@ -65,9 +66,9 @@ def expressive(settings: dict[str, Any]) -> Generator:
     generator = build_generator(settings)
     with torch.no_grad():
         for layer in generator.radiance.layers:
-            layer.weight.mul_(6.0)
+            layer.weight.mul_(7.0)
         for head in (*generator.radiance.color_heads, *generator.radiance.density_heads):
-            head.weight.mul_(12.0)
+            head.weight.mul_(30.0)
     return generator
 
 
@@ -164,7 +165,7 @@ def psnr(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> float:
 def test_it_draws_what_the_network_draws_from_the_front(page: Page, shown: Shown) -> None:
     drawn = picture(page)
     assert psnr(drawn, shown.network(FRONT, 0, len(drawn))) > CLOSE
-    assert psnr(drawn, shown.network(FRONT, 2, len(drawn))) < 25.0
+    assert psnr(drawn, shown.network(FRONT, 2, len(drawn))) < DIFFERENT
 
 
 def test_it_asks_for_nothing_and_complains_about_nothing(page: Page, shown: Shown) -> None:
@@ -184,7 +185,7 @@ def test_a_drag_turns_the_head(page: Page, shown: Shown) -> None:
     assert turned[0].tolist() == pytest.approx([math.pi / 2 - 1.6 / 20, math.pi / 2 + 1.6 / 5], abs=1e-3)
     after = picture(page)
     assert psnr(after, shown.network(turned, 0, len(after))) > CLOSE
-    assert psnr(after, before) < 25.0
+    assert psnr(after, before) < DIFFERENT
     page.mouse("mousePressed", x + 9, y + 9, button="left", clickCount=1)
     page.mouse("mouseReleased", x + 9, y + 9, button="left", clickCount=1)
     page.mouse("mousePressed", x + 9, y + 9, button="left", clickCount=2)
@@ -238,7 +239,7 @@ def test_the_slider_goes_from_one_seed_to_the_other(page: Page, shown: Shown) ->
     ("mode", "layer", "kept", "background", "words"),
     [
         ("one", 2, [1], False, "2 of 4"),
-        ("outer", 3, [0, 1, 2], False, "1 to 3 of 4"),
+        ("outer", 2, [0, 1], False, "1 to 2 of 4"),
         ("inner", 2, [1, 2, 3], True, "2 to 4, background"),
     ],
 )
@@ -255,7 +256,7 @@ def test_surfaces_can_be_taken_away(
     left = replace(baked, surfaces=surfaces, plane=baked.plane if background else None)
     drawn = picture(page)
     assert psnr(drawn, to_pixels(left.render(FRONT, size=len(drawn)))[0]) > CLOSE
-    assert psnr(drawn, complete) < 25.0
+    assert psnr(drawn, complete) < DIFFERENT
 
 
 def test_surfaces_pulled_apart_leave_the_picture_of_the_front(page: Page) -> None:
@@ -289,7 +290,7 @@ def test_keys_turn_enlarge_and_reset(page: Page, shown: Shown) -> None:
     assert (turned - FRONT)[0].tolist() == pytest.approx([-0.05, 0.1], abs=1e-3)
     assert psnr(picture(page), shown.network(turned, 0, len(before))) > CLOSE
     page.press("+", 187, "+")
-    assert psnr(picture(page), shown.network(turned, 0, len(before))) < 30.0
+    assert psnr(picture(page), shown.network(turned, 0, len(before))) < DIFFERENT
     page.press("0", 48, "0")
     assert np.array_equal(picture(page), before)
 
@@ -310,24 +311,23 @@ def test_it_turns_by_itself_and_stops_when_a_hand_takes_hold(page: Page) -> None
 def test_every_control_has_a_name(page: Page) -> None:
     tree = page.command("Accessibility.getFullAXTree")["nodes"]
     roles = ("slider", "radio", "checkbox", "button", "application")
-    named = [(node["role"]["value"], node["name"]["value"]) for node in tree if node["role"]["value"] in roles]
+    named = [
+        (node["role"]["value"], node["name"]["value"]) for node in tree if node["role"]["value"] in roles
+    ]
     assert {role for role, _ in named} == set(roles)
     assert all(name for _, name in named), named
 
 
 def test_it_works_in_a_frame_that_has_no_rights(page: Page, shown: Shown, tmp_path: Path) -> None:
-    alone = picture(page)
+    alone, place = picture(page), box(page)
     content = html.escape(shown.path.read_text(), quote=True)
-    frame = f'<iframe sandbox="allow-scripts" srcdoc="{content}" style="width: 800px; height: 200px; border: 0">'
+    frame = f'<iframe sandbox="allow-scripts" width=800 height=200 style="border: 0" srcdoc="{content}">'
     outer = tmp_path / "outer.html"
     outer.write_text(f"<!DOCTYPE html><body style='margin: 0'>{frame}</iframe>")
     page.open(outer, **WINDOW)
-    x, y, width, height = box_in_frame = (80, 20, 160, 160)
-    end = 200
-    for _ in range(end):
+    for _ in range(100):
         page.settled()
-        framed = page.screenshot(box_in_frame)
-        if psnr(framed[12:-12, 12:-12], alone[12:-12, 12:-12]) > CLOSE:
+        if psnr(page.screenshot(place)[12:-12, 12:-12], alone[12:-12, 12:-12]) > CLOSE:
             break
     else:
         pytest.fail("the frame never showed the head")
