@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,26 +10,22 @@ from torch import Tensor
 
 from gram.baked import BakedManifolds
 from gram.shapes import Float
+from pipeline import page as pages
 from pipeline.viewer import packing
 
 if TYPE_CHECKING:
     import trimesh
 
 HERE = Path(__file__).parent
-TEMPLATE, STYLE, SCRIPT = HERE / "page.html.jinja", HERE / "style.css", HERE / "viewer.js"
+TEMPLATE, STYLE, SCRIPT = HERE / "viewer.html.jinja", HERE / "style.css", HERE / "viewer.js"
 FRONT = math.pi / 2
 ALL_AROUND = 0.9
 """Yaws that spread over so much of a turn are not limited."""
 
 
-def write(path: str | Path, manifolds: Sequence[BakedManifolds], **arguments: Any) -> None:
+def write(path: str | Path, manifolds: Sequence[BakedManifolds], **arguments: Any) -> Path:
     """Write `page` of these arguments to a file; it appears only when complete."""
-    path = Path(path)
-    content = page(manifolds, **arguments)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(content)
-    partial.replace(path)
+    return pages.write(Path(path), page(manifolds, **arguments))
 
 
 def page(
@@ -56,7 +51,6 @@ def page(
     Raises:
         ValueError: the numbers of manifolds, labels and meshes do not fit.
     """
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     stride = _stride(manifolds, labels, meshes)
@@ -69,10 +63,8 @@ def page(
         "stride": stride,
         "meshes": [packing.surface(mesh) for mesh in meshes],
     }
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return pages.render(
+        TEMPLATE,
         title=title,
         about=about,
         facts=_facts(first, len(manifolds)),
