@@ -1,0 +1,99 @@
+/** The form beside the picture: what it says, and what is said to it. */
+
+/**
+ * @typedef {object} Wishes
+ * @property {"layers" | "mesh" | "clay"} shown
+ * @property {number} latent place on the slider; whole numbers are pictures that were made
+ * @property {number} from outermost surface shown, from 0
+ * @property {number} to
+ * @property {boolean} background
+ * @property {number} spread in [0, 1]
+ * @property {boolean} turning
+ * @property {boolean} free
+ */
+
+export class Panel {
+  /**
+   * @param {HTMLFormElement} form
+   * @param {import("./data.js").Content} content
+   * @param {(wishes: Wishes) => void} changed
+   */
+  constructor(form, content, changed) {
+    this.form = form;
+    this.content = content;
+    this.changed = changed;
+    this.fields = /** @type {Record<string, HTMLInputElement & RadioNodeList>} */ (form.elements);
+    form.addEventListener("input", () => this.tell());
+    form.addEventListener("submit", (event) => event.preventDefault());
+    for (const button of form.querySelectorAll("[data-latent]"))
+      button.addEventListener("click", () => this.#go(Number(button.dataset.latent)));
+  }
+
+  #go(latent) {
+    this.fields.latent.value = String(latent);
+    this.tell();
+  }
+
+  set turning(on) {
+    if (this.fields.turning.checked === on) return;
+    this.fields.turning.checked = on;
+    this.tell();
+  }
+
+  get turning() {
+    return this.fields.turning.checked;
+  }
+
+  /** Read the form, show what it means, and pass it on. */
+  tell() {
+    const wishes = this.#read();
+    const last = this.content.layers.count - 1;
+    this.form.dataset.shown = wishes.shown;
+    this.fields.layer.disabled = this.fields.range.value === "all";
+    this.#write("which", surfacesInWords(this.fields.range.value, Number(this.fields.layer.value), last + 1));
+    if (this.fields.latent) this.#write("who", this.#latentInWords(wishes));
+    this.changed(wishes);
+  }
+
+  /** @returns {Wishes} */
+  #read() {
+    const { fields } = this;
+    const layer = Number(fields.layer.value) - 1;
+    const range = fields.range.value;
+    return {
+      shown: fields.shown?.value ?? "layers",
+      latent: Number(fields.latent?.value ?? 0),
+      from: range === "one" || range === "inner" ? layer : 0,
+      to: range === "one" || range === "outer" ? layer : this.content.layers.count - 1,
+      background: range === "all" || range === "inner",
+      spread: Number(fields.spread.value) / 100,
+      turning: fields.turning.checked,
+      free: fields.free.checked,
+    };
+  }
+
+  #write(name, text) {
+    this.form.querySelector(`output[name=${name}]`).textContent = text;
+  }
+
+  #latentInWords({ shown, latent }) {
+    const { labels, stride } = this.content;
+    const at = latent / stride;
+    const nearest = Math.round(at);
+    if (shown !== "layers") return labels[nearest];
+    const low = Math.floor(at);
+    const percent = Math.round(100 * (at - low));
+    return percent ? `${labels[low]} → ${labels[low + 1]}, ${percent} %` : labels[nearest];
+  }
+}
+
+/**
+ * @param {string} range
+ * @param {number} layer from 1
+ * @param {number} count
+ */
+function surfacesInWords(range, layer, count) {
+  if (range === "all") return `all ${count}`;
+  if (range === "one") return `${layer} of ${count}`;
+  return range === "outer" ? `1 to ${layer} of ${count}` : `${layer} to ${count}, background`;
+}
