@@ -14,6 +14,7 @@ from pipeline.exporting.manifolds import export_layers, manifolds_of
 from pipeline.exporting.subject import Ending, Part, Subject, subjects
 from pipeline.exporting.surface import export_surface
 from pipeline.exporting.videos import export_interpolation, export_turntable
+from pipeline.exporting.viewer import export_viewer
 from pipeline.progress import Progress
 from pipeline.schema import Config
 
@@ -23,8 +24,10 @@ STAGE = Stage(
 For every seed, or every latent of a file: the surface that its pictures show as a closed mesh (GLB, OBJ with
 its material, PLY; y up, facing +z) with a texture or vertex colours and a picture of it; the model's own
 surfaces, one behind the other with their textures, as NAME_layers.glb; and a turntable. For all together a
-video in which one becomes the next. meshes.json says for each its triangles, whether it is watertight, or why
-not, how far it is from the depth that the model draws, and how much the layers look like the model.""",
+video in which one becomes the next, and viewer.html, which shows layers and meshes in any browser.
+
+meshes.json says for each its triangles, whether it is watertight, or why not, how far it is from the depth
+that the model draws, and how much the layers look like the model's own pictures.""",
     groups=("export", "paths"),
     examples=(
         ("python -m pipeline.export", "the seeds of params.yaml, with the model that was trained last"),
@@ -37,7 +40,7 @@ not, how far it is from the depth that the model draws, and how much the layers 
 )
 PARTS: tuple[Part, ...] = (export_surface, export_layers, export_turntable)
 """What is made of each latent."""
-ENDINGS: tuple[Ending, ...] = (export_interpolation,)
+ENDINGS: tuple[Ending, ...] = (export_interpolation, export_viewer)
 """What is made of all of them, afterwards."""
 
 

@@ -97,7 +97,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     ends = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
     z = torch.stack([ends[0], ends.mean(0), ends[1]])
     poses = GaussianPoses().sample(24, generator=torch.Generator().manual_seed(0))
-    baked = viewer.bake_way(generator, ends, poses, between=1, resolution=128, psi=1.0)
+    first = bake(generator, z[0], poses, resolution=128)
+    baked = [first, *(bake(generator, one, poses, resolution=128, charts=first.charts) for one in z[1:])]
     path = tmp_path_factory.mktemp("viewer") / "viewer.html"
     meshes = [colored_ball(), textured_ball()]
     viewer.write(path, baked, poses=poses, labels=["seed 0", "seed 1"], meshes=meshes, title="A <test>")
