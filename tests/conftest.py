@@ -1,10 +1,12 @@
 """Settings of every test: as many threads as are free, and no run of a test among the user's runs."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from gltf import GltfProblems, gltf_problems
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
@@ -16,3 +18,9 @@ def _own_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> None:
     store: Path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@pytest.fixture(scope="session")
+def problems_of_glb() -> Callable[[Path], GltfProblems]:
+    """Errors and warnings of the Khronos validator about a file."""
+    return gltf_problems

@@ -19,6 +19,8 @@ from gram.shapes import Bool, Float, Int, UInt8
 
 GUTTER = 2
 """Texels between charts, of the atlas as it is packed."""
+EXTENT = 1000.0
+"""Largest side of a mesh that is cut open."""
 SMALLEST = 16
 """Texels along one side below which charts have no room."""
 
@@ -51,11 +53,11 @@ def bake_texture(mesh: trimesh.Trimesh, color_field: ColorField, *, size: int) -
     if size < SMALLEST:
         raise ValueError(f"A texture of {size} x {size} texels is too small; take at least {SMALLEST}.")
     atlas = unwrap(mesh, size=size)
-    covered, corners, weights = _texels(atlas, size)
+    texels, corners, weights = _texels(atlas, size)
     points = torch.from_numpy(interpolate(mesh.vertices, corners, weights)).float()
     normals = normalize(torch.from_numpy(interpolate(mesh.vertex_normals, corners, weights)).float(), dim=-1)
-    texture = np.zeros((size * size, 3), dtype=np.uint8)
-    texture[covered] = field_colors(color_field, points, -normals)
+    texture, covered = np.zeros((size * size, 3), dtype=np.uint8), np.zeros(size * size, dtype=bool)
+    texture[texels], covered[texels] = field_colors(color_field, points, -normals), True
     picture = Image.fromarray(_filled(texture.reshape(size, size, 3), covered.reshape(size, size)))
     material = PBRMaterial(name="surface", baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0)
     textured = trimesh.Trimesh(
@@ -68,9 +70,11 @@ def bake_texture(mesh: trimesh.Trimesh, color_field: ColorField, *, size: int) -
 
 def unwrap(mesh: trimesh.Trimesh, *, size: int) -> Atlas:
     """Charts of little distortion, packed into a square of `size` texels (xatlas)."""
+    # xatlas takes triangles with an area below 1e-7 for none, and a large mesh has no such.
+    positions = mesh.vertices * (EXTENT / mesh.extents.max())
     packed = xatlas.Atlas()
     packed.add_mesh(
-        mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32), mesh.vertex_normals.astype(np.float32)
+        positions.astype(np.float32), mesh.faces.astype(np.uint32), mesh.vertex_normals.astype(np.float32)
     )
     packing = xatlas.PackOptions()
     packing.resolution, packing.padding, packing.bilinear = size, GUTTER, True
@@ -83,15 +87,25 @@ def unwrap(mesh: trimesh.Trimesh, *, size: int) -> Atlas:
 
 def _texels(
     atlas: Atlas, size: int
-) -> tuple[Bool[ndarray, " texels"], Int[ndarray, "covered 3"], Float[ndarray, "covered 3"]]:
-    """Which texels lie in a triangle, row by row from the top; its corners in the mesh, their weights."""
+) -> tuple[Int[ndarray, " texels"], Int[ndarray, "texels 3"], Float[ndarray, "texels 3"]]:
+    """Texels that show the surface, counted row by row from the top: corners there, and their weights.
+
+    They are those with their middle in a triangle, and those around a vertex: a chart can be so small that it
+    has no middle of a texel.
+    """
     middles = (np.arange(size) + 0.5) / size
     v, u = np.meshgrid(1.0 - middles, middles, indexing="ij")
     above = np.stack([u.ravel(), v.ravel(), np.ones(size * size)], axis=1)
     flat = np.concatenate([atlas.uv, np.zeros((len(atlas.uv), 1))], axis=1)
     found = Target(flat, atlas.faces).meet(above, np.broadcast_to([0.0, 0.0, -1.0], above.shape))
-    corners = atlas.origin[atlas.faces[found.faces[found.hit]]]
-    return found.hit, corners, found.weights[found.hit]
+    inside = np.flatnonzero(found.hit)
+    column, row = (np.stack([atlas.uv[:, 0], 1.0 - atlas.uv[:, 1]]) * size).astype(np.int64).clip(0, size - 1)
+    around, vertex = np.unique(row * size + column, return_index=True)
+    bare = ~found.hit[around]
+    around, vertex = around[bare], vertex[bare]
+    corners = np.concatenate([atlas.faces[found.faces[inside]], np.repeat(vertex[:, None], 3, axis=1)])
+    weights = np.concatenate([found.weights[inside], np.broadcast_to([1.0, 0.0, 0.0], (len(vertex), 3))])
+    return np.concatenate([inside, around]), atlas.origin[corners], weights
 
 
 def _filled(

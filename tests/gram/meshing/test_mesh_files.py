@@ -8,10 +8,17 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
-from PIL.GifImagePlugin import GifImageFile
-from trimesh.visual import ColorVisuals
+from trimesh.visual import ColorVisuals, TextureVisuals
 
-from gram.meshing import color_vertices, extract_surface, write_gif, write_glb, write_ply
+from gram.meshing import (
+    bake_texture,
+    color_vertices,
+    extract_surface,
+    write_gif,
+    write_glb,
+    write_obj,
+    write_ply,
+)
 
 
 @pytest.fixture(scope="module")
@@ -124,24 +131,76 @@ def test_failed_writing_leaves_the_old_file(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["turn.gif"]
 
 
-def test_gif_has_the_frames_in_order_and_repeats(tmp_path):
-    frames = np.zeros((5, 8, 6, 3), np.uint8)
-    frames[:, :, :, 1] = (np.arange(5) * 50)[:, None, None]
-    write_gif(frames, tmp_path / "turn.gif", fps=12.5)
-    with Image.open(tmp_path / "turn.gif") as gif:
-        assert isinstance(gif, GifImageFile)
-        assert (gif.n_frames, gif.size, gif.info["duration"], gif.info["loop"]) == (5, (6, 8), 80, 0)
-        for index, frame in enumerate(frames):
-            gif.seek(index)
-            assert np.array_equal(np.asarray(gif.convert("RGB")), frame)
+@pytest.fixture(scope="module")
+def textured(nosed):
+    return bake_texture(nosed, lambda points, _: points / 0.24 + 0.5, size=64)
 
 
-@pytest.mark.parametrize("fps", [0, -1, 51, float("nan")])
-def test_gif_refuses_rates_that_viewers_do_not_show(tmp_path, fps):
-    with pytest.raises(ValueError, match="at most 50"):
-        write_gif(np.zeros((1, 4, 4, 3), np.uint8), tmp_path / "turn.gif", fps=fps)
+def picture_colors(mesh, image):
+    """Colours at the vertices, looked up in the nearest texel."""
+    height, width = image.shape[:2]
+    columns = (mesh.visual.uv[:, 0] * width).astype(int).clip(0, width - 1)
+    rows = ((1 - mesh.visual.uv[:, 1]) * height).astype(int).clip(0, height - 1)
+    return image[rows, columns, :3] / 255
 
 
-def test_gif_needs_frames(tmp_path):
-    with pytest.raises(ValueError, match="no frames"):
-        write_gif(np.zeros((0, 4, 4, 3), np.uint8), tmp_path / "turn.gif")
+@pytest.mark.parametrize("visual", ["plain", "colors", "texture"])
+def test_glb_is_valid_gltf(nosed, textured, tmp_path, problems_of_glb, visual):
+    plain = trimesh.Trimesh(nosed.vertices, nosed.faces, process=False)
+    write_glb({"plain": plain, "colors": nosed, "texture": textured}[visual], tmp_path / "mesh.glb")
+    assert problems_of_glb(tmp_path / "mesh.glb") == ([], [])
+
+
+def test_validator_finds_what_is_wrong(nosed, tmp_path, problems_of_glb):
+    write_glb(nosed, tmp_path / "mesh.glb")
+    content = (tmp_path / "mesh.glb").read_bytes()
+    (tmp_path / "broken.glb").write_bytes(content.replace(b'"SCALAR"', b'"VEC999"'))
+    assert problems_of_glb(tmp_path / "broken.glb").errors
+
+
+def test_textured_glb_is_matt_one_sided_and_shows_the_colors_of_the_field(textured, tmp_path):
+    write_glb(textured, tmp_path / "mesh.glb")
+    tree, _ = gltf_parts(tmp_path / "mesh.glb")
+    (primitive,) = tree["meshes"][0]["primitives"]
+    material = tree["materials"][primitive["material"]]
+    assert material["pbrMetallicRoughness"]["metallicFactor"] == 0
+    assert material["pbrMetallicRoughness"]["roughnessFactor"] == 1
+    assert not material.get("doubleSided", False)
+    assert "COLOR_0" not in primitive["attributes"]
+    back = trimesh.load_mesh(tmp_path / "mesh.glb", process=False)
+    shown = picture_colors(back, np.asarray(back.visual.material.baseColorTexture))
+    np.testing.assert_allclose(shown, back.vertices / 0.24 + 0.5, atol=0.03)
+
+
+def test_seams_do_not_show_in_the_normals_of_a_glb(nosed, textured, tmp_path):
+    write_glb(textured, tmp_path / "mesh.glb")
+    tree, binary = gltf_parts(tmp_path / "mesh.glb")
+    attributes = tree["meshes"][0]["primitives"][0]["attributes"]
+    normals, places = (
+        np.frombuffer(binary, "<f4", accessor["count"] * 3, view["byteOffset"]).reshape(-1, 3)
+        for accessor in (tree["accessors"][attributes[name]] for name in ("NORMAL", "POSITION"))
+        for view in [tree["bufferViews"][accessor["bufferView"]]]
+    )
+    assert len(places) > len(nosed.vertices)
+    nearest = np.linalg.norm(places[:, None] - nosed.vertices[None], axis=-1).argmin(1)
+    np.testing.assert_allclose(normals, nosed.vertex_normals[nearest], atol=1e-5)
+
+
+def test_obj_loads_with_its_texture(textured, tmp_path):
+    files = write_obj(textured, tmp_path / "head.obj")
+    assert {file.name for file in files} == {path.name for path in tmp_path.iterdir()}
+    assert {file.name for file in files} == {"head.obj", "head.mtl", "head_texture.png"}
+    assert files[-1].name == "head.obj"
+    back = trimesh.load_mesh(tmp_path / "head.obj", process=False)
+    assert isinstance(back.visual, TextureVisuals)
+    assert len(back.faces) == len(textured.faces)
+    np.testing.assert_allclose(back.bounds, textured.bounds, atol=1e-7)
+    shown = picture_colors(back, np.asarray(back.visual.material.image))
+    np.testing.assert_allclose(shown, back.vertices / 0.24 + 0.5, atol=0.03)
+
+
+def test_obj_without_texture_has_vertex_colors(nosed, tmp_path):
+    assert write_obj(nosed, tmp_path / "head.obj") == [tmp_path / "head.obj"]
+    back = trimesh.load_mesh(tmp_path / "head.obj", process=False)
+    np.testing.assert_allclose(mesh_colors(back).astype(int), mesh_colors(nosed), atol=1)
+    assert back.is_watertight
