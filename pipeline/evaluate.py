@@ -12,7 +12,7 @@ from gram.poses import PosePrior
 from pipeline import build, noise_report, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
-from pipeline.evaluating import drawings, images
+from pipeline.evaluating import drawings, images, inversions
 from pipeline.evaluating.finding import Part, Subject
 from pipeline.schema import Config
 
@@ -26,6 +26,10 @@ A number is called fid or kid only where it comes from Inception; with the embed
 fid_effnetlite0, which needs no download and is not comparable with published values. protocol.json, beside
 metrics.json, says for each number how it was measured.
 
+Where there are held-out heads or cars, the model is fitted to a view of each and draws the others, which are
+compared with the truth, in three dimensions, too, where that is known: inversions.png, and
+inversions.safetensors with the latents.
+
 noise.json, noise.png and noise_crops.png tell how noisy and how wrong pictures become with few points a ray,
 of this model and of a field in closed form, with its own sampler and with all others in its place.""",
     groups=("evaluate", "paths"),
@@ -36,7 +40,7 @@ of this model and of a field in closed form, with its own sampler and with all o
     ),
     reads_model=True,
 )
-PARTS: dict[str, Part] = {}
+PARTS: dict[str, Part] = {"inversions": inversions.find}
 """Name in metrics.json -> what finds it, in the order of the report."""
 ANALYTIC_SIZE = 32
 """Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""

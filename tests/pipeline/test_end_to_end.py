@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from pipeline.config import CONF, PROJECT
+from pipeline.evaluate import PARTS
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
 ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -57,12 +58,12 @@ def stages_that_ran(output: str) -> list[str]:
 
 
 def test_every_promised_file_is_there_and_opens(clone: Path) -> None:
-    for name in ("samples", "truncated", "sweep", "reals", "noise", "noise_crops"):
+    for name in ("samples", "truncated", "sweep", "reals", "noise", "noise_crops", "inversions"):
         with Image.open(clone / f"runs/evaluate/{name}.png") as image:
             assert np.asarray(image).std() > 0, name
     metrics = json.loads((clone / "runs/evaluate/metrics.json").read_text())
     protocol = json.loads((clone / "runs/evaluate/protocol.json").read_text())
-    assert set(protocol) == {"trained", "at_initialisation", "real_against_real"}
+    assert set(protocol) == {"trained", "at_initialisation", "real_against_real", *PARTS}
     for values in (metrics, metrics["at_initialisation"], metrics["real_against_real"]):
         numbers = {name: value for name, value in values.items() if not isinstance(value, dict)}
         assert set(numbers) == {f"{name}_effnetlite0" for name in ("fid", "kid", "precision", "recall")}
