@@ -179,6 +179,11 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
             return None
         return torch.from_numpy(np.load(io.BytesIO(self._storage.read(name))).astype(np.float32))
 
+    def mesh(self, identity: int) -> bytes | None:
+        """The true surface of a person or car in world coordinates, a PLY file; None if there is none."""
+        name = mesh_name(identity)
+        return self._storage.read(name) if name in self._storage.names else None
+
     def _images(self, indices: Sequence[int]) -> Iterator[Pixels]:
         """Images (H, W, 3) at the wanted size."""
         names = [self._labels.names[index] for index in indices]
@@ -214,3 +219,8 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 def depth_name(image_name: str) -> str:
     """Name of the depth file of an image: images/00000/img00000000.png -> depth/00000/img00000000.npy."""
     return "depth/" + image_name.removeprefix("images/").rsplit(".", 1)[0] + ".npy"
+
+
+def mesh_name(identity: int) -> str:
+    """Name of the file with the true surface of an identity."""
+    return f"meshes/identity_{identity:03d}.ply"

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from gram.shapes import Float
 
+SMALLEST = 11
+"""Pixels along one side of SSIM's window, and of the smallest picture."""
 WINDOW_STD = 1.5
 """Of SSIM's Gaussian window, pixels."""
 
@@ -40,7 +42,7 @@ def ssim(
     """
     from skimage.metrics import structural_similarity
 
-    if min(images.shape[-2:]) < 11:
+    if min(images.shape[-2:]) < SMALLEST:
         raise ValueError(f"pictures of {images.shape[-1]} x {images.shape[-2]}: SSIM's window has 11 pixels")
     pairs = [
         ((part.detach().clamp(-1.0, 1.0) + 1.0) / 2.0).cpu().double().numpy() for part in (images, truth)

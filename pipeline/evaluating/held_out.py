@@ -1,0 +1,59 @@
+"""Heads or cars that a model never saw, each in several views."""
+
+import io
+from dataclasses import dataclass
+
+import torch
+import trimesh
+from torch import Tensor
+
+from gram.data.reader import ImageDataset
+from gram.shapes import Float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One head or car, the most frontal view first.
+
+    Attributes:
+        identity: its number in the data set.
+        images: in [-1, 1].
+        poses: (pitch, yaw) of the cameras, radians.
+        depth: true distance along rays, NaN for background; None where it is not known.
+        mesh: true surface in world coordinates; None where it is not known.
+    """
+
+    identity: int
+    images: Float[Tensor, "views 3 size size"]
+    poses: Float[Tensor, "views 2"]
+    depth: Float[Tensor, "views size size"] | None
+    mesh: trimesh.Trimesh | None
+
+
+def first_identities(dataset: ImageDataset, count: int, *, views: int) -> list[Seen]:
+    """The first of a data set's identities with at least so many views, `count` or as many as there are."""
+    members: dict[int, list[int]] = {}
+    for index, identity in enumerate(dataset.identities or []):
+        members.setdefault(identity, []).append(index)
+    chosen = [identity for identity, of_one in members.items() if len(of_one) >= views][:count]
+    return [_read(dataset, identity, members[identity]) for identity in chosen]
+
+
+def _read(dataset: ImageDataset, identity: int, members: list[int]) -> Seen:
+    frontal = dataset.cam2world[members, 2, 3].argsort(descending=True, stable=True)  # nearest to +z
+    order = [members[i] for i in frontal.tolist()]
+    depth = [one for one in map(dataset.depth, order) if one is not None]
+    return Seen(
+        identity=identity,
+        images=dataset.load_images(order).float() / 127.5 - 1.0,
+        poses=dataset.poses[order],
+        depth=torch.stack(depth) if len(depth) == len(order) else None,
+        mesh=_mesh(dataset.mesh(identity)),
+    )
+
+
+def _mesh(content: bytes | None) -> trimesh.Trimesh | None:
+    if content is None:
+        return None
+    mesh = trimesh.load_mesh(io.BytesIO(content), file_type="ply")
+    return mesh if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces) else None

@@ -1,0 +1,208 @@
+"""How well a model knows heads or cars that it never saw: fitted to some views, measured on others."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import trimesh
+from torch import Tensor
+
+from gram.generator import Generator
+from gram.inversion import CANDIDATES, Inversion, invert
+from gram.latents import write_latents
+from gram.meshing import extract_surface
+from gram.metrics.depth import depth_correlation, depth_error, mask_iou, normal_error, normals_from_depth
+from gram.metrics.likeness import SMALLEST, psnr, ssim
+from gram.metrics.surface_distance import POINTS, compare_points, seen_points
+from pipeline.evaluating.finding import Finding, Subject
+from pipeline.evaluating.held_out import Seen, first_identities
+from pipeline.evaluating.inversion_figure import Drawn, plot
+from pipeline.progress import Progress
+
+LATENTS = "inversions.safetensors"
+"""File of the latents that were found, which `export.latents` reads."""
+OPAQUE = 0.5
+"""A pixel shows something where so much light is stopped before the background."""
+THRESHOLD = 0.02
+"""Within which points of surfaces count as right, as a share of the depth of the space that rays cross."""
+RESOLUTION = 96
+"""Lattice points along the longest side of the box in which surfaces are looked for."""
+PLANE_MARGIN = 0.02
+"""Distance to the background plane, in front of which nothing of a head is that near."""
+Numbers = dict[str, float]
+
+
+def find(subject: Subject) -> Finding:
+    """PSNR, SSIM, depth, normals, outlines and surfaces of inversions against held-out views."""
+    settings = subject.config.evaluate
+    if not settings.inversion_identities:
+        return Finding(skipped="evaluate.inversion_identities = 0")
+    if subject.held_out is None:
+        return Finding(skipped="there are no held-out pictures")
+    if subject.held_out.identities is None:
+        return Finding(
+            skipped="the held-out pictures have no identities: nobody knows which show the same one"
+        )
+    fitted = settings.inversion_views
+    seen = first_identities(subject.held_out, settings.inversion_identities, views=fitted + 1)
+    if not seen:
+        return Finding(skipped=f"no held-out head or car has more than {fitted} views")
+    found = _invert(subject, seen)
+    write_latents(Path(subject.config.paths.evaluate) / LATENTS, found.z)
+    values = _measure_all(subject, seen, found)
+    shown = [
+        Drawn(
+            one,
+            _look(subject.generator, z, one.poses, one.images.shape[-1]),
+            _look(found.tuned[i], z, one.poses, one.images.shape[-1]) if found.tuned else None,
+        )
+        for i, (one, z) in enumerate(zip(seen, found.z, strict=True))
+    ]
+    return Finding(
+        values=values,
+        protocol=_protocol(subject, seen),
+        pictures={"inversions": plot(shown, fitted=fitted)},
+    )
+
+
+def _invert(subject: Subject, seen: Sequence[Seen]) -> Inversion:
+    settings, device = subject.config.evaluate, subject.device
+    views = slice(0, settings.inversion_views)
+    images, poses = (
+        torch.stack([getattr(one, name)[views] for one in seen]).to(device) for name in ("images", "poses")
+    )
+    total = settings.inversion_steps + settings.inversion_tuning * len(seen)
+    with Progress("inversions", total=total, items="updates") as progress:
+        return invert(
+            subject.generator,
+            images,
+            poses,
+            steps=settings.inversion_steps,
+            tuning=settings.inversion_tuning,
+            seed=settings.seed,
+            progress=lambda done, _: progress.update(done),
+        )
+
+
+def _measure_all(subject: Subject, seen: Sequence[Seen], found: Inversion) -> Numbers:
+    """Means over identities; no number that not a single one has."""
+    generator, unseen = subject.generator, slice(subject.config.evaluate.inversion_views, None)
+    fitted = slice(0, unseen.start)
+    numbers: list[Numbers] = []
+    for i, one in enumerate(seen):
+        z, start = found.z[i], found.start[i]
+        own = _of_views(generator, z, one, unseen) | _of_surface(generator, z, one)
+        own["fitted_psnr"] = _of_views(generator, z, one, fitted)["psnr"]
+        own["start_psnr"] = _of_views(generator, start, one, unseen)["psnr"]
+        average = _of_views(generator, z, one, unseen, psi=0.0) | _of_surface(generator, z, one, psi=0.0)
+        own |= {f"mean_{name}": value for name, value in average.items()}
+        if found.tuned:
+            tuned = _of_views(found.tuned[i], z, one, unseen) | _of_surface(found.tuned[i], z, one)
+            tuned["fitted_psnr"] = _of_views(found.tuned[i], z, one, fitted)["psnr"]
+            own |= {f"tuned_{name}": value for name, value in tuned.items()}
+        numbers.append(own)
+    names = dict.fromkeys(name for of_one in numbers for name in of_one)
+    means = {name: _mean([of_one[name] for of_one in numbers if name in of_one]) for name in names}
+    return {name: value for name, value in means.items() if math.isfinite(value)}
+
+
+def _of_views(generator: Generator, z: Tensor, one: Seen, views: slice, *, psi: float = 1.0) -> Numbers:
+    """Means over some views of one head or car."""
+    truth, poses = one.images[views], one.poses[views]
+    image, depth = _look(generator, z, poses, truth.shape[-1], psi=psi)
+    found = {"psnr": psnr(image, truth)}
+    if truth.shape[-1] >= SMALLEST:
+        found["ssim"] = ssim(image, truth)
+    if one.depth is not None:
+        true_depth = one.depth[views]
+        normals, true_normals = (
+            normals_from_depth(part, poses, fov=generator.fov) for part in (depth, true_depth)
+        )
+        found |= {
+            "depth_error": depth_error(depth, true_depth),
+            "depth_correlation": depth_correlation(depth, true_depth),
+            "normal_error": normal_error(normals, true_normals),
+            "mask_iou": mask_iou(depth.isfinite(), true_depth.isfinite()),
+        }
+    return {name: _mean(of_views.tolist()) for name, of_views in found.items()}
+
+
+def _look(
+    generator: Generator, z: Tensor, poses: Tensor, size: int, *, psi: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Images of a latent, and depth, NaN where they show the background; both on the CPU."""
+    latents, cameras = z.expand(len(poses), -1), poses.to(z.device)
+    image = generator.render(latents, cameras, size=size, psi=psi).image
+    front = generator.render(latents, cameras, size=size, psi=psi, background=False)
+    return image.cpu(), torch.where(front.opacity >= OPAQUE, front.depth, torch.nan).cpu()
+
+
+def _of_surface(generator: Generator, z: Tensor, one: Seen, *, psi: float = 1.0) -> Numbers:
+    """Distances between the latent's surface and the true one, of what the cameras of all views see."""
+    if one.mesh is None:
+        return {}
+    try:
+        surface = _surface(generator, z, psi)
+        points = seen_points(surface, one.poses, fov=generator.fov)
+        truth = seen_points(one.mesh, one.poses, fov=generator.fov)
+        distance = compare_points(points, truth, threshold=_threshold(generator))
+    except ValueError:  # no surface at all, or none that a camera sees
+        return {}
+    return {"chamfer": distance.chamfer, "f_score": distance.f_score}
+
+
+def _surface(generator: Generator, z: Tensor, psi: float) -> trimesh.Trimesh:
+    sampler = generator.sampler
+    half = min(generator.radiance.box / 2.0, max(1.0 - sampler.near, sampler.far - 1.0))
+    plane = sampler.background_z
+    behind = -half if plane is None else max(-half, plane + PLANE_MARGIN)
+    return extract_surface(
+        lambda points: generator.occupancy(z, points.to(z.device), psi=psi),
+        bounds=[(-half, half), (-half, half), (behind, half)],
+        resolution=RESOLUTION,
+    )
+
+
+def _threshold(generator: Generator) -> float:
+    return THRESHOLD * (generator.sampler.far - generator.sampler.near)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of the numbers among them."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _protocol(subject: Subject, seen: Sequence[Seen]) -> Mapping[str, Any]:
+    settings = subject.config.evaluate
+    missing = {
+        "depth, normals and outlines": "the held-out pictures have no depth at this size",
+        "surfaces": "the held-out data set has no meshes",
+    }
+    if any(one.depth is not None for one in seen):
+        del missing["depth, normals and outlines"]
+    if any(one.mesh is not None for one in seen):
+        del missing["surfaces"]
+    return {
+        "identities": [one.identity for one in seen],
+        "fitted_views": settings.inversion_views,
+        "unseen_views": sum(len(one.poses) - settings.inversion_views for one in seen) / len(seen),
+        "resolution": subject.size,
+        "steps": settings.inversion_steps,
+        "tuning_steps": settings.inversion_tuning,
+        "candidates": CANDIDATES,
+        "seed": settings.seed,
+        "measured_on": "views that the fit did not see; fitted_*: those that it saw, the most frontal",
+        "means": "over views, then over identities",
+        "compared_with": "start_*: the best of the random latents; mean_*: the mean image, psi = 0; "
+        "tuned_*: radiance field fitted, too",
+        "foreground": f"pixels where {OPAQUE:.0%} of the light is stopped in front of the background",
+        "depth_error": "mean absolute difference along the ray, world units, where both show something",
+        "depth_correlation": "Pearson, per view, where both show something",
+        "normal_error": "mean angle in degrees, of normals from neighbouring depths",
+        "surfaces": f"{POINTS} points on each, those that a camera of any view sees, world units",
+        "f_score_threshold": _threshold(subject.generator),
+        "skipped": missing,
+    }
