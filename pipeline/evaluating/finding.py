@@ -1,9 +1,10 @@
 """What every part of an evaluation is given, and what it gives back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from gram.data.reader import ImageDataset
@@ -59,6 +60,12 @@ class Finding:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Pixels] = field(default_factory=dict)
     skipped: str = ""
+
+    @classmethod
+    def skip(cls, why: str, *, pictures: Sequence[str] = ()) -> "Finding":
+        """Nothing was measured; promised pictures are blank, for DVC wants what a stage promises."""
+        blank = np.full((8, 8, 3), 255, np.uint8)
+        return cls(skipped=why, pictures=dict.fromkeys(pictures, blank))
 
     @property
     def account(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def plot(drawn: Sequence[Drawn], *, fitted: int) -> Pixels:
     columns = [_row(one, fitted) for one in drawn]
     depths = torch.cat([cell.flatten() for row in columns for _, cell in row if cell.ndim == 2])
     near, far = _range(depths)
-    figure = Figure(figsize=(1.25 * len(columns[0]) + 1.1, 1.45 * len(drawn) + 0.6), layout="constrained")
+    figure = Figure(figsize=(1.25 * len(columns[0]) + 1.1, 1.2 * len(drawn) + 0.6), layout="constrained")
     axes = figure.subplots(len(drawn), len(columns[0]), squeeze=False)
     colored: Any = None
     for i, row in enumerate(columns):

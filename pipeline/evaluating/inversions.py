@@ -67,6 +67,28 @@ def find(subject: Subject) -> Finding:
     )
 
 
+def _why_not(subject: Subject) -> str:
+    """Why nothing can be measured; empty if something can."""
+    settings = subject.config.evaluate
+    if not settings.inversion_identities:
+        return "evaluate.inversion_identities = 0"
+    if subject.held_out is None:
+        return "there are no held-out pictures"
+    if subject.held_out.identities is None:
+        return "the held-out pictures have no identities: nothing tells which of them show the same one"
+    if not _held_out(subject):
+        return f"no held-out head or car has more than {settings.inversion_views} views"
+    return ""
+
+
+def _held_out(subject: Subject) -> list[Seen]:
+    settings = subject.config.evaluate
+    assert subject.held_out is not None
+    return first_identities(
+        subject.held_out, settings.inversion_identities, views=settings.inversion_views + 1
+    )
+
+
 def _invert(subject: Subject, seen: Sequence[Seen]) -> Inversion:
     settings, device = subject.config.evaluate, subject.device
     views = slice(0, settings.inversion_views)
@@ -96,8 +118,11 @@ def _measure_all(subject: Subject, seen: Sequence[Seen], found: Inversion) -> Nu
         own = _of_views(generator, z, one, unseen) | _of_surface(generator, z, one)
         own["fitted_psnr"] = _of_views(generator, z, one, fitted)["psnr"]
         own["start_psnr"] = _of_views(generator, start, one, unseen)["psnr"]
+        if one.depth is not None:
+            there = one.depth[unseen].isfinite()
+            own["whole_picture_iou"] = _mean(mask_iou(torch.ones_like(there), there).tolist())
         average = _of_views(generator, z, one, unseen, psi=0.0) | _of_surface(generator, z, one, psi=0.0)
-        own |= {f"mean_{name}": value for name, value in average.items()}
+        own |= {f"average_{name}": value for name, value in average.items()}
         if found.tuned:
             tuned = _of_views(found.tuned[i], z, one, unseen) | _of_surface(found.tuned[i], z, one)
             tuned["fitted_psnr"] = _of_views(found.tuned[i], z, one, fitted)["psnr"]
@@ -196,13 +221,14 @@ def _protocol(subject: Subject, seen: Sequence[Seen]) -> Mapping[str, Any]:
         "seed": settings.seed,
         "measured_on": "views that the fit did not see; fitted_*: those that it saw, the most frontal",
         "means": "over views, then over identities",
-        "compared_with": "start_*: the best of the random latents; mean_*: the mean image, psi = 0; "
+        "compared_with": "start_*: the best of the random latents; average_*: the mean image, psi = 0; "
         "tuned_*: radiance field fitted, too",
+        "whole_picture_iou": "mask_iou of a mask without any background",
         "foreground": f"pixels where {OPAQUE:.0%} of the light is stopped in front of the background",
         "depth_error": "mean absolute difference along the ray, world units, where both show something",
         "depth_correlation": "Pearson, per view, where both show something",
         "normal_error": "mean angle in degrees, of normals from neighbouring depths",
         "surfaces": f"{POINTS} points on each, those that a camera of any view sees, world units",
         "f_score_threshold": _threshold(subject.generator),
-        "skipped": missing,
+        "not_measured": missing,
     }
