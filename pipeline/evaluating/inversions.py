@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import trimesh
 from torch import Tensor
 
 from gram.generator import Generator
 from gram.inversion import CANDIDATES, Inversion, invert
 from gram.latents import write_latents
-from gram.meshing import extract_surface
 from gram.metrics.depth import depth_correlation, depth_error, mask_iou, normal_error, normals_from_depth
 from gram.metrics.likeness import SMALLEST, psnr, ssim
 from gram.metrics.surface_distance import POINTS, compare_points, seen_points
+from gram.visible_surface import visible_surface
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import Seen, first_identities
 from pipeline.evaluating.inversion_figure import Drawn, plot
@@ -29,28 +28,18 @@ THRESHOLD = 0.02
 """Within which points of surfaces count as right, as a share of the depth of the space that rays cross."""
 RESOLUTION = 96
 """Lattice points along the longest side of the box in which surfaces are looked for."""
-PLANE_MARGIN = 0.02
-"""Distance to the background plane, in front of which nothing of a head is that near."""
 Numbers = dict[str, float]
 
 
 def find(subject: Subject) -> Finding:
     """PSNR, SSIM, depth, normals, outlines and surfaces of inversions against held-out views."""
-    settings = subject.config.evaluate
-    if not settings.inversion_identities:
-        return Finding(skipped="evaluate.inversion_identities = 0")
-    if subject.held_out is None:
-        return Finding(skipped="there are no held-out pictures")
-    if subject.held_out.identities is None:
-        return Finding(
-            skipped="the held-out pictures have no identities: nobody knows which show the same one"
-        )
-    fitted = settings.inversion_views
-    seen = first_identities(subject.held_out, settings.inversion_identities, views=fitted + 1)
-    if not seen:
-        return Finding(skipped=f"no held-out head or car has more than {fitted} views")
+    latents = Path(subject.config.paths.evaluate) / LATENTS
+    if why_not := _why_not(subject):
+        write_latents(latents, torch.zeros(0, subject.generator.z_dim))  # DVC wants what a stage promises
+        return Finding.skip(why_not, pictures=["inversions"])
+    seen, fitted = _held_out(subject), subject.config.evaluate.inversion_views
     found = _invert(subject, seen)
-    write_latents(Path(subject.config.paths.evaluate) / LATENTS, found.z)
+    write_latents(latents, found.z)
     values = _measure_all(subject, seen, found)
     shown = [
         Drawn(
@@ -169,25 +158,13 @@ def _of_surface(generator: Generator, z: Tensor, one: Seen, *, psi: float = 1.0)
     if one.mesh is None:
         return {}
     try:
-        surface = _surface(generator, z, psi)
+        surface = visible_surface(generator, z, one.poses, psi=psi, resolution=RESOLUTION)
         points = seen_points(surface, one.poses, fov=generator.fov)
         truth = seen_points(one.mesh, one.poses, fov=generator.fov)
         distance = compare_points(points, truth, threshold=_threshold(generator))
     except ValueError:  # no surface at all, or none that a camera sees
         return {}
     return {"chamfer": distance.chamfer, "f_score": distance.f_score}
-
-
-def _surface(generator: Generator, z: Tensor, psi: float) -> trimesh.Trimesh:
-    sampler = generator.sampler
-    half = min(generator.radiance.box / 2.0, max(1.0 - sampler.near, sampler.far - 1.0))
-    plane = sampler.background_z
-    behind = -half if plane is None else max(-half, plane + PLANE_MARGIN)
-    return extract_surface(
-        lambda points: generator.occupancy(z, points.to(z.device), psi=psi),
-        bounds=[(-half, half), (-half, half), (behind, half)],
-        resolution=RESOLUTION,
-    )
 
 
 def _threshold(generator: Generator) -> float:

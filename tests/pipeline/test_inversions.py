@@ -32,6 +32,8 @@ def subject(data: list[str], tmp_path: Path) -> Subject:
     torch.manual_seed(0)
     generator = build_generator(described).eval().requires_grad_(False)
     generator.update_mean_film()
+    for head in generator.radiance.density_heads:
+        head.bias.add_(20.0)  # something to see in front of the background
     shutil.copytree(config.paths.test_data, tmp_path / "test")
     return Subject(
         config=config,
