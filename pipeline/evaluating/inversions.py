@@ -26,7 +26,7 @@ OPAQUE = 0.5
 """A pixel shows something where so much light is stopped before the background."""
 THRESHOLD = 0.02
 """Within which points of surfaces count as right, as a share of the depth of the space that rays cross."""
-RESOLUTION = 96
+RESOLUTION = 64
 """Lattice points along the longest side of the box in which surfaces are looked for."""
 Numbers = dict[str, float]
 
