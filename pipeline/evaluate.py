@@ -12,7 +12,7 @@ from gram.poses import PosePrior
 from pipeline import build, noise_report, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
-from pipeline.evaluating import drawings, images, inversions
+from pipeline.evaluating import consistency, drawings, images, inversions, poses, surfaces
 from pipeline.evaluating.finding import Part, Subject
 from pipeline.schema import Config
 
@@ -40,7 +40,12 @@ of this model and of a field in closed form, with its own sampler and with all o
     ),
     reads_model=True,
 )
-PARTS: dict[str, Part] = {"inversions": inversions.find}
+PARTS: dict[str, Part] = {
+    "inversions": inversions.find,
+    "consistency": consistency.find,
+    "poses": poses.find,
+    "surfaces": surfaces.find,
+}
 """Name in metrics.json -> what finds it, in the order of the report."""
 ANALYTIC_SIZE = 32
 """Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""

@@ -66,7 +66,7 @@ def find(subject: Subject) -> Finding:
     """Errors and coverage by distance, whether colours follow the surface, and what real pictures reach."""
     settings = subject.config.evaluate
     if not settings.consistency_latents:
-        return Finding(skipped="evaluate.consistency_latents = 0")
+        return Finding.skip("evaluate.consistency_latents = 0", pictures=["consistency"])
     fov = subject.generator.fov
     sweep = _sweep(subject)
     step = _angle(sweep.surface[0].cam2world, sweep.surface[1].cam2world)

@@ -50,10 +50,11 @@ def find(subject: Subject) -> Finding:
     """Mean absolute errors in degrees, beside those on real pictures that the network has not seen."""
     settings = subject.config.evaluate
     if not settings.pose_images:
-        return Finding(skipped="evaluate.pose_images = 0")
+        return Finding.skip("evaluate.pose_images = 0", pictures=["poses"])
     learned, unseen, source = _split(subject)
     if not learned or not unseen[1]:
-        return Finding(skipped=f"{len(subject.dataset)} pictures are too few to learn poses from")
+        few = f"{len(subject.dataset)} pictures are too few to learn poses from"
+        return Finding.skip(few, pictures=["poses"])
     network, made_from = _network(subject, learned)
     data, which = unseen
     floor = Asked(data.poses[which], network.estimate(_read(data, which)).cpu())
