@@ -11,6 +11,7 @@ latent draws (pivotal tuning, arXiv 2106.05744).
 """
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,22 +86,19 @@ def invert(
         progress: called with (updates done, updates in all).
 
     Raises:
-        ValueError: pictures that are not square, no picture at all, or another number of poses.
+        ValueError: pictures that are not square, no picture at all, another number of poses, or no step.
     """
-    _check(images, poses)
+    _check(images, poses, steps, candidates)
     targets = _Targets.of(generator, images, poses)
     rng = torch.Generator().manual_seed(seed)
     tried = torch.randn(candidates, generator.z_dim, generator=rng).to(images)
     start = torch.stack([one.best(generator, tried, max_rays) for one in targets.each()])
-    total, done = steps + tuning * len(start), 0
+    z = start.clone().requires_grad_()
+    updates = itertools.count(1)
 
     def tick() -> None:
-        nonlocal done
-        done += 1
         if progress is not None:
-            progress(done, total)
-
-    z = start.clone().requires_grad_()
+            progress(next(updates), steps + tuning * len(start))
 
     def terms() -> Iterator[Tensor]:
         yield prior_weight * z.square().mean(1)
@@ -108,30 +106,32 @@ def invert(
 
     loss = _descend([z], terms, steps=steps, rate=learning_rate, tick=tick)
     z = z.detach()
-    tuned, curves = [], []
-    for one, latent in zip(targets.each() if tuning else (), z, strict=False):
-        twin, curve = _tune(
-            generator, one, latent, steps=tuning, rate=tuning_rate, tick=tick, max_rays=max_rays
-        )
-        tuned.append(twin)
-        curves.append(curve)
-    tuning_loss = torch.cat(curves, 1) if curves else loss.new_zeros(0, len(z))
-    return Inversion(z=z, start=start, loss=loss, tuned=tuple(tuned), tuning_loss=tuning_loss)
+    fits = [
+        _tune(generator, one, latent, steps=tuning, rate=tuning_rate, tick=tick, max_rays=max_rays)
+        for one, latent in (zip(targets.each(), z, strict=True) if tuning else ())
+    ]
+    return Inversion(
+        z=z,
+        start=start,
+        loss=loss,
+        tuned=tuple(twin for twin, _ in fits),
+        tuning_loss=torch.cat([curve for _, curve in fits], 1) if fits else loss.new_zeros(0, len(z)),
+    )
 
 
-def _check(images: Tensor, poses: Tensor) -> None:
+def _check(images: Tensor, poses: Tensor, steps: int, candidates: int) -> None:
     subjects, views, _, height, width = images.shape
     if height != width:
         raise ValueError(f"the pictures are {width} x {height}: cameras take square ones, crop them")
-    if images.shape[:2].numel() == 0:
-        raise ValueError(
-            f"there are no pictures: {images.shape[0]} subjects with {images.shape[1]} views each"
-        )
+    if subjects * views == 0:
+        raise ValueError(f"there are no pictures: {subjects} subjects with {views} views each")
     if poses.shape[:-1] != images.shape[:2]:
         raise ValueError(
             f"poses of shape {tuple(poses.shape)} for {subjects} subjects with {views} views each: "
             "give every picture its (pitch, yaw)"
         )
+    if steps < 1 or candidates < 1:
+        raise ValueError(f"steps = {steps}, candidates = {candidates}: at least one of each is needed")
 
 
 @dataclass(frozen=True)
