@@ -95,7 +95,9 @@ def train_pose_network(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> PoseNetwork:
-    """A network trained on pictures and their mirror images; on a CPU the same seed gives the same weights.
+    """A network trained on pictures and their mirror images.
+
+    On a CPU the same seed and number of threads give the same weights.
 
     Args:
         images: to learn from.

@@ -58,7 +58,7 @@ def stages_that_ran(output: str) -> list[str]:
 
 
 def test_every_promised_file_is_there_and_opens(clone: Path) -> None:
-    for name in ("samples", "truncated", "sweep", "reals", "noise", "noise_crops", "inversions"):
+    for name in ("samples", "truncated", "sweep", "reals", "noise", "noise_crops", *PARTS):
         with Image.open(clone / f"runs/evaluate/{name}.png") as image:
             assert np.asarray(image).std() > 0, name
     metrics = json.loads((clone / "runs/evaluate/metrics.json").read_text())
