@@ -9,7 +9,7 @@ import { Panel } from "./panel.js";
 import { Surfaces } from "./surface.js";
 import { Atlases } from "./textures.js";
 
-const WIDENED = 0.7; // of the picture when surfaces are pulled apart
+const WIDENED = 0.95; // of the picture when surfaces are pulled apart
 const SWING = 5000; // milliseconds to the side and back to the middle
 const LONGEST = 50; // milliseconds that pass between two pictures as far as turning goes
 const SHARPEST = 2; // pixels of the picture for one of the page
