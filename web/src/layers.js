@@ -104,22 +104,14 @@ export class Layers {
     this.shared.mixed.value = mixed;
   }
 
-  /**
-   * Show some surfaces, counted from 0, the outermost.
-   * @param {number} from
-   * @param {number} to
-   * @param {boolean} background
-   */
-  show(from, to, background) {
+  /** @param {import("./panel.js").Wishes} wishes which surfaces are seen, and how far apart */
+  obey({ shown, from, to, background, spread }) {
     const each = 6 * (this.layers.side - 1) ** 2;
+    this.three.visible = shown === "layers";
     this.surfaces.geometry.setDrawRange((this.layers.count - 1 - to) * each, (to - from + 1) * each);
     if (this.plane) this.plane.visible = background;
-  }
-
-  /** @param {number} share of the way that surfaces can be pulled apart */
-  set spread(share) {
-    this.shared.spread.value = share * SPREAD;
-    this.shared.frame.value = share ? Math.max(1, FRAMED / share) : UNFRAMED;
+    this.shared.spread.value = spread * SPREAD;
+    this.shared.frame.value = spread ? Math.max(1, FRAMED / spread) : UNFRAMED;
   }
 }
 
