@@ -3,24 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import trimesh
-from trimesh.visual import ColorVisuals
 
 from gram.baked import BakedManifolds
 from gram.latents import interpolate_latents
+from gram.meshing import color_vertices
 from pipeline import viewer
 from pipeline.exporting.cameras import prior
 from pipeline.exporting.manifolds import SEEN
 from pipeline.exporting.subject import Subject
+from pipeline.exporting.surface import colors_of
 from pipeline.progress import Progress
-from pipeline.schema import ExportConfig
 
 
 def export_viewer(subjects: Sequence[Subject]) -> list[Path]:
-    """viewer.html, where there are layers or meshes; its slider passes export.between others between two latents,
-    if there are layers."""
+    """viewer.html, where there are layers or meshes; between latents its slider passes export.between others
+    that have layers."""
     first = subjects[0]
     settings, generator = first.settings, first.generator
     baked, meshes = _bake(subjects), _meshes(subjects)
@@ -56,23 +55,13 @@ def _bake(subjects: Sequence[Subject]) -> list[BakedManifolds]:
 
 def _meshes(subjects: Sequence[Subject]) -> list[trimesh.Trimesh]:
     """The surfaces as they were written, none where neither GLB nor PLY was."""
-    kind = _kind(subjects[0].settings)
-    return [_read(subject.file(kind)) for subject in subjects] if kind else []
+    kind = next((kind for kind in ("glb", "ply") if kind in subjects[0].settings.formats), None)
+    return [_read(subject, f".{kind}") for subject in subjects] if kind else []
 
 
-def _kind(settings: ExportConfig) -> str | None:
-    """The files whose colours are best: textures are in GLB alone, vertex colours are sRGB in PLY."""
-    best = ("glb", "ply") if settings.texture else ("ply", "glb")
-    return next((f".{kind}" for kind in best if kind in settings.formats), None)
-
-
-def _read(path: Path) -> trimesh.Trimesh:
-    mesh = trimesh.load_mesh(path, process=False)
-    if path.suffix == ".glb" and getattr(mesh.visual, "uv", None) is None:
-        mesh = trimesh.load_mesh(path, process=False, skip_materials=True)  # which hide colours of vertices
-        assert isinstance(mesh, trimesh.Trimesh) and isinstance(mesh.visual, ColorVisuals)
-        linear = np.asarray(mesh.visual.vertex_colors)[:, :3] / 255.0
-        srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-        mesh.visual = ColorVisuals(mesh, vertex_colors=np.rint(srgb * 255.0).astype(np.uint8))
+def _read(subject: Subject, kind: str) -> trimesh.Trimesh:
+    """A mesh with its texture, or with colours of its vertices, which trimesh cannot read from GLB."""
+    mesh = trimesh.load_mesh(subject.file(kind), process=False)
     assert isinstance(mesh, trimesh.Trimesh)
-    return mesh
+    bare = kind == ".glb" and getattr(mesh.visual, "uv", None) is None
+    return color_vertices(mesh, colors_of(subject)) if bare else mesh
