@@ -1,5 +1,6 @@
 """The viewer of an export shows what the export has, in the same colours."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -56,6 +57,15 @@ def test_meshes_have_the_colours_that_they_were_given(tmp_path: Path, kind: str)
     assert [mesh["colors"] for mesh in shown] == [mesh["colors"] for mesh in expected]
     assert shown[0]["colors"] != shown[1]["colors"]
     assert shown[0]["positions"] == shown[1]["positions"] == expected[0]["positions"]
+
+
+def test_seams_of_a_texture_do_not_show_in_the_normals() -> None:
+    whole = trimesh.creation.icosphere(subdivisions=2, radius=0.06)
+    corners = whole.triangles.reshape(-1, 3)
+    torn = trimesh.Trimesh(corners, np.arange(len(corners)).reshape(-1, 3), process=False)
+    packed = packing.surface(color_vertices(torn, lambda points, _: points.abs()))["normals"]
+    normals = np.frombuffer(base64.b64decode(packed["bytes"]), np.int8).reshape(-1, 3) / 127.0
+    assert np.abs(normals - torn.vertices / 0.06).max() < 0.02
 
 
 def test_a_volume_has_meshes_alone(tmp_path: Path) -> None:
