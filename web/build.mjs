@@ -23,7 +23,7 @@ await build({
   minify: true,
   format: "iife",
   target: "es2022",
-  charset: "utf8",
+  charset: "ascii", // pages are embedded in others, whose encoding may be another
   legalComments: "none", // the banner has them in full
   banner: {
     js: `/*! Made by web/build.mjs from web/src. Do not edit.\n\nThe viewer is under the licence of this project; it holds three.js ${version} under this one:\n\n${licence}\n*/`,

@@ -37,7 +37,7 @@ def export_surface(subject: Subject) -> Made:
         ValueError: there is no surface, or it cannot be as small as is asked for.
     """
     mesh = _mesh(subject)
-    colored = color_vertices(mesh, _colors(subject))
+    colored = color_vertices(mesh, colors_of(subject))
     files = _write(subject, colored)
     picture = subject.file(".png")
     views = across(subject.settings, SHOWN_VIEWS)
@@ -66,7 +66,8 @@ def _mesh(subject: Subject) -> trimesh.Trimesh:
         raise ValueError(f"{subject.name}: {error}") from error
 
 
-def _colors(subject: Subject) -> Callable[[Tensor, Tensor], Tensor]:
+def colors_of(subject: Subject) -> Callable[[Tensor, Tensor], Tensor]:
+    """What `color_vertices` and `bake_texture` ask for colours at points."""
     generator, z = subject.generator, subject.z
     return lambda points, directions: generator.color(
         z, points.to(z.device), directions.to(z.device), psi=subject.settings.psi
@@ -77,7 +78,7 @@ def _write(subject: Subject, colored: trimesh.Trimesh) -> list[Path]:
     settings = subject.settings
     textured = colored
     if settings.texture and {"glb", "obj"} & set(settings.formats):
-        textured = bake_texture(colored, _colors(subject), size=settings.texture)
+        textured = bake_texture(colored, colors_of(subject), size=settings.texture)
     files: list[Path] = []
     for kind in settings.formats:
         path = subject.file(f".{kind}")

@@ -6,37 +6,62 @@ from pathlib import Path
 import torch
 import trimesh
 
+from gram.baked import BakedManifolds
 from gram.latents import interpolate_latents
+from gram.meshing import color_vertices
 from pipeline import viewer
+from pipeline.exporting.cameras import prior
+from pipeline.exporting.manifolds import SEEN
 from pipeline.exporting.subject import Subject
+from pipeline.exporting.surface import colors_of
 from pipeline.progress import Progress
 
 
 def export_viewer(subjects: Sequence[Subject]) -> list[Path]:
-    """viewer.html, where there are layers; its slider passes export.between others between two latents."""
+    """viewer.html, where there are layers or meshes; between latents its slider passes export.between others
+    that have layers."""
     first = subjects[0]
-    manifolds, settings = first.manifolds, first.settings
+    settings, generator = first.settings, first.generator
+    baked, meshes = _bake(subjects), _meshes(subjects)
+    if not baked and not meshes:
+        return []
+    poses = prior(generator, settings).sample(SEEN, generator=torch.Generator().manual_seed(0))
+    path = viewer.write(
+        first.out / "viewer.html",
+        baked,
+        fov=generator.fov,
+        poses=first.manifolds.poses if first.manifolds else poses,
+        labels=[subject.name.replace("_", " ") for subject in subjects],
+        meshes=meshes,
+        about=f"{generator.sampler.points_per_ray} points a ray, truncated to {settings.psi:g}",
+    )
+    return [path]
+
+
+def _bake(subjects: Sequence[Subject]) -> list[BakedManifolds]:
+    """Layers of the latents and of those between, none where there are none."""
+    manifolds, between = subjects[0].manifolds, subjects[0].settings.between
     if manifolds is None:
         return []
     ends = torch.stack([subject.z for subject in subjects])
-    way = interpolate_latents(ends, settings.between)[: (len(ends) - 1) * (settings.between + 1) + 1]
+    way = interpolate_latents(ends, between)[: (len(ends) - 1) * (between + 1) + 1]
     baked = []
     with Progress("viewer", total=len(way), items="latents") as progress:
         for z in way:
             baked.append(manifolds.bake(z))
             progress.update(len(baked))
-    path = viewer.write(
-        first.out / "viewer.html",
-        baked,
-        poses=manifolds.poses,
-        labels=[subject.name.replace("_", " ") for subject in subjects],
-        meshes=_meshes(subjects) if "glb" in settings.formats else [],
-        about=f"{first.generator.sampler.points_per_ray} points a ray, truncated to {settings.psi:g}",
-    )
-    return [path]
+    return baked
 
 
 def _meshes(subjects: Sequence[Subject]) -> list[trimesh.Trimesh]:
-    """The surfaces, as they were written."""
-    read = [trimesh.load_mesh(subject.file(".glb")) for subject in subjects]
-    return [mesh for mesh in read if isinstance(mesh, trimesh.Trimesh)]
+    """The surfaces as they were written, none where neither GLB nor PLY was."""
+    kind = next((kind for kind in ("glb", "ply") if kind in subjects[0].settings.formats), None)
+    return [_read(subject, f".{kind}") for subject in subjects] if kind else []
+
+
+def _read(subject: Subject, kind: str) -> trimesh.Trimesh:
+    """A mesh with its texture, or with colours of its vertices, which trimesh cannot read from GLB."""
+    mesh = trimesh.load_mesh(subject.file(kind), process=False)
+    assert isinstance(mesh, trimesh.Trimesh)
+    bare = kind == ".glb" and getattr(mesh.visual, "uv", None) is None
+    return color_vertices(mesh, colors_of(subject)) if bare else mesh

@@ -31,6 +31,7 @@ def write(path: str | Path, manifolds: Sequence[BakedManifolds], **arguments: An
 def page(
     manifolds: Sequence[BakedManifolds],
     *,
+    fov: float,
     poses: Float[Tensor, "count 2"],
     labels: Sequence[str],
     meshes: Sequence["trimesh.Trimesh"] = (),
@@ -40,7 +41,9 @@ def page(
     """A page without any reference to elsewhere, as fit for a file as for the `srcdoc` of a frame.
 
     Args:
-        manifolds: of latents in the order of the slider, all on the same charts.
+        manifolds: of latents in the order of the slider, all on the same charts; none of a model that has no
+            surfaces.
+        fov: of the model's pictures, radians.
         poses: (pitch, yaw) that were given to `bake`, radians: the view is kept between the extremes.
         labels: of the latents that have a name, the first and the last included and equally many others
             between one and the next.
@@ -49,15 +52,15 @@ def page(
         about: a line on the model and where it comes from.
 
     Raises:
-        ValueError: the numbers of manifolds, labels and meshes do not fit.
+        ValueError: the numbers of manifolds, labels and meshes do not fit, or there is nothing to show.
     """
     from markupsafe import Markup
 
     stride = _stride(manifolds, labels, meshes)
-    first = manifolds[0]
+    first = manifolds[0] if manifolds else None
     content = {
-        "view": _view(poses, first.fov),
-        "layers": packing.layers(first),
+        "view": _view(poses, fov),
+        "layers": first and packing.layers(first),
         "pictures": [packing.picture(one) for one in manifolds],
         "labels": list(labels),
         "stride": stride,
@@ -67,7 +70,7 @@ def page(
         TEMPLATE,
         title=title,
         about=about,
-        facts=_facts(first, len(manifolds)),
+        facts=_facts(first, max(len(manifolds), len(labels))),
         content=content,
         data=Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")),
         style=Markup(STYLE.read_text()),
@@ -77,14 +80,16 @@ def page(
 
 def _stride(manifolds: Sequence[Any], labels: Sequence[str], meshes: Sequence[Any]) -> int:
     """Manifolds from one label to the next."""
+    if meshes and len(meshes) != len(labels):
+        raise ValueError(f"{len(meshes)} meshes for {len(labels)} labels: give one for each, or none")
+    if meshes and not manifolds:
+        return 1
     gaps, steps = len(labels) - 1, len(manifolds) - 1
     if min(gaps, steps) < 0 or (steps % gaps if gaps else steps):
         raise ValueError(
             f"{len(manifolds)} manifolds cannot be spread evenly over {len(labels)} labels: "
             "give one for each label and equally many between neighbours"
         )
-    if meshes and len(meshes) != len(labels):
-        raise ValueError(f"{len(meshes)} meshes for {len(labels)} labels: give one for each, or none")
     return steps // gaps if gaps else 1
 
 
@@ -95,10 +100,10 @@ def _view(poses: Tensor, fov: float) -> dict[str, Any]:
     return {"fov": fov, "start": start, "low": low, "high": high, "around": around}
 
 
-def _facts(baked: BakedManifolds, latents: int) -> str:
+def _facts(baked: BakedManifolds | None, latents: int) -> str:
+    of = f"{latents} {'latent' if latents == 1 else 'latents'}"
+    if baked is None:
+        return f"surface meshes of {of}"
     count, _, height, width = baked.surfaces.shape
     background = "white" if baked.plane is None else "a plane"
-    return (
-        f"{count} surfaces in front of {background}, {width} x {height} texels each, of "
-        f"{latents} {'latent' if latents == 1 else 'latents'}"
-    )
+    return f"{count} surfaces in front of {background}, {width} x {height} texels each, of {of}"

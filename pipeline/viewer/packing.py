@@ -66,7 +66,7 @@ def surface(mesh: "trimesh.Trimesh") -> Json:
     visual = mesh.visual
     packed: Json = {
         "positions": _box(np.asarray(mesh.vertices)),
-        "normals": _numbers(np.rint(np.asarray(mesh.vertex_normals) * 127.0).astype(np.int8)),
+        "normals": _numbers(np.rint(_normals(mesh) * 127.0).astype(np.int8)),
         "faces": _numbers(np.asarray(mesh.faces).astype(np.uint32)),
         "colors": None,
         "uv": None,
@@ -81,6 +81,15 @@ def surface(mesh: "trimesh.Trimesh") -> Json:
     packed["uv"] = _numbers(np.rint(place.clip(0.0, 1.0) * FINEST).astype(np.uint16))
     packed["picture"] = _webp(np.asarray(_texture(visual.material).convert("RGB")))
     return packed
+
+
+def _normals(mesh: "trimesh.Trimesh") -> Float[ndarray, "n 3"]:
+    """Of a smooth surface: vertices that a texture's seam has split have one and the same."""
+    import trimesh
+
+    points, which = np.unique(np.asarray(mesh.vertices), axis=0, return_inverse=True)
+    whole = trimesh.Trimesh(points, which.reshape(-1)[mesh.faces], process=False)
+    return np.asarray(whole.vertex_normals)[which.reshape(-1)]
 
 
 def _texture(material: Any) -> Any:

@@ -14,7 +14,6 @@ from gram.models import build_generator
 from pipeline.config import load
 from pipeline.exporting.manifolds import Manifolds, export_layers, manifolds_of
 from pipeline.exporting.subject import Subject, subjects
-from pipeline.exporting.viewer import export_viewer
 from pipeline.schema import ExportConfig
 
 SETTINGS: dict[str, Any] = {
@@ -81,17 +80,3 @@ def test_there_are_layers_where_there_are_surfaces_and_somebody_wants_them(
 def test_the_surfaces_of_a_volume_are_refused() -> None:
     with pytest.raises(ValueError, match=r"export.layers = 16, but a StratifiedSampler has no isosurfaces"):
         manifolds_of(generator_of(**VOLUME), settings_of("export.layers=16"))
-
-
-def test_without_layers_there_is_no_viewer(tmp_path: Path) -> None:
-    chosen = exported(tmp_path, "export.layers=0")
-    assert export_layers(chosen[0]).files == []
-    assert export_viewer(chosen) == []
-
-
-def test_the_viewer_has_every_latent_and_those_between(tmp_path: Path) -> None:
-    chosen = exported(tmp_path, "export.formats=[ply]", "export.between=2")
-    (path,) = export_viewer(chosen)
-    text = path.read_text()
-    assert "seed 0000" in text and "seed 0001" in text
-    assert "of 4 latents" in text

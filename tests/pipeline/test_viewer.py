@@ -101,7 +101,15 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     baked = [first, *(bake(generator, one, poses, resolution=128, charts=first.charts) for one in z[1:])]
     path = tmp_path_factory.mktemp("viewer") / "viewer.html"
     meshes = [colored_ball(), textured_ball()]
-    viewer.write(path, baked, poses=poses, labels=["seed 0", "seed 1"], meshes=meshes, title="A <test>")
+    viewer.write(
+        path,
+        baked,
+        fov=generator.fov,
+        poses=poses,
+        labels=["seed 0", "seed 1"],
+        meshes=meshes,
+        title="A <test>",
+    )
     return Shown(generator=generator, z=z, poses=poses, baked=baked, meshes=meshes, path=path)
 
 
@@ -351,7 +359,7 @@ def test_one_latent_on_white_needs_no_slider(tab: Page, tmp_path: Path) -> None:
     generator = expressive(settings)
     z, poses = torch.randn(1, 8, generator=torch.Generator().manual_seed(1)), FRONT + 0.1 * torch.eye(2)
     baked = bake(generator, z[0], poses, resolution=100)
-    viewer.write(tmp_path / "viewer.html", [baked], poses=poses, labels=["seed 0"])
+    viewer.write(tmp_path / "viewer.html", [baked], fov=generator.fov, poses=poses, labels=["seed 0"])
     tab.open(tmp_path / "viewer.html", **WINDOW)
     tab.wait_for("document.querySelector('.stage').dataset.drawn !== undefined")
     assert not tab.js("document.querySelector('#latent')")
@@ -360,8 +368,27 @@ def test_one_latent_on_white_needs_no_slider(tab: Page, tmp_path: Path) -> None:
     assert psnr(picture(tab), expected) > CLOSE
 
 
+def test_without_surfaces_it_shows_meshes(tab: Page, shown: Shown, tmp_path: Path) -> None:
+    path, fov = tmp_path / "viewer.html", shown.generator.fov
+    viewer.write(path, [], fov=fov, poses=shown.poses, labels=["first", "second"], meshes=shown.meshes)
+    tab.problems.clear()
+    tab.open(path, **WINDOW)
+    tab.wait_for("document.querySelector('.stage').dataset.drawn !== undefined")
+    assert not tab.js("document.querySelector('.layers')")
+    tab.js("document.querySelector('.stage').style.cssText = 'border-radius: 0; background: white'")
+    expected = render_mesh(shown.meshes[0], FRONT, size=160, fov=fov, colored=True, supersampling=4)[0]
+    assert psnr(picture(tab), expected) > CLOSE
+    tab.js("document.querySelector('#latent').focus()")
+    tab.press("ArrowRight", 39)
+    assert output(tab, "who") == "second"
+    assert tab.problems == []
+
+
 def test_what_does_not_fit_together_is_refused(shown: Shown) -> None:
+    view: dict[str, Any] = {"fov": shown.generator.fov, "poses": shown.poses}
     with pytest.raises(ValueError, match="3 manifolds cannot be spread evenly over 4 labels"):
-        viewer.page(shown.baked, poses=shown.poses, labels=list("abcd"))
+        viewer.page(shown.baked, **view, labels=list("abcd"))
     with pytest.raises(ValueError, match="1 meshes for 2 labels"):
-        viewer.page(shown.baked, poses=shown.poses, labels=list("ab"), meshes=shown.meshes[:1])
+        viewer.page(shown.baked, **view, labels=list("ab"), meshes=shown.meshes[:1])
+    with pytest.raises(ValueError, match="0 manifolds cannot be spread evenly over 1 labels"):
+        viewer.page([], **view, labels=["a"])

@@ -59,9 +59,9 @@
 /**
  * @typedef {object} Content
  * @property {View} view
- * @property {Layers} layers
+ * @property {Layers | null} layers none of a model that has no surfaces
  * @property {string[]} pictures one atlas for each latent, neighbours on the slider one after the other
- * @property {string[]} labels names of every so many of them
+ * @property {string[]} labels names of every so many places of the slider
  * @property {number} stride from one label to the next
  * @property {Surface[]} meshes one for each label, or none
  */

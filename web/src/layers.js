@@ -45,7 +45,8 @@ const FRAGMENT = /* glsl */ `
     float off = max(place.x, place.y);
     float inside = 0.7 * (frame - off) / fwidth(off); // about pixels to the frame
     if (inside < 0.0) discard;
-    gl_FragColor = mix(vec4(vec3(0.5), 0.75), mix(look(first), look(second), mixed), min(inside, 1.0));
+    vec4 surface = mixed > 0.0 ? mix(look(first), look(second), mixed) : look(first);
+    gl_FragColor = mix(vec4(vec3(0.5), 0.75), surface, min(inside, 1.0));
   }`;
 
 /** Surfaces that are pulled apart end where the picture from the front does, so that it is that which parts. */
@@ -103,22 +104,14 @@ export class Layers {
     this.shared.mixed.value = mixed;
   }
 
-  /**
-   * Show some surfaces, counted from 0, the outermost.
-   * @param {number} from
-   * @param {number} to
-   * @param {boolean} background
-   */
-  show(from, to, background) {
+  /** @param {import("./panel.js").Wishes} wishes which surfaces are seen, and how far apart */
+  obey({ shown, from, to, background, spread }) {
     const each = 6 * (this.layers.side - 1) ** 2;
+    this.three.visible = shown === "layers";
     this.surfaces.geometry.setDrawRange((this.layers.count - 1 - to) * each, (to - from + 1) * each);
     if (this.plane) this.plane.visible = background;
-  }
-
-  /** @param {number} share of the way that surfaces can be pulled apart */
-  set spread(share) {
-    this.shared.spread.value = share * SPREAD;
-    this.shared.frame.value = share ? Math.max(1, FRAMED / share) : UNFRAMED;
+    this.shared.spread.value = spread * SPREAD;
+    this.shared.frame.value = spread ? Math.max(1, FRAMED / spread) : UNFRAMED;
   }
 }
 
@@ -133,7 +126,7 @@ function surfaces(layers) {
     for (let row = 0; row < side; row++)
       for (let column = 0; column < side; column++, vertex++) {
         uv.set(tileUv(layers.atlas, i, column / (side - 1), row / (side - 1)), 2 * vertex);
-        place[vertex] = count / 2 - i;
+        place[vertex] = (count + 1) / 2 - i;
       }
   for (let i = count - 1, k = 0; i >= 0; i--)
     for (let row = 0; row < side - 1; row++)
@@ -153,7 +146,7 @@ function plane(layers, { z, extent }) {
   const corners = [0, 1, 2, 3].map((i) => [i % 2, i >> 1]);
   const points = corners.flatMap(([u, v]) => [(2 * u - 1) * extent[0], (2 * v - 1) * extent[1], z]);
   const uv = corners.flatMap(([u, v]) => tileUv(layers.atlas, layers.count, u, v));
-  const place = corners.map(() => -layers.count / 2);
+  const place = corners.map(() => (1 - layers.count) / 2);
   geometry.setAttribute("position", new BufferAttribute(new Float32Array(points), 3));
   geometry.setAttribute("uv", new BufferAttribute(new Float32Array(uv), 2));
   geometry.setAttribute("place", new BufferAttribute(new Float32Array(place), 1));

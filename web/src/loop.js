@@ -16,6 +16,7 @@ export class Loop {
     this.rest = 0;
     this.frame = this.#frame.bind(this);
     this.still = () => {
+      if (this.asked) return; // slow, not at rest
       this.since = 0;
       this.tell(null);
     };

@@ -9,7 +9,7 @@ import { Panel } from "./panel.js";
 import { Surfaces } from "./surface.js";
 import { Atlases } from "./textures.js";
 
-const WIDENED = 0.7; // of the picture when surfaces are pulled apart
+const WIDENED = 0.95; // of the picture when surfaces are pulled apart
 const SWING = 5000; // milliseconds to the side and back to the middle
 const LONGEST = 50; // milliseconds that pass between two pictures as far as turning goes
 const SHARPEST = 2; // pixels of the picture for one of the page
@@ -40,10 +40,11 @@ function show(root, stage, renderer, content) {
   const scene = new Scene();
   const camera = new Camera(content.view);
   const request = () => loop.request();
-  const layers = new Layers(content.layers, camera.matrix());
+  const layers = content.layers && new Layers(content.layers, camera.matrix());
   const surfaces = new Surfaces(content.meshes, request);
   const atlases = new Atlases(content.pictures, request);
-  scene.add(layers.three, surfaces.three);
+  if (layers) scene.add(layers.three);
+  scene.add(surfaces.three);
   const pose = root.querySelector("output[name=pose]");
   const rate = root.querySelector("output[name=rate]");
   /** @type {import("./panel.js").Wishes} */
@@ -96,14 +97,12 @@ function show(root, stage, renderer, content) {
     if (asked.turning && !wishes?.turning) beginSwing();
     wishes = asked;
     const drawsLayers = asked.shown === "layers";
-    layers.three.visible = drawsLayers;
-    layers.show(asked.from, asked.to, asked.background);
-    layers.spread = asked.spread;
+    if (layers) layers.obey(asked);
     camera.widened = drawsLayers ? 1 + asked.spread * WIDENED : 1;
     surfaces.three.visible = !drawsLayers;
     surfaces.show(Math.round(asked.latent / content.stride));
     surfaces.clay.value = asked.shown === "clay";
-    renderer.setClearColor(0xffffff, drawsLayers && asked.background && !content.layers.plane ? 1 : 0);
+    renderer.setClearColor(0xffffff, drawsLayers && asked.background && !layers.plane ? 1 : 0);
     camera.unlimited = asked.free;
     tellPose();
     loop.request();
@@ -112,6 +111,7 @@ function show(root, stage, renderer, content) {
     tellPose();
     loop.request();
   };
+  renderer.domElement.addEventListener("webglcontextrestored", request);
   listen(stage, camera, {
     moved,
     grabbed: () => (panel.turning = false),

@@ -47,26 +47,30 @@ export class Panel {
   /** Read the form, show what it means, and pass it on. */
   tell() {
     const wishes = this.#read();
-    const last = this.content.layers.count - 1;
     this.form.dataset.shown = wishes.shown;
-    this.fields.layer.disabled = this.fields.range.value === "all";
-    this.#write("which", surfacesInWords(this.fields.range.value, Number(this.fields.layer.value), last + 1));
+    if (this.content.layers) this.#tellSurfaces();
     if (this.fields.latent) this.#write("who", this.#latentInWords(wishes));
     this.changed(wishes);
+  }
+
+  #tellSurfaces() {
+    const range = this.fields.range.value;
+    this.fields.layer.disabled = range === "all";
+    this.#write("which", surfacesInWords(range, Number(this.fields.layer.value), this.content.layers.count));
   }
 
   /** @returns {Wishes} */
   #read() {
     const { fields } = this;
-    const layer = Number(fields.layer.value) - 1;
-    const range = fields.range.value;
+    const layer = Number(fields.layer?.value ?? 1) - 1;
+    const range = fields.range?.value ?? "all";
     return {
       shown: fields.shown?.value ?? "layers",
       latent: Number(fields.latent?.value ?? 0),
       from: range === "one" || range === "inner" ? layer : 0,
-      to: range === "one" || range === "outer" ? layer : this.content.layers.count - 1,
+      to: range === "one" || range === "outer" ? layer : (this.content.layers?.count ?? 1) - 1,
       background: range === "all" || range === "inner",
-      spread: Number(fields.spread.value) / 100,
+      spread: Number(fields.spread?.value ?? 0) / 100,
       turning: fields.turning.checked,
       free: fields.free.checked,
     };
