@@ -73,11 +73,11 @@ def gif_frames(path: Path) -> np.ndarray:
 def test_every_promised_file_is_there_and_meshes_json_names_them(two: Path) -> None:
     said = facts(two)
     assert set(said) == {"seed_0000", "seed_0007"}
-    endings = {".glb", ".ply", ".obj", ".mtl", "_texture.png", ".png", ".gif", ".mp4"}
+    endings = {".glb", ".ply", ".obj", ".mtl", "_texture.png", ".png", "_layers.glb", ".gif", ".mp4"}
     for name, fact in said.items():
         assert set(fact["files"]) == {f"{name}{ending}" for ending in endings}
         assert all((two / file).stat().st_size == size > 0 for file, size in fact["files"].items())
-    others = {"interpolation.gif", "interpolation.mp4", "meshes.json"}
+    others = {"interpolation.gif", "interpolation.mp4", "meshes.json", "viewer.html"}
     written = {file for fact in said.values() for file in fact["files"]}
     assert {path.name for path in two.iterdir()} == written | others
 
@@ -134,9 +134,9 @@ def test_latents_of_a_file_are_exported_as_seeds_are(model: Path, two: Path, tmp
 def test_only_the_formats_asked_for_are_written_and_vertices_are_colored_without_texture(
     model: Path, tmp_path: Path
 ) -> None:
-    given = ("export.formats=[glb]", "export.texture=0", "export.faces=0", "export.videos=[gif]")
-    assert run(model, tmp_path, *given) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {
+    given = ["export.formats=[glb]", "export.texture=0", "export.faces=0", "export.videos=[gif]"]
+    assert run(model, tmp_path, *given, "export.layers=0") == 0
+    assert {path.name for path in tmp_path.iterdir()} - {"viewer.html"} == {
         "seed_0000.glb",
         "seed_0000.png",
         "seed_0000.gif",
