@@ -68,10 +68,10 @@ def interpolate_latents(z: Float[Tensor, "count z_dim"], between: int) -> Float[
 def _arc(
     start: Float[Tensor, " z_dim"], end: Float[Tensor, " z_dim"], fractions: Float[Tensor, "steps 1"]
 ) -> Float[Tensor, "steps z_dim"]:
-    lengths = torch.stack([start.norm(), end.norm()]).clamp_min(1e-12)
-    a, b = start / lengths[0], end / lengths[1]
+    lengths = torch.stack([start.norm(), end.norm()])
+    a, b = (one / length.clamp_min(1e-12) for one, length in zip((start, end), lengths, strict=True))
     angle = torch.acos((a @ b).clamp(-1.0, 1.0))
-    if angle.sin() < 1e-3:  # there is no arc between directions that are the same or opposite
+    if lengths.min() == 0 or angle.sin() < 1e-3:  # there is no arc, or there are many
         return torch.lerp(start, end, fractions)
     direction = (torch.sin((1.0 - fractions) * angle) * a + torch.sin(fractions * angle) * b) / angle.sin()
     return direction * torch.lerp(lengths[0], lengths[1], fractions)

@@ -58,7 +58,8 @@ def decimate(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
 def _collapsed(mesh: trimesh.Trimesh, target: int, aggression: int, *, closed: bool) -> trimesh.Trimesh:
     vertices, faces = np.array(mesh.vertices), np.array(mesh.faces)
     if len(faces) > target:
-        vertices, faces = fast_simplification.simplify(vertices, faces, target_count=target, agg=aggression)
+        simpler = fast_simplification.simplify(vertices, faces, target_count=target, agg=aggression)
+        vertices, faces = simpler[0], simpler[1]
     faces = _proper(faces.astype(np.int64))
     if closed and len(faces):
         vertices, faces = _separated(vertices, faces)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gram.latents import read_latents, write_latents
+from gram.latents import interpolate_latents, read_latents, write_latents
 
 
 def test_latents_come_back_as_they_were(tmp_path: Path) -> None:
@@ -46,3 +46,36 @@ def test_latents_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     write_latents(tmp_path / "z.safetensors", torch.full((1, 8), float("nan")))
     with pytest.raises(ValueError, match="not finite"):
         read_latents(tmp_path / "z.safetensors", z_dim=8)
+
+
+def test_the_round_meets_every_latent_and_comes_back() -> None:
+    z = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
+    steps = interpolate_latents(z, 3)
+    assert steps.shape == (12, 64)
+    torch.testing.assert_close(steps[::4], z)
+    gaps = (steps - steps.roll(-1, 0)).norm(dim=1)
+    assert gaps.max() < 1.6 * gaps.min()  # no jump, neither from the last to the first
+
+
+def test_latents_on_the_way_are_as_long_as_their_ends() -> None:
+    z = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
+    lengths = interpolate_latents(z, 4).norm(dim=1)
+    assert lengths.min() >= z.norm(dim=1).min() - 1e-4
+    assert lengths.max() <= z.norm(dim=1).max() + 1e-4
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0, 0.0])
+def test_the_way_between_latents_on_one_line_is_straight(factor: float) -> None:
+    z = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
+    steps = interpolate_latents(torch.cat([z, factor * z]), 1)
+    torch.testing.assert_close(steps[1], (0.5 + factor / 2) * z[0])
+
+
+def test_without_any_between_only_the_latents_are_left() -> None:
+    z = torch.randn(4, 8)
+    torch.testing.assert_close(interpolate_latents(z, 0), z)
+
+
+def test_one_latent_has_no_way_to_go() -> None:
+    z = torch.randn(1, 8)
+    assert torch.equal(interpolate_latents(z, 5), z)

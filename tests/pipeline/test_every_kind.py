@@ -15,7 +15,7 @@ from pipeline.config import PROJECT, load
 from pipeline.scene import planned_meta
 from pipeline.schema import SAMPLERS
 
-OPTIONS = ("experiment=tiny", "tracking=none", "train.threads=1", "train.steps=2")
+OPTIONS = ("experiment=tiny", "tracking=none", "train.threads=1", "train.steps=2", "export.layers=null")
 
 
 def arguments(data: list[str], folder: Path, kind: str, *more: str) -> list[str]:

@@ -108,5 +108,6 @@ def test_a_budget_that_this_surface_cannot_meet_is_refused():
     for x, ball in enumerate(balls):
         ball.apply_translation([x, 0, 0])
     three = trimesh.util.concatenate(balls)
+    assert isinstance(three, trimesh.Trimesh)
     with pytest.raises(ValueError, match="does not stay closed with a budget of 4"):
         decimate(three, 4)
