@@ -6,6 +6,7 @@ Pixels are uint8 (height, width, 3). PNGs are written with zlib alone: no imagin
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from gram.generator import Generator
+from gram.generator import Generator, RenderedImages
 
 Pixels = NDArray[np.uint8]
+Beside = Callable[[RenderedImages, Tensor], NDArray[np.uint8]]
+"""Pictures (n, h, w, 3) of what was rendered and the poses that it was seen from."""
 
 SHOWN_SIDE = 96
 """Small pictures are magnified to about this many pixels a side."""
@@ -87,25 +90,21 @@ def yaw_sweep(
     far: float,
     views: int = SWEEP_VIEWS,
     psi: float = 1.0,
+    also: Beside | None = None,
 ) -> Pixels:
-    """Every latent turned from -yaw to +yaw radians around the frontal view, its depth to the right."""
+    """Every latent turned from -yaw to +yaw radians around the frontal view, its depth to the right.
+
+    What `also` makes of these pictures and their poses comes to the right of that.
+    """
     angles = torch.pi / 2 - torch.linspace(-yaw, yaw, views)
     poses = torch.stack([torch.full_like(angles, torch.pi / 2), angles], dim=-1).to(z.device)
     rows = []
     for one in z:
         turned = generator.render(one.expand(views, -1), poses, size=size, psi=psi)
         rows += [to_pixels(turned.image), depth_to_pixels(turned.depth, near=near, far=far)]
-    return tile(np.concatenate(rows), columns=2 * views)
-
-
-def interpolation(
-    generator: Generator, first: Tensor, last: Tensor, *, size: int, steps: int, psi: float = 1.0
-) -> Pixels:
-    """From each latent (n, z_dim) to its partner in equal steps, a row each, seen from the front."""
-    way = torch.linspace(0.0, 1.0, steps, device=first.device)[:, None]
-    z = torch.cat([torch.lerp(a, b, way) for a, b in zip(first, last, strict=True)])
-    poses = torch.full((len(z), 2), torch.pi / 2, device=z.device)
-    return sample_grid(generator, z, poses, size=size, columns=steps, psi=psi)
+        if also is not None:
+            rows.append(also(turned, poses))
+    return tile(np.concatenate(rows), columns=(2 if also is None else 3) * views)
 
 
 @torch.no_grad()

@@ -1,7 +1,12 @@
 """What the model draws, for people: samples and real pictures, people turned, one person becoming another."""
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from gram.generator import RenderedImages
+from gram.latents import interpolate_latents
+from gram.metrics.depth import normals_from_depth
 from pipeline import pictures, scene
 from pipeline.evaluating.finding import Subject
 
@@ -34,9 +39,24 @@ def draw(subject: Subject) -> dict[str, pictures.Pixels]:
             near=meta.near,
             far=meta.far,
             psi=SHOWN_PSI,
+            also=lambda rendered, seen_from: _normals(rendered, seen_from, generator.fov),
         ),
-        "interpolation": pictures.interpolation(
-            generator, turned, turned.roll(-1, 0), size=subject.size, steps=STEPS, psi=SHOWN_PSI
-        ),
+        "interpolation": _interpolation(subject, turned),
         "reals": pictures.tile(reals, columns=8),
     }
+
+
+def _interpolation(subject: Subject, z: Tensor) -> pictures.Pixels:
+    """From each latent (n, z_dim) to the next in STEPS pictures, a row each, seen from the front."""
+    pairs = (torch.stack(pair) for pair in zip(z, z.roll(-1, 0), strict=True))
+    ways = torch.cat([interpolate_latents(pair, STEPS - 2)[:STEPS] for pair in pairs])
+    poses = torch.full((len(ways), 2), torch.pi / 2, device=z.device)
+    return pictures.sample_grid(
+        subject.generator, ways, poses, size=subject.size, columns=STEPS, psi=SHOWN_PSI
+    )
+
+
+def _normals(rendered: RenderedImages, poses: Tensor, fov: float) -> pictures.Pixels:
+    """World axes as colours: red to the right, green up, blue to the front; white where there are none."""
+    normals = normals_from_depth(rendered.depth, poses, fov=fov).cpu().numpy()
+    return np.where(np.isnan(normals), 255, np.rint((np.nan_to_num(normals) + 1.0) * 127.5)).astype(np.uint8)
