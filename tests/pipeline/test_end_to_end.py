@@ -138,14 +138,14 @@ def test_an_experiment_runs_training_onward_only(clone: Path, change: str) -> No
     file.write_text(json.dumps(content))
     try:
         changed = json.loads(call(clone, "dvc", "status", "--json"))
-        assert set(changed) == {"train"}
+        assert set(changed) == {"train", "report"}  # the page tells the options
     finally:
         file.write_text(before)
 
 
 def test_dvc_exp_run_trains_on_and_leaves_the_data_alone(clone: Path) -> None:
     ran = stages_that_ran(call(clone, "dvc", "exp", "run", "-S", "train.steps=5"))
-    assert ran == ["train", "evaluate", "export"]
+    assert ran == ["train", "evaluate", "export", "report"]
     steps = [
         json.loads(line)["step"] for line in (clone / "runs/train/metrics.jsonl").read_text().splitlines()
     ]
