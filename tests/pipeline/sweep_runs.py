@@ -86,6 +86,12 @@ def wait_for_step(file: Path, name: str, step: int, process: subprocess.Popen[st
         time.sleep(0.05)
 
 
+def newest_checkpoint(file: Path, name: str) -> int:
+    """A trial's last complete checkpoint, which comes a moment after its step is reported."""
+    found = (folder_of(file, name) / "checkpoints").glob("*/step-????????")
+    return max(int(path.name.removeprefix("step-")) for path in found)
+
+
 def left_behind(mark: str) -> list[str]:
     """Processes whose command line or environment names `mark`, this one and its parents apart."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}

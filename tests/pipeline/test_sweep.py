@@ -8,6 +8,7 @@ from sweep_runs import (
     continuations,
     end,
     folder_of,
+    newest_checkpoint,
     reports,
     require_nothing_left,
     run,
@@ -83,10 +84,7 @@ def test_a_killed_driver_goes_on_and_a_trial_that_fails_is_tried_again_and_stops
         wait_for_step(file, first, 25, driver)
         driver.send_signal(signal.SIGKILL)
     require_nothing_left(str(tmp_path))
-    # The last complete checkpoint: a step is reported a moment before its checkpoint is there.
-    kept = max(
-        int(path.name[5:]) for path in (folder_of(file, first) / "checkpoints").glob("*/step-????????")
-    )
+    kept = newest_checkpoint(file, first)
     assert kept >= 20
     assert trials(file)[first].status == "running"
     code, said = run(file, data, "--resume")
