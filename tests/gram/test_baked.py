@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_model import smooth_settings, vivid_generator
 
 from gram.baked import bake
 from gram.generator import Generator
@@ -24,20 +25,9 @@ def psnr(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
 
 @pytest.fixture(params=["plane", "white"])
-def drawn(request: pytest.FixtureRequest, settings: dict[str, Any]) -> Generator:
-    """A field with something to see on surfaces that are hardly transparent."""
-    settings["manifold"] |= {"width": 128, "hidden_layers": 1}
-    settings["radiance"] |= {"frequency_scale": 2.0, "frequency_offset": 4.0}
-    settings["sampler"] |= {"num_samples": 64, "mode": "refined", "delta": 0.6}
-    settings["sampler"] |= {"background_z": -0.12 if request.param == "plane" else None}
-    torch.manual_seed(0)
-    generator = build_generator(settings)
-    with torch.no_grad():
-        for layer in generator.radiance.layers:
-            layer.weight.mul_(6.0)
-        for head in (*generator.radiance.color_heads, *generator.radiance.density_heads):
-            head.weight.mul_(12.0)
-    return generator
+def drawn(request: pytest.FixtureRequest) -> Generator:
+    behind = -0.12 if request.param == "plane" else None
+    return vivid_generator(smooth_settings(background_z=behind), layers=6.0, heads=12.0)
 
 
 def seen(count: int = 24) -> torch.Tensor:

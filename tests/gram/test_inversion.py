@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from small_model import vivid_generator
 from torch import Tensor
 
 from gram.generator import Generator
 from gram.inversion import Inversion, invert
-from gram.models import build_generator
 from gram.poses import GaussianPoses
 
 SIZE = 16
@@ -22,13 +22,8 @@ def drawn(settings: dict[str, Any]) -> Generator:
     """Latents that look different on surfaces that are hardly transparent."""
     settings["radiance"] |= {"frequency_scale": 2.0, "frequency_offset": 4.0}
     settings["sampler"] |= {"delta": 0.6}
-    torch.manual_seed(0)
-    generator = build_generator(settings)
+    generator = vivid_generator(settings, layers=4.0, heads=8.0)
     with torch.no_grad():
-        for layer in generator.radiance.layers:
-            layer.weight.mul_(4.0)
-        for head in (*generator.radiance.color_heads, *generator.radiance.density_heads):
-            head.weight.mul_(8.0)
         generator.mapping.output.weight.mul_(3.0)
     return generator
 

@@ -12,6 +12,7 @@ import torch
 import trimesh
 from gltf import GltfProblems
 from PIL import Image, ImageSequence
+from small_model import small_settings
 from trimesh.visual import TextureVisuals
 
 from gram.latents import interpolate_latents, write_latents
@@ -21,17 +22,7 @@ from pipeline import export
 from pipeline.cli import main
 from pipeline.pictures import to_pixels
 
-SETTINGS: dict[str, Any] = {
-    "generator": {"fov": math.radians(12), "z_dim": 8, "mapping_width": 16, "mapping_layers": 2},
-    "radiance": {"width": 16, "layers": 3, "box": 0.24},
-    "manifold": {"width": 32, "hidden_layers": 2, "centre": [0.0, 0.0, -1.5], "init": "sphere"},
-    "sampler": {
-        "kind": "manifold", "levels": 4, "first_level": 23.0, "last_level": 8.0,
-        "near": 0.88, "far": 1.12, "num_samples": 12, "delta": 0.2,
-    },
-    "discriminator": {"size": 8, "width": 0.02},
-    "made_from": {"run": None},
-}  # fmt: skip
+SETTINGS = small_settings(sampler={"delta": 0.2}, made_from={"run": None})
 PSI = 0.7
 
 

@@ -1,12 +1,12 @@
 """The manifolds of a model as files: like the model's own pictures, valid, and only where there are any."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from gltf import gltf_problems
+from small_model import smooth_settings
 
 from gram.generator import Generator
 from gram.meshing import read_layers
@@ -16,21 +16,13 @@ from pipeline.exporting.manifolds import Manifolds, export_layers, manifolds_of
 from pipeline.exporting.subject import Subject, subjects
 from pipeline.schema import ExportConfig
 
-SETTINGS: dict[str, Any] = {
-    "generator": {"fov": math.radians(12), "z_dim": 8, "mapping_width": 16, "mapping_layers": 2},
-    "radiance": {"width": 16, "layers": 3, "box": 0.24, "frequency_scale": 2.0, "frequency_offset": 4.0},
-    "manifold": {"width": 128, "hidden_layers": 1, "centre": [0.0, 0.0, -1.5], "init": "sphere"},
-    "sampler": {
-        "kind": "manifold", "levels": 3, "first_level": 23.0, "last_level": 8.0, "near": 0.88, "far": 1.12,
-        "num_samples": 64, "mode": "refined", "delta": 0.6, "background_z": -0.12,
-    },
-}  # fmt: skip
 VOLUME = {"kind": "stratified", "points": 5, "near": 0.88, "far": 1.12}
 
 
 def generator_of(**sampler: Any) -> Generator:
+    settings = smooth_settings(levels=3)
     torch.manual_seed(0)
-    return build_generator(SETTINGS | {"sampler": sampler or SETTINGS["sampler"]}).eval()
+    return build_generator(settings | {"sampler": sampler or settings["sampler"]}).eval()
 
 
 def settings_of(*options: str) -> ExportConfig:

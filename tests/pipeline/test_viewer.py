@@ -15,13 +15,13 @@ import trimesh
 from chromium import Page, browser
 from numpy.typing import NDArray
 from PIL import Image
+from small_model import smooth_settings, vivid_generator
 from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from gram.baked import BakedManifolds, bake
 from gram.generator import Generator
 from gram.meshing import render_mesh
-from gram.models import build_generator
 from gram.poses import GaussianPoses
 from pipeline import viewer
 from pipeline.pictures import to_pixels
@@ -31,18 +31,6 @@ WINDOW = {"width": 800, "height": 200}
 CLOSE, DIFFERENT = 35.0, 25.0
 """Decibels. The page is as close as that to the network, although its textures are compressed with losses;
 pictures of another pose or latent are less alike than that."""
-SETTINGS: dict[str, Any] = {
-    "generator": {"fov": math.radians(12), "z_dim": 8, "mapping_width": 16, "mapping_layers": 2},
-    "radiance": {
-        "width": 16, "layers": 3, "box": 0.24, "frequency_scale": 2.0, "frequency_offset": 4.0,
-    },
-    "manifold": {"width": 128, "hidden_layers": 1, "centre": [0.0, 0.0, -1.5], "init": "sphere"},
-    "sampler": {
-        "kind": "manifold", "levels": 4, "first_level": 23.0, "last_level": 8.0, "near": 0.88, "far": 1.12,
-        "num_samples": 64, "mode": "refined", "delta": 0.6, "background_z": -0.12,
-    },
-    "discriminator": {"size": 8, "width": 0.02},
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +46,6 @@ class Shown:
 
     def network(self, pose: torch.Tensor, latent: int, size: int) -> NDArray[np.uint8]:
         return to_pixels(self.generator.render(self.z[latent][None], pose, size=size).image)[0]
-
-
-def expressive(settings: dict[str, Any]) -> Generator:
-    """A field with something to see on surfaces that are hardly transparent."""
-    torch.manual_seed(0)
-    generator = build_generator(settings)
-    with torch.no_grad():
-        for layer in generator.radiance.layers:
-            layer.weight.mul_(7.0)
-        for head in (*generator.radiance.color_heads, *generator.radiance.density_heads):
-            head.weight.mul_(30.0)
-    return generator
 
 
 def colored_ball() -> trimesh.Trimesh:
@@ -93,7 +69,7 @@ def textured_ball() -> trimesh.Trimesh:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    generator = expressive(SETTINGS)
+    generator = vivid_generator(smooth_settings(), layers=7.0, heads=30.0)
     ends = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
     z = torch.stack([ends[0], ends.mean(0), ends[1]])
     poses = GaussianPoses().sample(24, generator=torch.Generator().manual_seed(0))
@@ -278,7 +254,7 @@ def test_surfaces_pulled_apart_leave_the_picture_of_the_front(page: Page) -> Non
 
 
 def test_meshes_look_like_their_pictures(page: Page, shown: Shown) -> None:
-    size, fov = box(page)[2], SETTINGS["generator"]["fov"]
+    size, fov = box(page)[2], shown.generator.fov
     for mode, colored in (("clay", False), ("mesh", True)):
         say(page, "shown", mode)
         expected = render_mesh(shown.meshes[0], FRONT, size=size, fov=fov, colored=colored, supersampling=4)
@@ -355,8 +331,7 @@ def test_without_webgl_it_says_so(shown: Shown, tmp_path: Path) -> None:
 
 
 def test_one_latent_on_white_needs_no_slider(tab: Page, tmp_path: Path) -> None:
-    settings = SETTINGS | {"sampler": SETTINGS["sampler"] | {"background_z": None}}
-    generator = expressive(settings)
+    generator = vivid_generator(smooth_settings(background_z=None), layers=7.0, heads=30.0)
     z, poses = torch.randn(1, 8, generator=torch.Generator().manual_seed(1)), FRONT + 0.1 * torch.eye(2)
     baked = bake(generator, z[0], poses, resolution=100)
     viewer.write(tmp_path / "viewer.html", [baked], fov=generator.fov, poses=poses, labels=["seed 0"])

@@ -6,15 +6,6 @@ import torch
 BOX = [[-0.12, 0.12]] * 3
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Test processes share the cores; threads that wait for each other would take many times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def box():
     return BOX
