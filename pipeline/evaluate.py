@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from gram.data.reader import ImageDataset
-from gram.generator import Generator
 from gram.models import load_model, load_settings
-from gram.poses import PosePrior
-from pipeline import build, noise_report, pictures, scene, tracking
+from pipeline import build, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
-from pipeline.evaluating import consistency, drawings, images, inversions, poses, surfaces
+from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
 from pipeline.evaluating.finding import Part, Subject
 from pipeline.schema import Config
 
@@ -45,10 +43,9 @@ PARTS: dict[str, Part] = {
     "consistency": consistency.find,
     "poses": poses.find,
     "surfaces": surfaces.find,
+    "sampling_noise": noise.find,
 }
 """Name in metrics.json -> what finds it, in the order of the report."""
-ANALYTIC_SIZE = 32
-"""Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""
 
 
 def run(config: Config) -> None:
@@ -85,9 +82,7 @@ def run(config: Config) -> None:
         drawn |= finding.pictures
     for name, pixels in drawn.items():
         pictures.write_png(out / f"{name}.png", pixels)
-    noise = _sampling_noise(config, generator, prior, described)
-    noise_report.write(out, noise)
-    _track(config, out, values, noise, described["made_from"]["run"])
+    _track(config, out, values, described["made_from"]["run"])
     for name, numbers in values.items():
         say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
     for name, finding in findings.items():
@@ -101,33 +96,9 @@ def _held_out(config: Config, size: int) -> ImageDataset | None:
     return ImageDataset(path, size=size) if path.exists() else None
 
 
-def _sampling_noise(
-    config: Config, generator: Generator, prior: PosePrior, described: dict[str, Any]
-) -> dict[str, noise_report.Report]:
-    settings = config.evaluate
-    if not settings.noise_views:
-        return {}
-    untrained = build.untrained_twin(config.paths.model).to(next(generator.parameters()).device)
-    kind, size = described["sampler"]["kind"], described["discriminator"]["size"]
-    return {
-        "trained": noise_report.of_model(generator, untrained, prior, settings, kind=kind, size=size),
-        "analytic": noise_report.of_analytic_field(
-            settings.noise_points, seeds=settings.noise_seeds, views=settings.noise_views, size=ANALYTIC_SIZE
-        ),
-    }
-
-
-def _track(
-    config: Config,
-    out: Path,
-    values: dict[str, dict[str, float]],
-    noise: dict[str, noise_report.Report],
-    run_id: str | None,
-) -> None:
+def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_id: str | None) -> None:
     """Add to the run that trained the model."""
     tracker = tracking.start(config.tracking, run_id=run_id)
-    if "trained" in noise:
-        tracker.values(noise["trained"].own_numbers())
     for name, numbers in values.items():
         prefix = f"{name}." if name else ""
         tracker.values({f"{prefix}{metric}": value for metric, value in numbers.items()})

@@ -4,10 +4,34 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from pipeline.pictures import Pixels
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 100
+BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"
+PURPLE, ORANGE, SKY = "#cc79a7", "#e69f00", "#56b4e9"
+"""Colours that everybody can tell apart (Okabe and Ito)."""
+SAMPLER_COLORS = {
+    "manifold": BLUE,
+    "spheres": GREEN,
+    "planes": ORANGE,
+    "stratified": PURPLE,
+    "hierarchical": VERMILION,
+    "neusample": SKY,
+}
+SAMPLER_MARKERS = {
+    "manifold": "o",
+    "spheres": "s",
+    "planes": "^",
+    "stratified": "P",
+    "hierarchical": "D",
+    "neusample": "v",
+}
 
 
 @dataclass(frozen=True)
@@ -41,3 +65,27 @@ def png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
+
+
+def to_pixels(figure: "Figure") -> Pixels:
+    """A figure as a picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def plain(axes: "Axes") -> None:
+    """Take away the lines of a diagram that tell nothing."""
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def show(axes: "Axes", pixels: Pixels, title: str = "") -> None:
+    """A picture without axes."""
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)

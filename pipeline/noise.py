@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline import noise_report
 from pipeline.cli import Stage, main
 from pipeline.console import say, write
+from pipeline.pictures import write_png
 from pipeline.schema import SAMPLERS, Config
 
 STAGE = Stage(
@@ -31,7 +32,10 @@ def run(config: Config) -> None:
     """Write noise.json, noise.png and noise_crops.png to paths.noise."""
     report = noise_report.of_analytic_field(config.evaluate.noise_points, size=SIZE)
     out = Path(config.paths.noise)
-    noise_report.write(out, {"analytic": report})
+    out.mkdir(parents=True, exist_ok=True)
+    noise_report.write_numbers(out, {"analytic": report})
+    for name, pixels in noise_report.draw_all({"analytic": report}).items():
+        write_png(out / f"{name}.png", pixels)
     write(table(report))
     for one in report.skipped:
         say(f"{one.sampler} with {one.points} points: skipped, {one.why}")

@@ -1,32 +1,21 @@
-"""Figures of sampling noise: how it falls with the number of points, and what it looks like.
+"""Figures of sampling noise: how it falls with the number of points, and what it looks like."""
 
-matplotlib is imported late: only these figures need it.
-"""
-
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gram.sampling_noise import SamplingNoise
+from pipeline.figures import SAMPLER_COLORS, SAMPLER_MARKERS, plain, show, to_pixels
 from pipeline.pictures import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STYLES = {
-    "manifold": ("#0072B2", "o", "-"),
-    "spheres": ("#56B4E9", "s", "-"),
-    "planes": ("#009E73", "^", "-"),
-    "stratified": ("#E69F00", "o", "--"),
-    "hierarchical": ("#D55E00", "s", "--"),
-    "neusample": ("#CC79A7", "^", "--"),
-}
-"""Colours that everybody can tell apart (Okabe and Ito); dashed lines sample a volume."""
+ON_SURFACES = {"manifold", "spheres", "planes"}
+"""Samplers with solid lines; those with dashed lines sample a volume."""
 NOTHING = 1e-4
 """Where 0 stands on a logarithmic axis."""
-DPI = 110
 
 
 class Crops(NamedTuple):
@@ -39,11 +28,10 @@ class Crops(NamedTuple):
     rows: Sequence[tuple[str, Sequence[Pixels]]]  # a label, and a part for every column
 
 
-def plot_curves(path: Path, fields: dict[str, Sequence[SamplingNoise]]) -> None:
+def plot_curves(fields: Mapping[str, Sequence[SamplingNoise]]) -> Pixels:
     """Noise and error over points per ray, one line a sampler, one row of panels a field.
 
     Args:
-        path: of the PNG.
         fields: title to measurements.
     """
     from matplotlib.figure import Figure
@@ -59,29 +47,28 @@ def plot_curves(path: Path, fields: dict[str, Sequence[SamplingNoise]]) -> None:
             row[2].set_axis_off()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.savefig(path, dpi=DPI)
+    return to_pixels(figure)
 
 
 def _panel(axes: "Axes", measured: Sequence[SamplingNoise], name: str, title: str) -> None:
-    for kind, (color, marker, line) in STYLES.items():
+    for kind, color in SAMPLER_COLORS.items():
         points = [one.points for one in measured if one.sampler == kind]
         values = [float(getattr(one, name) or 0.0) for one in measured if one.sampler == kind]
         if points:
-            shown = np.maximum(values, NOTHING)
             axes.plot(
-                points, shown, line, color=color, marker=marker, markersize=5, label=kind, clip_on=False
-            )
+                points, np.maximum(values, NOTHING), "-" if kind in ON_SURFACES else "--", color=color,
+                marker=SAMPLER_MARKERS[kind], markersize=5, label=kind, clip_on=False,
+            )  # fmt: skip
     numbers = sorted({one.points for one in measured})
     axes.set(title=title, xlabel="points per ray", xscale="log", yscale="log", ylim=(NOTHING, 1.0))
     axes.set_xticks(numbers, [str(number) for number in numbers])
     axes.set_xticks([], minor=True)
     exponents = range(-3, 1)
     axes.set_yticks([NOTHING, *(10.0**e for e in exponents)], ["0", *(f"$10^{{{e}}}$" for e in exponents)])
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes)
 
 
-def plot_crops(path: Path, fields: Sequence[Crops]) -> None:
+def plot_crops(fields: Sequence[Crops]) -> Pixels:
     """The parts side by side, each field with the picture that they are from."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -92,7 +79,7 @@ def plot_crops(path: Path, fields: Sequence[Crops]) -> None:
     for block, field in zip(blocks, fields, strict=True):
         grid = block.add_gridspec(len(field.rows), columns + 4)
         whole = block.add_subplot(grid[:, :4])
-        _show(whole, field.whole, field.title)
+        show(whole, field.whole, field.title)
         height, width, _ = field.rows[0][1][0].shape
         row, column = field.corner
         frame = Rectangle((column - 0.5, row - 0.5), width, height, fill=False, edgecolor="white", lw=1.5)
@@ -100,14 +87,7 @@ def plot_crops(path: Path, fields: Sequence[Crops]) -> None:
         for i, (label, parts) in enumerate(field.rows):
             for j, part in enumerate(parts):
                 axes = block.add_subplot(grid[i, 4 + j])
-                _show(axes, part, field.columns[j] if i == 0 else "")
+                show(axes, part, field.columns[j] if i == 0 else "")
                 if j == 0:
                     axes.set_ylabel(label, fontsize=8)
-    figure.savefig(path, dpi=DPI)
-
-
-def _show(axes: Any, pixels: Pixels, title: str) -> None:
-    axes.imshow(pixels, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(title, fontsize=9)
+    return to_pixels(figure)

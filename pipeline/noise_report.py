@@ -1,12 +1,11 @@
-"""Sampling noise of fields, measured, written and drawn: noise.json, noise.png, noise_crops.png."""
+"""Sampling noise of fields, measured, written as noise.json, and drawn."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,10 +25,12 @@ from gram.sampling_noise import (
 )
 from gram.stand_ins import ANALYTIC_POSES, analytic_subject, trained_subject
 from pipeline.noise_figures import Crops, plot_crops, plot_curves
-from pipeline.pictures import Pixels, to_pixels, write_png
+from pipeline.pictures import Pixels, to_pixels
 from pipeline.progress import Progress
 from pipeline.schema import SAMPLERS, EvaluateConfig
 
+PICTURES = ("noise", "noise_crops")
+"""Numbers over points per ray, and parts of pictures side by side: names of files without suffix."""
 ANALYTIC_SEEDS, SHOWN_SIZE = 16, 128
 LARGEST_SIZE = 64
 """Pixels along one side of pictures of a trained model; what a ray sees does not depend on their number."""
@@ -65,7 +66,7 @@ class Report:
         """Noise and error with the sampler that the model was trained with, by name."""
         own = self.protocol["trained_with"]
         return {
-            f"sampling_noise/{name}": getattr(one, name)
+            name: getattr(one, name)
             for one in self.measured
             if {"sampler": one.sampler, "points": one.points} == own
             for name in ("std", "rmse")
@@ -141,18 +142,17 @@ def of_model(
     return _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
 
 
-def write(out: Path, reports: dict[str, Report]) -> None:
-    """noise.json, noise.png and noise_crops.png in a folder; without reports empty ones."""
-    out.mkdir(parents=True, exist_ok=True)
-    if not reports:  # DVC wants what a stage promises
-        for name in ("noise.png", "noise_crops.png"):
-            write_png(out / name, np.full((8, 8, 3), 255, np.uint8))
-        (out / "noise.json").write_text("{}\n")
-        return
+def write_numbers(out: Path, reports: Mapping[str, Report]) -> None:
+    """noise.json in a folder."""
     content = {name: report.as_dict() for name, report in reports.items()}
     (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n")
-    plot_curves(out / "noise.png", {report.title: report.measured for report in reports.values()})
-    plot_crops(out / "noise_crops.png", [report.crops for report in reports.values()])
+
+
+def draw_all(reports: Mapping[str, Report]) -> dict[str, Pixels]:
+    """PICTURES of some reports."""
+    curves = plot_curves({report.title: report.measured for report in reports.values()})
+    crops = plot_crops([report.crops for report in reports.values()])
+    return dict(zip(PICTURES, (curves, crops), strict=True))
 
 
 def _report(

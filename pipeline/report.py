@@ -52,7 +52,7 @@ def as_page(config: Config, described: dict[str, Any]) -> str:
     return page.render(
         TEMPLATE,
         facts=facts(described, meta_of(Path(config.paths.train_data))),
-        tables=numbers.read(evaluated),
+        sections=numbers.read(evaluated),
         pictures={file.stem: page.embedded(file) for file in sorted(evaluated.glob("*.png"))},
         curves=page.figure(lambda style: curves.draw(records, style)),
         exports=Exports.read(exported),

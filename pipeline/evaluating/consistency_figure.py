@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gram.metrics.consistency import View, warp
-from pipeline.evaluating.figures import BLUE, GREEN, ORANGE, plain, show, to_pixels
+from pipeline.figures import BLUE, GREEN, VERMILION, plain, show, to_pixels
 from pipeline.pictures import Pixels
 from pipeline.pictures import to_pixels as images_to_pixels
 
@@ -74,7 +74,7 @@ def _where(valid: Tensor, pictures: Pixels) -> Pixels:
 
 def _plot_curves(axes: np.ndarray, curves: Curves) -> None:
     errors, coverage = axes
-    styles = zip((BLUE, ORANGE, GREEN), ("o-", "s--", "^:"), strict=True)
+    styles = zip((BLUE, VERMILION, GREEN), ("o-", "s--", "^:"), strict=True)
     for (label, values), (color, style) in zip(curves.errors.items(), styles, strict=False):
         if not torch.tensor(values).isfinite().any():
             continue

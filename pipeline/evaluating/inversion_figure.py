@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.evaluating.figures import show, to_pixels
 from pipeline.evaluating.held_out import Seen
+from pipeline.figures import show, to_pixels
 from pipeline.pictures import Pixels
 from pipeline.pictures import to_pixels as images_to_pixels
 

@@ -109,7 +109,7 @@ def _measure_all(subject: Subject, seen: Sequence[Seen], found: Inversion) -> Nu
         own["start_psnr"] = _of_views(generator, start, one, unseen)["psnr"]
         if one.depth is not None:
             there = one.depth[unseen].isfinite()
-            own["whole_picture_iou"] = _mean(mask_iou(torch.ones_like(there), there).tolist())
+            own["whole_picture_mask_iou"] = _mean(mask_iou(torch.ones_like(there), there).tolist())
         average = _of_views(generator, z, one, unseen, psi=0.0) | _of_surface(generator, z, one, psi=0.0)
         own |= {f"average_{name}": value for name, value in average.items()}
         if found.tuned:
@@ -192,7 +192,7 @@ def _protocol(subject: Subject, seen: Sequence[Seen]) -> dict[str, Any]:
         "means": "over views, then over identities",
         "compared_with": "start_*: the best of the random latents; average_*: the mean image, psi = 0; "
         "tuned_*: radiance field fitted, too",
-        "whole_picture_iou": "mask_iou of a mask without any background",
+        "whole_picture_mask_iou": "mask_iou of a mask without any background",
         "foreground": f"pixels where {OPAQUE:.0%} of the light is stopped in front of the background",
         "depth_error": "mean absolute difference along the ray, world units, where both show something",
         "depth_correlation": "Pearson, per view, where both show something",

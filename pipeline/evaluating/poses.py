@@ -20,8 +20,8 @@ from gram.pose_network import (
     train_pose_network,
 )
 from gram.samplers import Noise
-from pipeline.evaluating.figures import BLUE, ORANGE, plain, to_pixels
 from pipeline.evaluating.finding import Finding, Subject
+from pipeline.figures import BLUE, VERMILION, plain, to_pixels
 from pipeline.pictures import Pixels, quantised
 from pipeline.progress import Progress
 
@@ -163,7 +163,7 @@ def _plot(ours: Asked, floor: Asked, values: dict[str, float]) -> Pixels:
 
     figure = Figure(figsize=(9.6, 4.9), layout="constrained")
     for k, (axis, axes) in enumerate(zip(AXES, figure.subplots(1, 2), strict=True)):
-        for what, points, color in (("samples", ours, BLUE), ("real, not learned", floor, ORANGE)):
+        for what, points, color in (("samples", ours, BLUE), ("real, not learned", floor, VERMILION)):
             asked = torch.rad2deg(points.asked[:, k]) - 90.0
             error = float(points.errors()[:, k].abs().mean())
             near = asked + points.errors()[:, k]  # the estimate, on the side of the circle where it was asked

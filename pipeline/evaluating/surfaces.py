@@ -15,10 +15,10 @@ from gram.generator import Generator
 from gram.latents import read_latents
 from gram.metrics.surface_depth import surface_depth
 from gram.samplers import LayeredSampler, Samples
-from pipeline.evaluating.figures import BLUE, ORANGE, plain, show, to_pixels
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import Seen, first_identities
 from pipeline.evaluating.inversions import LATENTS
+from pipeline.figures import BLUE, VERMILION, plain, show, to_pixels
 from pipeline.pictures import Pixels, cross_section
 from pipeline.progress import Progress
 
@@ -153,7 +153,7 @@ def _plot_levels(axes: Any, values: Mapping[str, float]) -> None:
     )
     at = np.arange(len(weights))
     axes.barh(at[: len(hits)] - 0.2, list(hits.values()), 0.4, color=BLUE, label="rays that meet it")
-    axes.barh(at + 0.2, list(weights.values()), 0.4, color=ORANGE, label="share of the picture")
+    axes.barh(at + 0.2, list(weights.values()), 0.4, color=VERMILION, label="share of the picture")
     axes.set_yticks(at, [name.lstrip("0") or "0" for name in weights], fontsize=8 if len(at) < 30 else 5)
     axes.invert_yaxis()
     axes.set(xlim=(0.0, 1.0), ylabel="surface, outermost on top", xlabel="mean over rays")

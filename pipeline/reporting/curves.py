@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.figures import DPI, LIGHT, Style
+from pipeline.figures import BLUE, DPI, GREEN, LIGHT, ORANGE, PURPLE, SKY, VERMILION, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 WIDTH, ROW = 12.0, 2.9
 """Inches."""
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, which everybody can tell apart."""
+COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 PANELS: Sequence[tuple[str, Mapping[str, str]]] = (
     ("adversarial losses", {"loss/discriminator": "discriminator", "loss/generator": "generator"}),
     ("logits", {"logits/real": "real", "logits/fake": "generated"}),

@@ -1,46 +1,60 @@
 """The numbers of an evaluation as tables, each with its meaning and its protocol."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.reporting import meanings
-from pipeline.reporting.meanings import Meaning, PartMeaning
+from pipeline.reporting.meanings import DISTANCES, PARTS, Grid, Meaning, PartMeaning, meaning_of
 
-UNTRAINED, REALS = "at_initialisation", "real_against_real"
+PICTURES = "pictures"
+OWN, UNTRAINED, REALS = "trained", "at_initialisation", "real_against_real"
+Numbers = Mapping[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One number, and the same of the untrained model and of real pictures where they were measured."""
+class Row(NamedTuple):
+    """A line of a table; an empty cell was not measured."""
 
-    name: str
     meaning: Meaning
-    value: str
-    untrained: str = ""
-    reals: str = ""
+    cells: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The numbers of one part of an evaluation."""
+    """Numbers side by side; no row and no column is empty."""
+
+    columns: list[Meaning]
+    rows: list[Row]
+
+    @property
+    def explained(self) -> bool:
+        """Whether rows have something to say beside their title."""
+        return any(row.meaning.better or row.meaning.words for row in self.rows)
+
+
+class Tile(NamedTuple):
+    """A number for the top of the page."""
+
+    title: str
+    value: str
+    beside: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of an evaluation."""
 
     name: str
     meaning: PartMeaning
-    rows: list[Row]
+    tables: list[Table]
+    tiles: list[Tile]
     protocol: str
     skipped: str
 
-    @property
-    def compared(self) -> bool:
-        """Whether there are numbers of the untrained model or of real pictures beside the model's own."""
-        return any(row.untrained or row.reals for row in self.rows)
 
-
-def read(folder: Path) -> list[Table]:
-    """Tables of an evaluation's folder, pictures first.
+def read(folder: Path) -> list[Section]:
+    """Sections of an evaluation's folder, pictures first.
 
     Raises:
         ValueError: there is no evaluation there.
@@ -50,39 +64,76 @@ def read(folder: Path) -> list[Table]:
         protocols = json.loads((folder / "protocol.json").read_text())
     except FileNotFoundError as error:
         raise ValueError(f"{error.filename} is missing: run python -m pipeline.evaluate first") from error
-    parts = [name for name in protocols if name not in ("trained", UNTRAINED, REALS)]
-    return [_pictures(metrics, protocols), *(_part(name, metrics, protocols[name]) for name in parts)]
+    parts = [name for name in protocols if name not in (OWN, UNTRAINED, REALS)]
+    return [_pictures(metrics, protocols), *(_part(n, metrics.get(n, {}), protocols[n]) for n in parts)]
 
 
-def _pictures(metrics: Mapping[str, Any], protocols: Mapping[str, Any]) -> Table:
-    untrained, reals = metrics.get(UNTRAINED, {}), metrics.get(REALS, {})
-    rows = [
-        Row(
-            name=name,
-            meaning=meanings.meaning_of(name),
-            value=shown(value),
-            untrained=shown(untrained[name]) if name in untrained else "",
-            reals=shown(reals[name]) if name in reals else "",
-        )
-        for name, value in metrics.items()
-        if not isinstance(value, dict)
-    ]
-    protocol = {name: protocols[name] for name in ("trained", UNTRAINED, REALS) if name in protocols}
-    return Table(name="pictures", meaning=meanings.PICTURES, rows=rows, protocol=_text(protocol), skipped="")
-
-
-def _part(name: str, metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> Table:
-    values = metrics.get(name, {})
-    return Table(
-        name=name,
-        meaning=meanings.PARTS.get(name, PartMeaning(name, "")),
-        rows=[
-            Row(name=key, meaning=meanings.meaning_of(key), value=shown(value))
-            for key, value in values.items()
-        ],
-        protocol=_text(protocol),
-        skipped=str(protocol.get("skipped", "")) if not values else "",
+def _pictures(metrics: Mapping[str, Any], protocols: Mapping[str, Any]) -> Section:
+    own = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    beside = {f"{kind}/{n}": x for kind in (UNTRAINED, REALS) for n, x in metrics.get(kind, {}).items()}
+    rows = {name: meaning_of(name, DISTANCES) for name in own}
+    columns = {
+        "{}": Meaning("value"),
+        f"{UNTRAINED}/{{}}": Meaning("untrained"),
+        f"{REALS}/{{}}": Meaning("real against real"),
+    }
+    table = _filled(Grid(columns=columns, rows=rows), own | beside)
+    tiles = []
+    for name in list(own)[:1]:
+        untrained = beside.get(f"{UNTRAINED}/{name}")
+        words = "" if untrained is None else f"untrained {shown(untrained)}"
+        tiles.append(Tile(rows[name].title, shown(own[name]), words))
+    used = {name: protocols[name] for name in (OWN, UNTRAINED, REALS) if name in protocols}
+    return Section(
+        name=PICTURES,
+        meaning=PARTS[PICTURES],
+        tables=[table],
+        tiles=tiles,
+        protocol=_text(used),
+        skipped="",
     )
+
+
+def _part(name: str, numbers: Numbers, protocol: Mapping[str, Any]) -> Section:
+    meaning = PARTS.get(name, PartMeaning(title=name.replace("_", " ")))
+    tables = [_filled(grid, numbers) for grid in (*meaning.grids, _others(meaning, numbers))]
+    return Section(
+        name=name,
+        meaning=meaning,
+        tables=[table for table in tables if table.rows],
+        tiles=list(_tiles(meaning, numbers)),
+        protocol=_text(protocol),
+        skipped=str(protocol.get("skipped", "")) if not numbers else "",
+    )
+
+
+def _others(meaning: PartMeaning, numbers: Numbers) -> Grid:
+    """What stands in no grid of a part, a number a row."""
+    taken = {pattern.format(row) for grid in meaning.grids for pattern in grid.columns for row in grid.rows}
+    rows = {name: meaning_of(name, meaning.others) for name in numbers if name not in taken}
+    return Grid(columns={"{}": Meaning("value")}, rows=rows)
+
+
+def _tiles(meaning: PartMeaning, numbers: Numbers) -> Iterator[Tile]:
+    for line in meaning.headlines:
+        if line.name in numbers:
+            beside = f"{line.words} {shown(numbers[line.beside])}" if line.beside in numbers else ""
+            yield Tile(line.title, shown(numbers[line.name]), beside)
+
+
+def _filled(grid: Grid, numbers: Numbers) -> Table:
+    """The cells that have numbers, in rows and columns that have any."""
+    columns = [p for p in grid.columns if any(p.format(key) in numbers for key in grid.rows)]
+    rows = [
+        Row(meaning, cells)
+        for key, meaning in grid.rows.items()
+        if any(cells := [_cell(numbers, pattern.format(key)) for pattern in columns])
+    ]
+    return Table(columns=[grid.columns[pattern] for pattern in columns], rows=rows)
+
+
+def _cell(numbers: Numbers, name: str) -> str:
+    return shown(numbers[name]) if name in numbers else ""
 
 
 def shown(value: float) -> str:

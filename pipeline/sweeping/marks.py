@@ -1,31 +1,16 @@
-"""How trials look in figures: colours that colour-blind people tell apart, marks, and labels beside them."""
+"""How trials look in figures: colours, marks, and labels beside them."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.figures import SAMPLER_COLORS as COLORS
+from pipeline.figures import SAMPLER_MARKERS as MARKERS
 from pipeline.figures import Style
 from pipeline.sweeping.results import is_number, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette.
-COLORS = {
-    "manifold": "#0072b2",
-    "spheres": "#009e73",
-    "planes": "#e69f00",
-    "stratified": "#cc79a7",
-    "hierarchical": "#d55e00",
-    "neusample": "#56b4e9",
-}
-MARKERS = {
-    "manifold": "o",
-    "spheres": "s",
-    "planes": "^",
-    "stratified": "P",
-    "hierarchical": "D",
-    "neusample": "v",
-}
 LINE = 13.0
 """Height of a line of text, points."""
 _OFFSETS = [

@@ -19,7 +19,7 @@ from pipeline.evaluating.held_out import first_identities
 from pipeline.evaluating.inversions import find
 
 OF_IMAGES = {"psnr", "ssim", "fitted_psnr", "start_psnr"}
-OF_DEPTH = {"depth_error", "depth_correlation", "normal_error", "mask_iou", "whole_picture_iou"}
+OF_DEPTH = {"depth_error", "depth_correlation", "normal_error", "mask_iou", "whole_picture_mask_iou"}
 OF_SURFACES = {"chamfer", "f_score"}
 
 

@@ -79,15 +79,63 @@ def test_nothing_is_fetched(config: Config) -> None:
 def test_numbers_stand_with_those_of_the_untrained_model_and_of_real_pictures(config: Config) -> None:
     _, page = page_of(config)
     rows = [row for row in page.rows if "34.57" in row]
-    assert [row[:4] for row in rows] == [["Frechet distance (effnetlite0)", "34.57", "259.6", "5.5"]]
-    assert rows[0][4] == "lower"
+    assert [row[:4] for row in rows] == [["Frechet distance (effnetlite0)↓", "34.57", "259.6", "5.5"]]
+
+
+def evaluated(config: Config, part: str, values: dict[str, float]) -> numbers.Section:
+    """What the report says of a part with these numbers."""
+    folder = Path(config.paths.evaluate)
+    (folder / "metrics.json").write_text(json.dumps({part: values}))
+    (folder / "protocol.json").write_text(json.dumps({part: {"seed": 0}}))
+    _, section = numbers.read(folder)
+    return section
+
+
+def as_text(table: numbers.Table) -> list[list[str]]:
+    return [["", *(c.title for c in table.columns)], *([r.meaning.title, *r.cells] for r in table.rows)]
+
+
+def test_numbers_that_belong_together_stand_side_by_side_and_no_row_or_column_is_empty(
+    config: Config,
+) -> None:
+    values = {"error_1": 0.125, "coverage_1": 0.75, "error_12": 0.5, "spread": 0.25, "of_somebody": 8.0}
+    warped, others = evaluated(config, "consistency", values).tables
+    assert as_text(warped) == [
+        ["", "difference", "compared share"],
+        ["1 step of the sweep apart", "0.125", "0.75"],
+        ["12 steps of the sweep apart", "0.5", ""],
+    ]
+    assert as_text(others) == [["", "value"], ["spread of the difference", "0.25"], ["of somebody", "8"]]
+
+
+def test_every_number_of_an_evaluation_is_on_the_page_once(config: Config) -> None:
+    values = {"psnr": 21.0, "tuned_psnr": 22.0, "whole_picture_mask_iou": 0.5, "mask_iou": 0.25, "x": 3.0}
+    tables = evaluated(config, "inversions", values).tables
+    cells = [cell for table in tables for row in table.rows for cell in row.cells if cell]
+    assert sorted(cells) == sorted(numbers.shown(value) for value in values.values())
+
+
+@pytest.mark.parametrize(("beside", "words"), [({"yaw_floor": 1.5}, "real pictures 1.5"), ({}, "")])
+def test_what_stands_on_top_is_beside_what_tells_its_worth(
+    config: Config, beside: dict[str, float], words: str
+) -> None:
+    tiles = evaluated(config, "poses", {"yaw_error": 3.0} | beside).tiles
+    assert tiles == [("yaw error, degrees", "3", words)]
+
+
+@pytest.mark.parametrize("part", list(meanings.PARTS))
+def test_what_stands_on_top_has_a_meaning_below(part: str) -> None:
+    known = meanings.PARTS[part]
+    named = {p.format(row) for grid in known.grids for p in grid.columns for row in grid.rows}
+    for line in known.headlines:
+        assert {line.name, line.beside} <= named | set(known.others)
 
 
 def test_a_part_that_was_skipped_says_why_and_has_no_numbers(config: Config) -> None:
     text, _ = page_of(config)
     assert "Not measured: the data set has no depth." in text
-    (table,) = [t for t in numbers.read(Path(config.paths.evaluate)) if t.name == "inversion"]
-    assert table.rows == []
+    (section,) = [s for s in numbers.read(Path(config.paths.evaluate)) if s.name == "inversion"]
+    assert section.tables == []
 
 
 def test_every_number_has_its_protocol(config: Config) -> None:
@@ -151,7 +199,7 @@ def test_no_record_no_curve() -> None:
     ],
 )
 def test_numbers_have_names_for_people(name: str, title: str, better: str) -> None:
-    meaning = meanings.meaning_of(name)
+    meaning = meanings.meaning_of(name, meanings.DISTANCES)
     assert (meaning.title, meaning.better) == (title, better)
 
 
