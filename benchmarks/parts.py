@@ -92,7 +92,7 @@ def _discriminator(training: Training, clock: Clock) -> list[Part]:
     state, settings, count = training.state, training.settings, training.case.batch
     images = training.reals.images[:count].float() / 127.5 - 1.0
     poses = training.reals.poses[:count]
-    fakes = training.fakes(count).show(again=False)
+    fakes = training.fakes(count).show(again=False)[:, :3]
     without = replace(settings, r1_weight=0.0)
     state.step = 0  # R1 is due
 

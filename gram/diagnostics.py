@@ -103,7 +103,7 @@ def _foreground(
     and lies between them.
     """
     known = weights[..., : samples.t.shape[-1]]
-    return weights.sum(-1) - torch.where(sampler.background(samples), known, 0.0).sum(-1)
+    return weights.sum(-1) - torch.where(sampler.background(samples.t), known, 0.0).sum(-1)
 
 
 def diversity(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, ""]:

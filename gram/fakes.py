@@ -18,7 +18,7 @@ from gram.shapes import Float
 
 
 class Fakes:
-    """Latents, poses, and their images once somebody looks.
+    """Latents, poses, and their images once somebody looks: colours, and opacity in front of the background.
 
     Args:
         generator: that draws them.
@@ -51,7 +51,7 @@ class Fakes:
         for start in range(0, len(self.z), self._micro_batch):
             yield slice(start, min(start + self._micro_batch, len(self.z)))
 
-    def show(self, *, again: bool) -> Float[Tensor, "batch 3 size size"]:
+    def show(self, *, again: bool) -> Float[Tensor, "batch 4 size size"]:
         """All images, detached.
 
         Args:
@@ -66,7 +66,7 @@ class Fakes:
         self._shown = images if again else None
         return images.detach()
 
-    def render(self, rows: slice) -> Float[Tensor, "rows 3 size size"]:
+    def render(self, rows: slice) -> Float[Tensor, "rows 4 size size"]:
         """Images of a micro-batch, for `backward`."""
         if self._shown is not None:
             return self._shown if self._fits() else self._shown[rows]
@@ -92,7 +92,7 @@ class Fakes:
 
     def _render(self, rows: slice) -> Tensor:
         noise = self._noise and self._noise.of(rows)
-        return self._generator(self.z[rows], self.poses[rows], size=self._size, noise=noise)
+        return self._generator.draw(self.z[rows], self.poses[rows], size=self._size, noise=noise)
 
     def _whole(self, rows: slice) -> Tensor:
         """Images of a micro-batch, in patches."""
@@ -102,7 +102,7 @@ class Fakes:
         return as_image(torch.cat([pixels for pixels, _ in self._rendered_patches(film, rows)], dim=1))
 
     def _rendered_patches(self, film: Film, rows: slice) -> Iterator[tuple[Tensor, slice]]:
-        """Pixels (batch, rays, 3) in [-1, 1] of every patch, and which rays they belong to."""
+        """Pixels (batch, rays, 4) of every patch, and which rays they belong to."""
         rays = pixel_rays(look_at_origin(self.poses[rows]), size=self._size, fov=self._generator.fov)
         count = self._size**2 // self._patches
         for start in range(0, self._size**2, count):

@@ -81,12 +81,27 @@ class Generator(nn.Module):
             size: pixels along one side.
             noise: of a stochastic sampler.
         """
+        return self.draw(z, poses, size=size, noise=noise)[:, :3]
+
+    def draw(
+        self,
+        z: Float[Tensor, "batch z_dim"],
+        poses: Float[Tensor, "batch 2"],
+        *,
+        size: int,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "batch 4 size size"]:
+        """Images, and as a fourth channel the opacity in front of the background, see `pixels`."""
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
         return as_image(self.pixels(self.mapping(z), rays, noise))
 
-    def pixels(self, film: Film, rays: Rays, noise: Noise | None = None) -> Float[Tensor, "batch n 3"]:
-        """Colours in [-1, 1] (a hair beyond) of rays (batch, n)."""
-        return self.shade(film, rays, noise).rgb * 2.0 - 1.0
+    def pixels(self, film: Film, rays: Rays, noise: Noise | None = None) -> Float[Tensor, "batch n 4"]:
+        """Colours in [-1, 1] (a hair beyond) of rays (batch, n), and their opacity in front of the background
+        in [0, 1].
+        """
+        seen = self.shade(film, rays, noise)
+        front = seen.weights.masked_fill(self.sampler.background(seen.t), 0.0).sum(-1, keepdim=True)
+        return torch.cat([seen.rgb * 2.0 - 1.0, front], -1)
 
     def shade(self, film: Film, rays: Rays, noise: Noise | None = None) -> Composite:
         """What each ray (batch, n) sees of its image's latent; rgb in [0, 1]."""
@@ -193,7 +208,7 @@ class Generator(nn.Module):
                     self.mean_phase_shifts.expand_as(film.phase_shifts)).lerp(film, psi)  # fmt: skip
 
 
-def as_image(pixels: Float[Tensor, "batch n 3"]) -> Float[Tensor, "batch 3 size size"]:
-    """Square images from the colours of all their rays, row by row."""
+def as_image(pixels: Float[Tensor, "batch n channels"]) -> Float[Tensor, "batch channels size size"]:
+    """Square images from what all their rays see, row by row."""
     size = math.isqrt(pixels.shape[1])
-    return pixels.mT.reshape(len(pixels), 3, size, size)
+    return pixels.mT.reshape(len(pixels), -1, size, size)

@@ -45,7 +45,7 @@ def shade(
         samples = Samples(*(torch.cat(pair, -1) for pair in zip(samples, further, strict=True)))
     alpha = sampler.occupancy(samples, density)
     if not background:
-        alpha = alpha.masked_fill(sampler.background(samples), 0.0)
+        alpha = alpha.masked_fill(sampler.background(samples.t), 0.0)
     white = background and sampler.white_background
     return composite(samples.t, rgb, alpha, far=sampler.far, white_background=white)
 

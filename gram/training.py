@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from gram.distributed import ALONE, Processes
 from gram.fakes import Fakes
-from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
+from gram.losses import discriminator_loss, foreground_loss, generator_loss, pose_loss, r1_penalty
 from gram.poses import PosePrior, mirror_poses
 from gram.samplers import Noise
 from gram.sampling import EpochSampler, step_generator
@@ -108,18 +108,21 @@ def generator_step(
 def _judge(
     state: TrainingState, images: Tensor, poses: Tensor, settings: TrainingSettings
 ) -> tuple[Metrics, Tensor]:
-    """What D says of images, and the (scaled) derivative of G's loss by them."""
+    """What D says of images (batch, 4, size, size), and the (scaled) derivative of G's loss by them."""
     gradient = torch.empty_like(images)
 
     def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
         own = images[rows].detach().requires_grad_()
         with state.precision.autocast():
-            logits, predicted = state.discriminator(own)
-        adversarial = generator_loss(logits)
-        loss = adversarial + settings.pose_weight * pose_loss(predicted, poses[rows])
+            logits, predicted = state.discriminator(own[:, :3])
+        metrics = {"loss/generator": generator_loss(logits)}
+        loss = metrics["loss/generator"] + settings.pose_weight * pose_loss(predicted, poses[rows])
+        if settings.foreground is not None:
+            metrics["loss/foreground"] = foreground_loss(own[:, 3], settings.foreground)
+            loss = loss + settings.foreground_weight * metrics["loss/foreground"]
         (by_image,) = torch.autograd.grad(state.precision.scale(loss), own)
         gradient[rows] = by_image * (len(own) / len(images))
-        return {"loss/generator": adversarial}, []
+        return metrics, []
 
     metrics, _ = _average_over_batch(work, len(images), 0, images.device)
     return metrics, gradient
@@ -186,7 +189,7 @@ def train_step(
         )  # fmt: skip
 
     fakes = draw()
-    shown = fakes.show(again=settings.share_fakes)
+    shown = fakes.show(again=settings.share_fakes)[:, :3]
     metrics = discriminator_step(state, images, image_poses, shown, fakes.poses, settings, processes)
     if not settings.share_fakes:
         fakes = draw()

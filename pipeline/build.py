@@ -107,6 +107,8 @@ def training_settings(config: Config) -> TrainingSettings:
         r1_every=train.r1_every,
         pose_weight=train.pose_weight,
         real_pose_weight=train.real_pose_weight,
+        foreground=train.foreground,
+        foreground_weight=train.foreground_weight,
         ema_decays=(train.ema_decays[0], train.ema_decays[1]),
         mirror=train.mirror,
         share_fakes=train.share_fakes,

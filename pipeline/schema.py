@@ -139,6 +139,13 @@ class TrainConfig:
     r1_every: int = option("steps between R1 terms, each weighted by this number", low=1)
     pose_weight: float = option("of the pose error on generated pictures", low=0)
     real_pose_weight: float = option("of the pose error on real pictures", low=0)
+    foreground: float | None = option(
+        "share of a picture in front of the background, which else may be painted on surfaces; null: any",
+        low=0,
+        high=1,
+        default=None,
+    )
+    foreground_weight: float = option("of the error of that share", low=0, default=0.5)
     ema_decays: list[float] = option("two averages of the generator; the first makes pictures and metrics")
     mirror: bool = option("show real pictures flipped, too")
     share_fakes: bool = option("train both networks on the same fakes: faster, slightly stale")

@@ -79,12 +79,12 @@ class Sampler(nn.Module, ABC):
     def occupancy(self, samples: Samples, density: Float[Tensor, "*rays n"]) -> Float[Tensor, "*rays n"]:
         """alpha in [0, 1] of every sample, 0 where it is no hit."""
 
-    def background(self, samples: Samples) -> Bool[Tensor, "*rays n"]:
+    def background(self, t: Float[Tensor, "*rays n"]) -> Bool[Tensor, "*rays n"]:
         """The sample of each ray that is the opaque background: the farthest, or none if that is white."""
+        nothing = torch.zeros_like(t, dtype=torch.bool)
         if self.white_background:
-            return torch.zeros_like(samples.hit)
-        last = samples.t.detach().argmax(-1, keepdim=True)
-        return torch.zeros_like(samples.hit).scatter(-1, last, True)
+            return nothing
+        return nothing.scatter(-1, t.detach().argmax(-1, keepdim=True), True)
 
     def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
         """1 where the radiance field is ever evaluated, falling to 0 in front of that."""

@@ -45,10 +45,10 @@ class LayeredSampler(Sampler):
         """alpha = 1 - exp(-delta density) with a constant delta: surfaces have no thickness."""
         return occupancy_from_density(density, samples.hit, self.deltas)
 
-    def background(self, samples: Samples) -> Bool[Tensor, "*rays n"]:
+    def background(self, t: Float[Tensor, "*rays n"]) -> Bool[Tensor, "*rays n"]:
         """The plane, which is the last sample."""
-        index = torch.arange(self.points_per_ray, device=samples.hit.device)
-        return (index >= self.surfaces).expand_as(samples.hit)
+        index = torch.arange(self.points_per_ray, device=t.device)
+        return (index >= self.surfaces).expand_as(t)
 
     def hit_rates(self, rays: Rays) -> Float[Tensor, " surfaces"]:
         """Share of the rays that meet each surface."""

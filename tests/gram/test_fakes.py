@@ -53,7 +53,7 @@ def built(request: pytest.FixtureRequest, settings: dict[str, Any]) -> Generator
 
 def compare(built: Generator, micro_batch: int, patches: int, again: bool, tolerance: float) -> None:
     whole = make(built, BATCH, 1)
-    images = built(whole.z, whole.poses, size=SIZE)
+    images = built.draw(whole.z, whole.poses, size=SIZE)
     derivative = probe(images)
     expected = torch.autograd.grad((images * derivative).sum(), list(built.parameters()))
     fakes = make(built, micro_batch, patches)
@@ -117,7 +117,7 @@ def test_patches_keep_fewer_activations(generator: Generator) -> None:
     for patches in (1, 4, 16):
         meter = Meter()
         with saved_tensors_hooks(meter.pack, lambda held: held.tensor):
-            gradients(generator, make(generator, 1, patches), probe(torch.zeros(BATCH, 3, SIZE, SIZE)))
+            gradients(generator, make(generator, 1, patches), probe(torch.zeros(BATCH, 4, SIZE, SIZE)))
         peaks[patches] = meter.peak
         assert meter.now == 0
     assert peaks[4] < 0.4 * peaks[1]

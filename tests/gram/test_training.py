@@ -148,13 +148,13 @@ def renders(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     from gram.generator import Generator
 
     calls: list[bool] = []
-    forward = Generator.forward
+    draw = Generator.draw
 
     def counted(self, *args, **kwargs):
         calls.append(torch.is_grad_enabled())
-        return forward(self, *args, **kwargs)
+        return draw(self, *args, **kwargs)
 
-    monkeypatch.setattr(Generator, "forward", counted)
+    monkeypatch.setattr(Generator, "draw", counted)
     yield calls
 
 
@@ -276,6 +276,33 @@ def test_the_generator_learns_to_fool_a_discriminator_that_stands_still(
     training = replace(BASE, lr_discriminator=0.0, lr_generator=1e-2, pose_weight=0.0, share_fakes=True)
     losses = [m["loss/generator"] for m in run(make_state(settings, training), reals, training, 20)]
     assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.01
+
+
+@pytest.mark.parametrize("share", [0.2, 0.8])
+@pytest.mark.parametrize("cut", [{}, {"share_fakes": True}, {"micro_batch": 2, "patches": 4}])
+def test_the_foreground_comes_to_fill_the_share_that_is_asked_for(
+    settings: dict[str, Any], reals: Reals, share: float, cut: dict[str, Any]
+) -> None:
+    training = replace(BASE, lr_discriminator=0.0, lr_generator=1e-2, pose_weight=0.0, **cut)
+    training = replace(training, foreground=share, foreground_weight=100.0)
+    settings["sampler"]["delta"] = 0.2
+    state = make_state(settings, training)
+    metrics = run(state, reals, training, 40)
+    z = torch.randn(16, 8, generator=torch.Generator().manual_seed(1))
+    poses = PRIOR.sample(16, generator=torch.Generator().manual_seed(2))
+    opacity = state.generator.render(z, poses, size=8, background=False).opacity
+    assert float(opacity.mean()) == pytest.approx(share, abs=0.1)
+    assert metrics[-1]["loss/foreground"] < 0.3 * metrics[0]["loss/foreground"]
+
+
+def test_without_a_share_nobody_asks_for_a_foreground(settings: dict[str, Any], reals: Reals) -> None:
+    weights = []
+    for weight in (0.0, 100.0):
+        training = replace(BASE, foreground_weight=weight)
+        state = make_state(settings, training)
+        run(state, reals, training, 2)
+        weights.append(state.digest())
+    assert weights[0] == weights[1]
 
 
 def test_settings_are_frozen() -> None:

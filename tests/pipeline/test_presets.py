@@ -126,7 +126,7 @@ def test_what_all_of_the_papers_experiments_share(name: str) -> None:
     assert (model.manifold_layers, model.manifold_init, config.sampler.mode) == (3, "published", "linear")
     assert (model.discriminator_width, model.discriminator_max_channels) == (1, 400)
     assert (train.betas, train.ema_decays, train.mirror) == ([0.0, 0.9], [0.999, 0.9999], True)
-    assert (train.share_fakes, train.manifold_every) == (False, 1)
+    assert (train.share_fakes, train.manifold_every, train.foreground) == (False, 1, None)
     assert (config.evaluate.images, config.evaluate.psi) == (20_000, 1)
     assert (config.data.kind, config.data.path) == ("images", None)
 

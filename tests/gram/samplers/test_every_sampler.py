@@ -125,7 +125,7 @@ def test_images_and_gradients_do_not_depend_on_the_cut(
     drawn.double()
     z, poses = (part.double() for part in some_latents())
     noise = some_noise(3)
-    images = drawn(z, poses, size=8, noise=noise)
+    images = drawn.draw(z, poses, size=8, noise=noise)
     derivative = torch.randn(images.shape, generator=torch.Generator().manual_seed(2)).double()
     parameters = {name: p for name, p in drawn.named_parameters() if p.requires_grad}
     expected = torch.autograd.grad((images * derivative).sum(), list(parameters.values()))
@@ -278,3 +278,6 @@ def test_what_is_in_front_is_the_picture_without_the_background(
         assert (front.opacity < 1.0).all()
     rendered = drawn.render(z, poses, size=5, background=False)
     torch.testing.assert_close(rendered.opacity, front.opacity.view(3, 5, 5))
+    hidden = (front.weights - whole.weights).clamp(min=0.0).sum(-1)  # surfaces that lie behind the plane
+    seen = drawn.draw(z, poses, size=5)[:, 3]
+    torch.testing.assert_close(seen, (front.opacity - hidden).view(3, 5, 5))
