@@ -69,6 +69,26 @@ def pixel_rays(cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float) 
     return Rays(cam2world[:, None, :3, 3].expand_as(directions), directions)
 
 
+def project(
+    points: Float[Tensor, "batch n 3"], cam2world: Float[Tensor, "batch 4 4"], *, fov: float
+) -> tuple[Float[Tensor, "batch n 2"], Float[Tensor, "batch n"]]:
+    """Where points are in pictures, and how far from their cameras: the inverse of `pixel_rays`.
+
+    Args:
+        points: in the world, of each picture its own.
+        cam2world: camera poses.
+        fov: angle between the outermost pixel centres, radians.
+
+    Returns:
+        (x, y) as `grid_sample` takes them with align_corners: -1 and 1 are the centres of the outermost
+        pixels, y points down; and distances. What is not in front of its camera is at infinity.
+    """
+    seen = (points - cam2world[:, None, :3, 3]) @ cam2world[:, :3, :3]
+    ahead = -seen[..., 2:]
+    places = torch.stack([seen[..., 0], -seen[..., 1]], -1) / (ahead * math.tan(fov / 2.0))
+    return torch.where(ahead > 0.0, places, torch.inf), seen.norm(dim=-1)
+
+
 def on_unit_sphere(poses: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 3"]:
     """Centres of cameras with poses (pitch, yaw), radians, at distance 1 from the origin."""
     pitch, yaw = poses.unbind(-1)

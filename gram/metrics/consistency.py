@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
 
-from gram.cameras import pixel_rays
+from gram.cameras import pixel_rays, project
 from gram.shapes import Bool, Float
 
 TOLERANCE = 0.01
@@ -150,14 +150,12 @@ def _correspondence(
     there = target.depth.isfinite()
     rays = pixel_rays(target.cam2world, size=size, fov=fov)
     points = rays.at(torch.where(there, target.depth, 1.0).flatten(1)[..., None])[..., 0, :]
-    seen = (points - source.cam2world[:, None, :3, 3]) @ source.cam2world[:, :3, :3]
-    ahead = -seen[..., 2]
-    scale = torch.where(ahead > 0.0, ahead, 1.0) * math.tan(fov / 2.0)
-    places = torch.stack([seen[..., 0], -seen[..., 1]], -1) / scale[..., None]
+    places, distance = project(points, source.cam2world, fov=fov)
     places = places.view(len(points), size, size, 2)
+    inside = (places.abs() <= INSIDE).all(-1)
+    places = torch.where(inside[..., None], places, 0.0)
     known = _look_up(source.depth[:, None], places)[:, 0]
-    same = (known - seen.norm(dim=-1).view_as(known)).abs() <= tolerance  # not so where NaN
-    inside = (places.abs() <= INSIDE).all(-1) & (ahead > 0.0).view_as(known)
+    same = (known - distance.view_as(known)).abs() <= tolerance  # not so where NaN
     return places, there & inside & same
 
 

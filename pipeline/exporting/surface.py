@@ -1,12 +1,11 @@
 """The surface of one latent as a mesh: files that other programs open, and a picture of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
-from torch import Tensor
 
 from gram.meshing import (
     bake_texture,
@@ -18,6 +17,7 @@ from gram.meshing import (
     write_obj,
     write_ply,
 )
+from gram.seen_colors import SeenColors
 from gram.visible_surface import depth_error, visible_surface
 from pipeline import pictures
 from pipeline.exporting.cameras import across, turntable, witnesses
@@ -37,8 +37,9 @@ def export_surface(subject: Subject) -> Made:
         ValueError: there is no surface, or it cannot be as small as is asked for.
     """
     mesh = _mesh(subject)
-    colored = color_vertices(mesh, colors_of(subject))
-    files = _write(subject, colored)
+    colors = colors_of(subject)
+    colored = color_vertices(mesh, colors)
+    files = _write(subject, colored, colors)
     picture = subject.file(".png")
     views = across(subject.settings, SHOWN_VIEWS)
     shown = [
@@ -66,19 +67,17 @@ def _mesh(subject: Subject) -> trimesh.Trimesh:
         raise ValueError(f"{subject.name}: {error}") from error
 
 
-def colors_of(subject: Subject) -> Callable[[Tensor, Tensor], Tensor]:
-    """What `color_vertices` and `bake_texture` ask for colours at points."""
-    generator, z = subject.generator, subject.z
-    return lambda points, directions: generator.color(
-        z, points.to(z.device), directions.to(z.device), psi=subject.settings.psi
-    )
+def colors_of(subject: Subject) -> SeenColors:
+    """What `color_vertices` and `bake_texture` ask for colours at points: those that cameras see."""
+    generator, settings = subject.generator, subject.settings
+    return SeenColors(generator, subject.z, witnesses(generator, settings), psi=settings.psi)
 
 
-def _write(subject: Subject, colored: trimesh.Trimesh) -> list[Path]:
+def _write(subject: Subject, colored: trimesh.Trimesh, colors: SeenColors) -> list[Path]:
     settings = subject.settings
     textured = colored
     if settings.texture and {"glb", "obj"} & set(settings.formats):
-        textured = bake_texture(colored, colors_of(subject), size=settings.texture)
+        textured = bake_texture(colored, colors, size=settings.texture)
     files: list[Path] = []
     for kind in settings.formats:
         path = subject.file(f".{kind}")
