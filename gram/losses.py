@@ -1,16 +1,10 @@
-"""Losses of the adversarial game (GRAM, section 3.4): non-saturating logistic, R1, and camera poses.
-
-The share of the foreground is not in the paper.
-"""
+"""Losses of the adversarial game (GRAM, section 3.4): non-saturating logistic, R1, and camera poses."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss, softplus
 
 from gram.shapes import Float
-
-INDECISION = 0.04
-"""Weight of half transparent rays in `foreground_loss`."""
 
 
 def discriminator_loss(
@@ -41,18 +35,3 @@ def r1_penalty(
 def pose_loss(predicted: Float[Tensor, "batch 2"], poses: Float[Tensor, "batch 2"]) -> Float[Tensor, ""]:
     """Mean squared error of (pitch, yaw), radians squared."""
     return mse_loss(predicted, poses)
-
-
-def foreground_loss(opacity: Float[Tensor, "batch height width"], share: float) -> Float[Tensor, ""]:
-    """Mean over images of (mean opacity - share)^2 + 0.04 mean(opacity (1 - opacity)).
-
-    Nothing tells a generator of single views whether a background belongs on its surfaces or behind them, and
-    once it is on surfaces, it stays. This has it choose: what need not be in front goes behind.
-
-    Args:
-        opacity: in front of the background, in [0, 1].
-        share: of an image that the foreground fills, in [0, 1].
-    """
-    filled = (opacity.mean((1, 2)) - share).square()
-    undecided = (opacity * (1.0 - opacity)).mean((1, 2))
-    return (filled + INDECISION * undecided).mean()

@@ -29,9 +29,9 @@ class TrainingSettings:
         r1_weight: lambda_r1, on `losses.r1_penalty`.
         r1_every: steps between R1 terms, each weighted by this number (lazy regularisation).
         pose_weight, real_pose_weight: of the pose losses on fakes and reals.
-        foreground: share of an image that is in front of the background, see `losses.foreground_loss`; None,
-            as published, leaves it to the generator.
-        foreground_weight: of that loss.
+        foreground: share of an image that is in front of the background, see `gram.background`; None, as
+            published, leaves it to the generator.
+        foreground_weight, border_weight: of the two losses that it asks for.
         ema_decays: of the averages of the generator.
         mirror: flip half of the reals.
         share_fakes: show D and G the same fakes, rendered once: a quarter less work, but G
@@ -55,6 +55,7 @@ class TrainingSettings:
     real_pose_weight: float = 15.0
     foreground: float | None = None
     foreground_weight: float = 0.5
+    border_weight: float = 1.0
     ema_decays: tuple[float, float] = (0.999, 0.9999)
     mirror: bool = True
     share_fakes: bool = False

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 
+from gram.background import border_loss, foreground_loss
 from gram.distributed import ALONE, Processes
 from gram.fakes import Fakes
-from gram.losses import discriminator_loss, foreground_loss, generator_loss, pose_loss, r1_penalty
+from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 from gram.poses import PosePrior, mirror_poses
 from gram.samplers import Noise
 from gram.sampling import EpochSampler, step_generator
@@ -92,6 +93,11 @@ def generator_step(
         metrics, gradient = _judge(state, images, fakes.poses[rows], settings)
         shares.append(len(images) / len(fakes.z))
         fakes.backward(rows, images, gradient * shares[-1])
+        if settings.foreground is not None:
+            film, seen = state.generator.mapping(fakes.z[rows]), images[:, :3]
+            metrics["loss/border"] = border_loss(state.generator, film, fakes.poses[rows], seen)
+            loss = settings.border_weight * shares[-1] * metrics["loss/border"]
+            state.precision.scale(loss).backward()
         parts.append(metrics)
     parameters = [p for p in state.generator.parameters() if p.grad is not None]
     processes.average([p.grad for p in parameters if p.grad is not None])

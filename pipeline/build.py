@@ -109,6 +109,7 @@ def training_settings(config: Config) -> TrainingSettings:
         real_pose_weight=train.real_pose_weight,
         foreground=train.foreground,
         foreground_weight=train.foreground_weight,
+        border_weight=train.border_weight,
         ema_decays=(train.ema_decays[0], train.ema_decays[1]),
         mirror=train.mirror,
         share_fakes=train.share_fakes,
@@ -118,11 +119,20 @@ def training_settings(config: Config) -> TrainingSettings:
 
 
 def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> TrainingState:
-    """Untrained networks, their averages and optimisers; the same seed gives the same weights."""
+    """Untrained networks, their averages and optimisers; the same seed gives the same weights.
+
+    Raises:
+        ValueError: a foreground is asked for, and there is nothing behind it that could be learned.
+    """
     torch.manual_seed(config.seed)
     settings = model_settings(config, meta)
     generator = models.build_generator(settings).to(device)
     generator.radiance.recompute = config.train.recompute
+    if config.train.foreground is not None and generator.sampler.white_background:
+        raise ValueError(
+            f"train.foreground = {config.train.foreground}, but behind these pictures is white, which is not "
+            "learned: set it to null"
+        )
     discriminator = models.build_discriminator(settings).to(device)
     if device.type == "cuda":
         discriminator = discriminator.to(memory_format=torch.channels_last)

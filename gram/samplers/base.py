@@ -86,6 +86,11 @@ class Sampler(nn.Module, ABC):
             return nothing
         return nothing.scatter(-1, t.detach().argmax(-1, keepdim=True), True)
 
+    def background_t(self, rays: Rays) -> Float[Tensor, "*rays"]:
+        """Distance along rays (batch, n) of the opaque background."""
+        with torch.no_grad():
+            return self.sample(rays).t.amax(-1)
+
     def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
         """1 where the radiance field is ever evaluated, falling to 0 in front of that."""
         return torch.ones_like(points[..., 0])

@@ -50,6 +50,10 @@ class LayeredSampler(Sampler):
         index = torch.arange(self.points_per_ray, device=t.device)
         return (index >= self.surfaces).expand_as(t)
 
+    def background_t(self, rays: Rays) -> Float[Tensor, "*rays"]:
+        """Of the plane."""
+        return self.meet_planes(rays, rays.origins.new_tensor([self.background_z])).t[..., 0]
+
     def hit_rates(self, rays: Rays) -> Float[Tensor, " surfaces"]:
         """Share of the rays that meet each surface."""
         hit = self.sample(rays).hit[..., : self.surfaces]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gram.discriminator import Discriminator
-from gram.losses import INDECISION, discriminator_loss, foreground_loss, generator_loss, pose_loss, r1_penalty
+from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 
 
 def test_losses_of_undecided_logits_are_logarithms_of_two() -> None:
@@ -83,23 +83,3 @@ def test_the_gradient_of_r1_reaches_the_weights_exactly() -> None:
 def test_the_pose_loss_is_the_mean_squared_angle() -> None:
     predicted, poses = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[1.5, 2.0], [0.0, -1.0]])
     assert float(pose_loss(predicted, poses)) == pytest.approx((0.25 + 1.0) / 4)
-
-
-def test_a_foreground_of_the_right_size_that_is_nowhere_transparent_costs_nothing() -> None:
-    opacity = torch.zeros(2, 4, 4)
-    opacity[0, :, :2] = opacity[1, 2:] = 1.0
-    assert float(foreground_loss(opacity, 0.5)) == 0.0
-    assert float(foreground_loss(opacity, 0.25)) == pytest.approx(0.0625)
-
-
-def test_every_image_has_to_have_its_foreground() -> None:
-    one_has_all = torch.stack([torch.zeros(4, 4), torch.ones(4, 4)])
-    assert float(foreground_loss(one_has_all, 0.5)) == pytest.approx(0.25)
-
-
-def test_half_transparent_rays_are_pushed_apart() -> None:
-    opacity = torch.tensor([[[0.4, 0.6]]], requires_grad=True)
-    loss = foreground_loss(opacity, 0.5)
-    (gradient,) = torch.autograd.grad(loss, opacity)
-    assert float(loss.detach()) == pytest.approx(INDECISION * 0.24)
-    torch.testing.assert_close(gradient, torch.tensor([[[0.1, -0.1]]]) * INDECISION)
