@@ -5,7 +5,9 @@ import torch
 
 from gram.models import build_generator
 from gram.poses import GaussianPoses
+from pipeline import build, scene
 from pipeline.build import require_reachable_levels
+from pipeline.config import load
 
 SETTINGS = {
     "generator": {"fov": 0.209, "z_dim": 4, "mapping_width": 4, "mapping_layers": 1},
@@ -38,3 +40,9 @@ def test_a_constant_field_has_no_isosurface_at_all() -> None:
             parameter.zero_()
     with pytest.raises(ValueError, match=r"level 23, 15\.5, 8: .* from 0 to 0"):
         require_reachable_levels(generator, GaussianPoses())
+
+
+def test_a_foreground_before_white_is_refused() -> None:
+    config = load(["experiment=cars128", "train.foreground=0.5"])
+    with pytest.raises(ValueError, match=r"train.foreground = 0.5, but behind these pictures is white"):
+        build.training_state(config, scene.planned_meta(config.data), torch.device("cpu"))
