@@ -33,8 +33,8 @@ def shade(
         rays: of cameras.
         noise: of a stochastic sampler.
         samples: the sampler's first on these rays, where they are known.
-        background: show the background; without it there is black behind what is in front of it, and
-            opacity and depth are those of the foreground.
+        background: show the background; without it there is black in its place and behind it, and opacity and
+            depth are those of the foreground.
     """
     samples = sampler.sample(rays, noise) if samples is None else samples
     rgb, density = _radiance_at(radiance, rays, samples)
@@ -45,7 +45,8 @@ def shade(
         samples = Samples(*(torch.cat(pair, -1) for pair in zip(samples, further, strict=True)))
     alpha = sampler.occupancy(samples, density)
     if not background:
-        alpha = alpha.masked_fill(sampler.background(samples.t), 0.0)
+        ends = torch.where(sampler.background(samples.t), samples.t, torch.inf).amin(-1, keepdim=True)
+        alpha = alpha.masked_fill(samples.t >= ends, 0.0)
     white = background and sampler.white_background
     return composite(samples.t, rgb, alpha, far=sampler.far, white_background=white)
 

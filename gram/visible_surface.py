@@ -3,16 +3,20 @@
 import torch
 import trimesh
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
-from gram.cameras import look_at_origin, pixel_rays
+from gram.cameras import look_at_origin, pixel_rays, project
 from gram.generator import Generator
 from gram.meshing.depth import mesh_depth
-from gram.meshing.opacity import accumulated_opacity
+from gram.meshing.fields import Field
+from gram.meshing.opacity import accumulated_opacity, clearest
 from gram.meshing.surface import extract_surface
 from gram.samplers import Sampler
 from gram.samplers.layered import LayeredSampler
 from gram.shapes import Float
 
+OUTLINE_SIZE = 128
+"""Pixels along one side of the pictures whose outlines the surface keeps to."""
 PLANE_MARGIN = 0.02
 """Distance to the background plane, in front of which nothing of a head is that near."""
 
@@ -29,6 +33,10 @@ def visible_surface(
     largest_only: bool = True,
 ) -> trimesh.Trimesh:
     """The closed surface at the median depth of a latent's pictures, without the background plane.
+
+    It stays within their outlines: where pictures let through more than a quarter of the light there is none,
+    however dense the field is between the surfaces that pictures are made of.
+
 
     What no camera sees, the back of a head, is solid as far as the box reaches.
 
@@ -53,7 +61,30 @@ def visible_surface(
     opacity = accumulated_opacity(
         occupancy, poses.cpu(), bounds=box, spacing=layer_spacing(generator.sampler), resolution=resolution
     )
-    return extract_surface(opacity, bounds=box, resolution=resolution, level=level, largest_only=largest_only)
+    outline = _outline(generator, z, poses.to(device), psi=psi)
+    return extract_surface(
+        lambda points: torch.minimum(opacity(points), outline(points)),
+        bounds=box, resolution=resolution, level=level, largest_only=largest_only,
+    )  # fmt: skip
+
+
+def _outline(
+    generator: Generator, z: Float[Tensor, " z_dim"], poses: Float[Tensor, "views 2"], *, psi: float
+) -> Field:
+    """1 where pictures are as opaque as anywhere, 1/2 where they are at three quarters of that, 0 at a half.
+
+    Of the pictures those count that see most at a point; beyond their edges it is that of the edge.
+    """
+    seen = generator.render(z.expand(len(poses), -1), poses, size=OUTLINE_SIZE, psi=psi, background=False)
+    opacity, cam2world = seen.opacity[:, None].cpu(), look_at_origin(poses).cpu()
+    most = float(opacity.max())
+
+    def field(points: Float[Tensor, "num 3"]) -> Float[Tensor, " num"]:
+        places, _ = project(points.expand(len(opacity), -1, -1), cam2world, fov=generator.fov)
+        found = grid_sample(opacity, places[:, None], padding_mode="border", align_corners=True)[:, 0, 0]
+        return (2.0 * clearest(found) / most - 1.0).clamp(0.0, 1.0)
+
+    return field
 
 
 @torch.no_grad()

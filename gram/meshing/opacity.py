@@ -49,13 +49,17 @@ def accumulated_opacity(
     alpha = torch.from_numpy(sample_field(occupancy, lattice, chunk=chunk)).float()
     thickness = -torch.log1p(-alpha.clamp(0.0, 1.0 - OPAQUE)) / spacing
     views = [_View(thickness, lattice, cam2world, resolution) for cam2world in look_at_origin(poses)]
-    counted = max(1, math.ceil(CLEAREST * len(views)))
 
     def field(points: Float[Tensor, "num 3"]) -> Float[Tensor, " num"]:
-        seen = torch.stack([view.opacity(points) for view in views])
-        return seen.sort(dim=0).values[:counted].mean(0)
+        return clearest(torch.stack([view.opacity(points) for view in views]))
 
     return field
+
+
+def clearest(opacity: Float[Tensor, "views num"]) -> Float[Tensor, " num"]:
+    """Mean over the third of the views that see most, of every point."""
+    counted = max(1, math.ceil(CLEAREST * len(opacity)))
+    return opacity.sort(dim=0).values[:counted].mean(0)
 
 
 class _View:

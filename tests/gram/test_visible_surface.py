@@ -13,7 +13,7 @@ from gram.cameras import look_at_origin, pixel_rays
 from gram.generator import Generator
 from gram.meshing import decimate, why_not_watertight
 from gram.models import build_generator
-from gram.samplers import StratifiedSampler
+from gram.samplers import PlaneSampler, StratifiedSampler
 from gram.visible_surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
 
 POSES = torch.tensor([[p, y] for p in (1.42, 1.72) for y in (1.27, 1.57, 1.87)])
@@ -72,6 +72,23 @@ def test_depth_behind_a_mesh_is_the_wall(ellipsoid: Generator) -> None:
     wall = -1.12 / rays.directions[..., 2]
     assert error == pytest.approx(float((wall - depth.flatten(1)).abs().mean()), rel=1e-4)
     assert error > 0.03
+
+
+class Misty(Analytic):
+    """Above the ellipsoid a field that is dense only where no surface ever meets it."""
+
+    def forward(self, points: torch.Tensor, directions: torch.Tensor, film: object, hit: object = None):
+        rgb, density = self.field(points, directions)
+        between = ((points[..., 2] / 0.06) % 1.0 - 0.5).abs() < 0.2  # planes lie at multiples of 0.06
+        return rgb, torch.where((points[..., 1] > 0.1) & between, 100.0, density)
+
+
+def test_what_no_picture_shows_is_no_part_of_the_surface(generator: Generator) -> None:
+    generator.radiance = Misty()  # pyright: ignore[reportAttributeAccessIssue]
+    generator.sampler = PlaneSampler(points=5, delta=0.06, near=0.88, far=1.12, background_z=-0.12)
+    mesh = visible_surface(generator, torch.zeros(8), POSES, resolution=48)
+    assert mesh.bounds[1, 1] < 0.105
+    assert mesh.bounds[0, 1] < -0.07
 
 
 def test_an_untrained_model_has_a_surface_too(generator: Generator) -> None:

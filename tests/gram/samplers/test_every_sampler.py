@@ -278,6 +278,4 @@ def test_what_is_in_front_is_the_picture_without_the_background(
         assert (front.opacity < 1.0).all()
     rendered = drawn.render(z, poses, size=5, background=False)
     torch.testing.assert_close(rendered.opacity, front.opacity.view(3, 5, 5))
-    hidden = (front.weights - whole.weights).clamp(min=0.0).sum(-1)  # surfaces that lie behind the plane
-    seen = drawn.draw(z, poses, size=5)[:, 3]
-    torch.testing.assert_close(seen, (front.opacity - hidden).view(3, 5, 5))
+    torch.testing.assert_close(drawn.draw(z, poses, size=5)[:, 3], rendered.opacity)
