@@ -67,13 +67,14 @@ class OneColor(torch.nn.Module):
 
 def test_the_border_loss_of_one_colour_in_closed_form(generator: Generator) -> None:
     color = torch.tensor([0.25, 0.5, 1.0])
-    generator.radiance = OneColor(color)  # pyright: ignore[reportAttributeAccessIssue]
+    field = OneColor(color)
+    generator.radiance = field  # pyright: ignore[reportAttributeAccessIssue]
     images = torch.full((1, 3, SIZE, SIZE), 0.5, requires_grad=True)
     where = border(SIZE)
     images.data[:, :, ~where] = torch.nan  # what is no border is not looked at
     loss = border_loss(generator, generator.mapping(torch.zeros(1, 8)), FRONT, images)
     assert float(loss.detach()) == pytest.approx(float(((color * 2 - 1) - 0.5).square().mean()))
-    (gradient,) = torch.autograd.grad(loss, generator.radiance.color)
+    (gradient,) = torch.autograd.grad(loss, field.color)
     torch.testing.assert_close(gradient, 4.0 * (color * 2 - 1 - 0.5) / 3.0)
 
 
