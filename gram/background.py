@@ -52,7 +52,7 @@ def border_loss(
         images: in [-1, 1]; no gradient reaches them.
     """
     size = images.shape[-1]
-    chosen = border(size).flatten().to(images.device)
+    chosen = border(size).flatten().nonzero()[:, 0].to(images.device)  # a mask would wait for a GPU
     rays = pixel_rays(look_at_origin(poses), size=size, fov=generator.fov)
     rays = Rays(*(part[:, chosen] for part in rays))
     points = rays.at(generator.sampler.background_t(rays)[..., None])[..., 0, :]
