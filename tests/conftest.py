@@ -1,6 +1,7 @@
 """Settings of every test: as many threads as are free, and no run of a test among the user's runs."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 import torch
 from gltf import GltfProblems, gltf_problems
 
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started in the background; what tests start inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
