@@ -11,7 +11,7 @@ from gltf import GltfProblems, gltf_problems
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # started in the background; what tests start inherits it
+):  # begun in the background: tests would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
