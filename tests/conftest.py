@@ -9,9 +9,7 @@ import pytest
 import torch
 from gltf import GltfProblems, gltf_problems
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # begun in the background: tests would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: tests would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
