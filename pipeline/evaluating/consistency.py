@@ -21,6 +21,7 @@ from gram.metrics.consistency import (
     view_of,
     warp,
 )
+from gram.visible_surface import PLANE_MARGIN
 from pipeline import scene
 from pipeline.evaluating.consistency_figure import Curves, plot
 from pipeline.evaluating.finding import Finding, Subject
@@ -28,8 +29,6 @@ from pipeline.progress import Progress
 
 LARGEST_TURN = math.pi / 4
 """To either side; where cameras go all around, every sample is turned about a view of its own."""
-BEHIND = 0.02
-"""Distance to the background plane, in front of which nothing of a head is that near."""
 TRUTH_IDENTITIES = 16
 """Held-out heads or cars whose true views are compared, at most."""
 
@@ -120,7 +119,7 @@ def _look(generator: Generator, z: Tensor, poses: Tensor, *, size: int, psi: flo
         if behind is None:
             there = rendered.opacity > 0.5
         else:
-            there = (rays.at(depth.flatten(1)[..., None])[..., 0, 2] > behind + BEHIND).view_as(depth)
+            there = (rays.at(depth.flatten(1)[..., None])[..., 0, 2] > behind + PLANE_MARGIN).view_as(depth)
         views.append(
             view_of(rendered.image, torch.where(there, depth, torch.nan), cam2world, fov=generator.fov)
         )
