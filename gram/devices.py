@@ -1,5 +1,7 @@
 """What runs where: code by hand on a CPU, Triton's kernels on a GPU, plain torch on anything else."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 
@@ -9,7 +11,19 @@ from torch import Tensor
 LEAN: bool | None = None
 """Whether the ways for devices other than a CPU are taken; None: there. For tests."""
 KERNELS: bool | None = None
-"""Whether Triton's kernels run; None: where there are Triton and CUDA. For tests."""
+"""Whether Triton's kernels run; None: where there are Triton and CUDA."""
+
+
+@contextmanager
+def ways(*, lean: bool, kernels: bool) -> Iterator[None]:
+    """Have these ways taken for a while, whatever the device."""
+    global LEAN, KERNELS
+    before = LEAN, KERNELS
+    LEAN, KERNELS = lean, kernels
+    try:
+        yield
+    finally:
+        LEAN, KERNELS = before
 
 
 def is_off_cpu(tensor: Tensor) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gram import checkpoint
+from gram.devices import has_kernels
 from gram.state import TrainingState
 from pipeline.console import say
 from pipeline.fingerprint import made_by_another_program
@@ -83,6 +84,7 @@ def conditions(config: Config, team: Team) -> dict[str, Any]:
         "micro_batch": train.micro_batch,
         "patches": train.patches,
         "recompute": train.recompute,
+        "kernels": has_kernels(team.device),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if team.device.type == "cuda" else "cpu",
         "torch": torch.__version__,

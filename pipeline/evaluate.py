@@ -7,7 +7,7 @@ from typing import Any
 
 from gram.data.reader import ImageDataset
 from gram.models import load_model, load_settings
-from pipeline import build, pictures, scene, tracking
+from pipeline import build, kernels, pictures, scene, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -54,7 +54,9 @@ def run(config: Config) -> None:
     Raises:
         ValueError: the model, the data or the extractor's weights cannot be used.
     """
-    generator = load_model(config.paths.model).to(build.device(config.train.device))
+    device = build.device(config.train.device)
+    kernels.settle(config.train, device)
+    generator = load_model(config.paths.model).to(device)
     described = load_settings(config.paths.model)
     size = described["discriminator"]["size"]
     dataset = ImageDataset(config.paths.train_data, size=size)

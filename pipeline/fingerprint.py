@@ -24,12 +24,13 @@ NOT_THE_RESULT = (
     "stop_on_collapse",
     "threads",
     "device",
+    "kernels",
     "launch",
 )
 """Options of training that say how long, how observed and on what machines, not what."""
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
-OBSERVERS = ("gram/diagnostics.py",)
+OBSERVERS = ("gram/diagnostics.py", "gram/kernel_trial.py")
 """Modules of training that look on."""
 
 

@@ -15,7 +15,7 @@ import torch
 from gram.data.format import DatasetMeta
 from gram.footprint import Footprint, measure
 from gram.memory import is_out_of_memory
-from pipeline import build, hardware, lifeline, scene, torch_settings
+from pipeline import build, hardware, kernels, lifeline, scene, torch_settings
 from pipeline.schema import Config
 
 R = TypeVar("R")
@@ -113,8 +113,10 @@ def _try_out(
     settings = replace(
         build.training_settings(config), micro_batch=micro_batch, patches=patches, batch_size=batch
     )
+    device = build.device(config.train.device)
+    kernels.settle(config.train, device)
     try:
-        state = build.training_state(config, meta, build.device(config.train.device))
+        state = build.training_state(config, meta, device)
         return measure(state, scene.training_poses(config.data, meta), settings, size=meta.size)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from gram.distributed import Processes
-from pipeline import build
+from pipeline import build, kernels
 from pipeline.schema import Config
 
 
@@ -53,6 +53,7 @@ def join(config: Config) -> Iterator[Team]:
     if device.type == "cpu" and config.train.precision == "fp16":
         raise ValueError("train.precision = fp16 needs a GPU: use bf16 or no")
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=config.train.precision)
+    kernels.settle(config.train, accelerator.device)
     several = accelerator.num_processes > 1
     control = dist.new_group(backend="gloo") if several and device.type == "cuda" else None
     assert not isinstance(control, int), "every process is a member"

@@ -164,6 +164,7 @@ class TrainConfig:
     stop_on_collapse: bool = option("end a run whose pictures or surfaces are gone", default=True)
     deterministic: bool = option("bit-equal repetition on one device, somewhat slower on a GPU")
     threads: int = option("CPU threads; 0 leaves it to torch", low=0)
+    kernels: bool = option("on a GPU, Triton's kernels where they work; else plain torch", default=True)
     device: str = option("auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
     launch: LaunchConfig = field(default_factory=LaunchConfig)
 

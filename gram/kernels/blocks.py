@@ -5,13 +5,10 @@ from typing import Any, no_type_check
 
 import triton
 import triton.language as tl
-from triton import knobs
 from triton.language.extra import libdevice
 
+from gram.kernels.launch import INTERPRETED
 from gram.phases import HIT_ROWS, UNITS
-
-INTERPRETED: bool = knobs.runtime.interpret
-"""Whether kernels run in Triton's interpreter, on any device and for tests."""
 
 UNITS_OF_A_TURN = tl.constexpr(float(UNITS))
 RADIANS_OF_A_UNIT = tl.constexpr(math.tau / UNITS)

@@ -10,7 +10,7 @@ import torch
 import triton
 from torch import Tensor
 
-from gram.kernels.blocks import INTERPRETED
+from gram.kernels.launch import INTERPRETED, launch
 from gram.kernels.sine_layer import backward_kernel, forward_kernel, head_kernel
 from gram.kernels.weight_gradient import weight_gradient_kernel
 from gram.phases import HIT_ROWS, HalfLayer, Hits
@@ -31,7 +31,8 @@ def sine_layer(
 ) -> None:
     """See the twin."""
     batch, n, width = result.shape
-    forward_kernel[_grid(batch, n, width)](
+    launch(
+        forward_kernel, _grid(batch, n, width), result,
         phases, layer.weight, head, coordinates, layer.slope, layer.bias, _mask(hits), result, out, n,
         _stride(phases), _stride(coordinates), _stride(hits), _stride(result), _stride(out),
         INNER=0 if phases is None else phases.shape[2], WIDTH=width, OUTPUTS=out.shape[2], FAST=FAST,
@@ -46,7 +47,8 @@ def add_head(
 ) -> None:
     """See the twin."""
     batch, n, width = phases.shape
-    head_kernel[(triton.cdiv(n, 2 * HIT_ROWS), batch)](
+    launch(
+        head_kernel, (triton.cdiv(n, 2 * HIT_ROWS), batch), out,
         phases, head, _mask(hits), out, n, _stride(phases), _stride(hits), _stride(out),
         INNER=width, OUTPUTS=len(head), FAST=FAST, BLOCK_M=2 * HIT_ROWS, BLOCK_K=64,
     )  # fmt: skip
@@ -68,7 +70,8 @@ def sine_layer_backward(
     grad = grad_out.new_empty(phases.shape)  # skipped points stay as they are, and are skipped again
     kinds = 1 if coordinates is None else 4
     sums = grad_out.new_zeros(batch, triton.cdiv(n, HIT_ROWS), kinds, width, dtype=torch.float32)
-    backward_kernel[_grid(batch, n, width)](
+    launch(
+        backward_kernel, _grid(batch, n, width), grad,
         phases, grad_next, next_weight, grad_out, head, coordinates, _mask(hits), grad, sums, n,
         _stride(phases), _stride(grad_next), _stride(grad_out), _stride(coordinates), _stride(hits),
         _stride(grad), _stride(sums), LIMIT=torch.finfo(grad.dtype).max,
@@ -98,7 +101,8 @@ def weight_gradients(
         columns = max(1, triton.cdiv(width, meta["BLOCK_N"]))
         return (triton.cdiv(inner, meta["BLOCK_K"]) * columns, parts, batch)
 
-    weight_gradient_kernel[grid](
+    launch(
+        weight_gradient_kernel, grid, phases,
         phases, grad, grad_out, None if hits is None else hits.blocks, None if hits is None else hits.counts,
         weight, head, n, _stride(phases), _stride(grad), _stride(grad_out),
         INNER=inner, WIDTH=max(1, width), OUTPUTS=outputs, FAST=FAST,

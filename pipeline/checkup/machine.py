@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from gram import kernel_trial
+from gram.devices import has_kernels
 from pipeline import build, hardware, tracking
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.fingerprint import program_hash
@@ -79,6 +81,7 @@ def devices(config: Config) -> Iterator[Finding]:
     device = build.device(config.train.device)
     yield Fact("training", f"on {device.type} (train.device = {config.train.device}), {_threads(config)}")
     yield from _precision(config, device)
+    yield from _kernels(config, device)
 
 
 def _precision(config: Config, device: torch.device) -> Iterator[Finding]:
@@ -91,6 +94,20 @@ def _precision(config: Config, device: torch.device) -> Iterator[Finding]:
     elif precision == "no" and device.type == "cuda":
         yield Caution("train.precision = no leaves this GPU's half-precision units idle: bf16 is faster")
     yield Fact("precision", f"{precision} of matrix products, geometry in float32")
+
+
+def _kernels(config: Config, device: torch.device) -> Iterator[Finding]:
+    """Whether Triton's kernels give what plain torch gives, at the widths of the model."""
+    if not (config.train.kernels and has_kernels(device)):
+        if device.type == "cuda":
+            yield Caution("plain torch works in place of Triton's kernels, several times slower")
+        return
+    model = config.model
+    found, failure = kernel_trial.trial(device, width=model.hidden, manifold_width=model.manifold_hidden)
+    if failure is not None:
+        yield Problem(f"Triton's kernels do not work here ({failure})", "train.kernels=false, which is slow")
+    else:
+        yield Fact("kernels", f"Triton's give what plain torch gives: {', '.join(map(str, found))} apart")
 
 
 def _gpu_library() -> str:

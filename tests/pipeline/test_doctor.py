@@ -15,7 +15,7 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from pipeline import build, checkpoints, doctor, scene, store, train
-from pipeline.checkup import together
+from pipeline.checkup import machine, together
 from pipeline.checkup.pictures import COLUMNS, ROWS, drawn
 from pipeline.checkup.report import Fact, Finding, Problem, report
 from pipeline.checkup.storage import checkpoint_bytes
@@ -113,6 +113,18 @@ def test_without_data_it_says_how_to_make_them_and_still_describes_the_training(
     assert (code, wrong(text)) == (EXIT_ERROR, ["Data set"])
     assert "python -m pipeline.prepare" in section(text, "Data set")
     assert "parameters" in section(text, "Training")
+
+
+def test_kernels_that_do_not_run_are_wrong_and_can_be_done_without(
+    data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    monkeypatch.setattr(machine, "has_kernels", lambda device: True)  # but nothing here can run them
+    code, text = examined(capsys, arguments(data, tmp_path))
+    assert (code, wrong(text)) == (EXIT_ERROR, ["Devices"])
+    assert "Triton's kernels do not work here (RuntimeError: 0 active drivers" in section(text, "Devices")
+    assert "train.kernels=false" in section(text, "Devices")
+    assert examined(capsys, arguments(data, tmp_path, "train.kernels=false"))[0] == 0
 
 
 def test_every_damaged_picture_is_named(

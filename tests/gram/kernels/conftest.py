@@ -1,4 +1,4 @@
-"""An H100 that is not there: kernels can be compiled for it, not run."""
+"""GPUs that are not there: kernels can be compiled for them, not run."""
 
 from pathlib import Path
 from typing import Any
@@ -7,27 +7,36 @@ import pytest
 
 
 class AbsentGpu:
-    """Triton's driver of that device."""
+    """Triton's driver of a device of this compute capability, times ten."""
+
+    def __init__(self, capability: int) -> None:
+        self.capability = capability
 
     def get_current_target(self) -> Any:
         from triton.backends.compiler import GPUTarget
 
-        return GPUTarget("cuda", 90, 32)
+        return GPUTarget("cuda", self.capability, 32)
 
     def get_current_device(self) -> int:
-        return 0
+        return 1000 + self.capability  # what is compiled for it is kept apart
 
     def get_current_stream(self, device: int) -> int:
         return 0
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+def capability() -> int:
+    """That of an H100, where a test does not say otherwise."""
+    return 90
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capability: int) -> list[Any]:
     """What launches compile to, instead of running."""
     pytest.importorskip("triton", reason="Triton is not installed: kernels cannot be compiled")
     from triton.runtime.driver import driver
 
-    from gram.kernels import crossings, relu_field, relu_gradient
+    from gram.kernels import crossings, phase_layers, relu_field, relu_gradient
 
     compiled: list[Any] = []
 
@@ -36,7 +45,7 @@ def launches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         compiled.extend(result if isinstance(result, list) else [result])
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(driver, "_active", AbsentGpu())
-    for module in (crossings, relu_field, relu_gradient):
+    monkeypatch.setattr(driver, "_active", AbsentGpu(capability))
+    for module in (crossings, phase_layers, relu_field, relu_gradient):
         monkeypatch.setattr(module, "launch", compile_only)
     return compiled

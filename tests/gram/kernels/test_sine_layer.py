@@ -1,74 +1,29 @@
 """The kernels compile for an H100 and give what their twin gives, on a GPU or else in an interpreter."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from interpreted import pass_with_kernels
 from torch import Tensor
 
 from gram.phases import HalfLayer, Hits, find_blocks
 
 triton = pytest.importorskip("triton", reason="Triton is not installed: kernels cannot run here")
 
-H100_SHARED_MEMORY = 227 * 1024
+H100_SHARED_MEMORY, LEAST_SHARED_MEMORY = 227 * 1024, 99 * 1024
 WIDTH, OUTPUTS, POINTS = 256, 4, 200
 
 
-class AbsentGpu:
-    """Triton's driver of an H100 that is not there: kernels can be compiled for it, not run."""
-
-    def get_current_target(self) -> Any:
-        from triton.backends.compiler import GPUTarget
-
-        return GPUTarget("cuda", 90, 32)
-
-    def get_current_device(self) -> int:
-        return 1000  # what is compiled for it is kept apart
-
-    def get_current_stream(self, device: int) -> int:
-        return 0
-
-
-class CompileOnly:
-    """Stands for a kernel: a launch compiles it, exactly as it would before it runs, and records it."""
-
-    def __init__(self, kernel: Any, compiled: list[Any]) -> None:
-        self.kernel, self.compiled = kernel, compiled
-
-    def __getitem__(self, grid: Any) -> Any:
-        return self.launch
-
-    def launch(self, *args: Any, **options: Any) -> None:
-        result = self.kernel.warmup(*args, grid=(1,), **options)
-        self.compiled += result if isinstance(result, list) else [result]
-
-
-@pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
-    """What the launches of a test have been compiled to."""
-    from triton.runtime.driver import driver
-
-    from gram.kernels import phase_layers as launchers
-
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(driver, "_active", AbsentGpu())
-    kernels: list[Any] = []
-    for name in ("forward_kernel", "head_kernel", "backward_kernel", "weight_gradient_kernel"):
-        monkeypatch.setattr(launchers, name, CompileOnly(getattr(launchers, name), kernels))
-    return kernels
-
-
-def one_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_configuration(monkeypatch: pytest.MonkeyPatch, place: int = 0) -> None:
     from gram.kernels import sine_layer, weight_gradient
 
     for kernel in (
         sine_layer.forward_kernel, sine_layer.backward_kernel, weight_gradient.weight_gradient_kernel
     ):  # fmt: skip
-        monkeypatch.setattr(kernel, "configs", kernel.configs[:1])
+        monkeypatch.setattr(kernel, "configs", [kernel.configs[place]])
 
 
 def launch_all(half: torch.dtype, *, first: bool, view: bool, last: bool, hits: Hits | None) -> None:
@@ -100,37 +55,43 @@ def launch_all(half: torch.dtype, *, first: bool, view: bool, last: bool, hits: 
     ("place", "half"), [("first", torch.float16), ("view", torch.float16), ("last", torch.bfloat16)]
 )
 def test_layers_of_every_kind_compile_for_an_h100(
-    compiled: list[Any], monkeypatch: pytest.MonkeyPatch, place: str, half: torch.dtype
+    launches: list[Any], monkeypatch: pytest.MonkeyPatch, place: str, half: torch.dtype
 ) -> None:
     one_configuration(monkeypatch)
     hits = find_blocks(torch.ones(1, POINTS, dtype=torch.bool)) if place != "last" else None
     launch_all(half, first=place == "first", view=place == "view", last=place == "last", hits=hits)
-    assert len(compiled) == 3 + (place == "last")
+    assert len(launches) == 3 + (place == "last")
 
 
 @pytest.mark.slow
-def test_every_configuration_compiles_for_an_h100_and_uses_its_tensor_cores(compiled: list[Any]) -> None:
+def test_every_configuration_compiles_for_an_h100_and_uses_its_tensor_cores(launches: list[Any]) -> None:
     from gram.kernels.blocks import GRADIENTS, PRODUCTS
 
     hits = find_blocks(torch.ones(1, POINTS, dtype=torch.bool))
     launch_all(torch.float16, first=False, view=False, last=False, hits=hits)
-    assert len(compiled) == 2 * len(PRODUCTS) + len(GRADIENTS)
-    for kernel in compiled:
+    assert len(launches) == 2 * len(PRODUCTS) + len(GRADIENTS)
+    for kernel in launches:
         assert kernel.metadata.shared <= H100_SHARED_MEMORY
         assert "wgmma.mma_async" in kernel.asm["ptx"]
         assert "sin.approx" in kernel.asm["ptx"] or "cos.approx" in kernel.asm["ptx"]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 89, 120])
+def test_the_smallest_blocks_compile_for_other_gpus_and_fit_the_least_of_them(
+    launches: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_configuration(monkeypatch, -1)
+    hits = find_blocks(torch.ones(1, POINTS, dtype=torch.bool))
+    launch_all(torch.float16, first=False, view=True, last=False, hits=hits)
+    assert len(launches) == 3
+    assert all(kernel.metadata.shared <= LEAST_SHARED_MEMORY for kernel in launches)
+    assert all("mma.sync" in kernel.asm["ptx"] for kernel in launches)
+
+
+@pytest.mark.slow
 def test_kernels_give_what_their_twin_gives() -> None:
-    """A process of its own: Triton has to know from the start that it interprets."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    if not torch.cuda.is_available():
-        environment["TRITON_INTERPRET"] = "1"
-    tests = Path(__file__).with_name("kernels_and_twin.py")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=-q", str(tests)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    pass_with_kernels("kernels_and_twin.py")
 
 
 def test_without_triton_the_twin_runs() -> None:

@@ -1,0 +1,136 @@
+"""A trial of Triton's kernels: small networks with them, and without.
+
+Kernels are compiled where they run, for a GPU, a driver and a version of Triton that nobody may have tried
+before. What fails there should cost a run its speed, not its life.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram import devices
+from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.isosurfaces import intersect
+from gram.layers import Film
+from gram.manifold import ManifoldPredictor
+from gram.radiance import RadianceField
+
+SIZE = 24
+"""Pixels along one side of the image whose rays are tried."""
+LEVELS = 5
+"""Points on each of them: their number fits no block of a kernel."""
+
+
+class Difference(NamedTuple):
+    """Of a network's outputs and gradients with kernels from those without, the largest, relative."""
+
+    network: str
+    largest: float
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.network} {self.largest:.1e}"
+
+
+class Trial(NamedTuple):
+    """What was found, and why kernels are not to be relied on; None where they are."""
+
+    differences: list[Difference]
+    failure: str | None
+
+
+def trial(device: torch.device, *, width: int = 64, manifold_width: int = 32) -> Trial:
+    """Of Phi, in half precision, and of M, its intersections included, on one small image.
+
+    Args:
+        device: on which kernels run, or are said to.
+        width: of Phi; the default compiles fastest.
+        manifold_width: of M, likewise.
+
+    Raises:
+        RuntimeError: kernels have left the device unusable for this process.
+    """
+    try:
+        found = _differences(device, width, manifold_width)
+    except Exception as error:  # of Triton, its compiler, the driver or the device
+        _require_usable(device, error)
+        first_line = str(error).strip().partition("\n")[0]
+        return Trial([], f"{type(error).__name__}: {first_line}")
+    wrong = ", ".join(str(d) for d in found if not d.largest <= d.limit)  # NaN is wrong, too
+    return Trial(found, f"results differ from those without: {wrong}" if wrong else None)
+
+
+def _require_usable(device: torch.device, error: Exception) -> None:
+    try:
+        torch.zeros(1, device=device).item()
+    except RuntimeError:
+        raise RuntimeError(
+            f"Triton's kernels left {device} unusable ({type(error).__name__}: {error}): "
+            "start again without them, train.kernels=false"
+        ) from error
+
+
+def _differences(device: torch.device, width: int, manifold_width: int) -> list[Difference]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        radiance = RadianceField(width=width, layers=3)
+        film = Film(*torch.randn(2, 1, radiance.film_layers, width))
+        manifold = ManifoldPredictor(width=manifold_width, init="sphere")
+        for parameter in manifold.parameters():
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    rays = pixel_rays(look_at_origin(torch.tensor([[1.5, 1.7]])), size=SIZE, fov=math.radians(12))
+    rays = Rays(*(part.to(device) for part in rays))
+    film = Film(*(part.to(device) for part in film))
+    return [
+        Difference("radiance field", _both_ways(_radiance(radiance.to(device), film, rays)), 1e-2),
+        Difference("manifold predictor", _both_ways(_manifold(manifold.to(device), rays)), 1e-3),
+    ]
+
+
+Results = Callable[[], list[Tensor]]
+"""Outputs and gradients, computed anew."""
+
+
+def _radiance(radiance: RadianceField, film: Film, rays: Rays) -> Results:
+    t = torch.linspace(0.88, 1.12, LEVELS, device=rays.origins.device)
+    points = rays.at(t.expand(*rays.origins.shape[:-1], LEVELS)).view(1, -1, 3).requires_grad_()
+    directions = rays.directions[..., None, :].expand(-1, -1, LEVELS, -1).reshape(1, -1, 3)
+    hit = points[..., 1] < 0.05  # not the upper rows of pixels: whole blocks of points are missing
+    radiance.matmul_dtype = torch.float16
+
+    def results() -> list[Tensor]:
+        rgb, density = radiance(points, directions, film, hit)
+        return _with_gradients([rgb[hit], density[hit]], [points, *radiance.parameters()])
+
+    return results
+
+
+def _manifold(manifold: ManifoldPredictor, rays: Rays) -> Results:
+    levels = torch.linspace(16.0, 12.0, LEVELS, device=rays.origins.device)
+    points = rays.at(torch.ones_like(rays.origins[..., :1])).reshape(-1, 3).requires_grad_()
+
+    def results() -> list[Tensor]:
+        hits = intersect(manifold, rays, levels, near=0.88, far=1.12, num_samples=16)
+        crossings = torch.where(hits.hit, hits.t, 0.0)
+        return _with_gradients([crossings, manifold(points)], [points, *manifold.parameters()])
+
+    return results
+
+
+def _with_gradients(outputs: list[Tensor], leaves: list[Tensor]) -> list[Tensor]:
+    gradients = torch.autograd.grad([output.square().sum() for output in outputs], leaves)
+    return [*(output.detach() for output in outputs), *gradients]
+
+
+def _both_ways(results: Results) -> float:
+    """The largest difference between what kernels give and what plain torch does; NaN where there is one."""
+    with devices.ways(lean=True, kernels=True):
+        ours = results()
+    with devices.ways(lean=True, kernels=False):
+        plain = results()
+    norm = torch.linalg.vector_norm
+    relative = [norm(mine - other) / norm(other) for mine, other in zip(ours, plain, strict=True)]
+    return float(torch.stack(relative).amax())

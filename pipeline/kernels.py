@@ -1,0 +1,23 @@
+"""Whether Triton's kernels run: where they work, unless the configuration says no."""
+
+import torch
+
+from gram import devices, kernel_trial
+from pipeline.console import say
+from pipeline.schema import TrainConfig
+
+
+def settle(train: TrainConfig, device: torch.device) -> None:
+    """Have plain torch work in the kernels' place where train.kernels is false, or where they fail a trial.
+
+    Raises:
+        RuntimeError: they have left the device unusable for this process.
+    """
+    if not train.kernels:
+        devices.KERNELS = False
+    elif devices.has_kernels(device) and (why := kernel_trial.trial(device).failure):
+        devices.KERNELS = False
+        say(
+            f"Triton's kernels do not work on {device} ({why}): plain torch takes their place, several times "
+            "slower. pytest tests/gram/kernels tells more"
+        )

@@ -1,0 +1,37 @@
+"""Kernels are tried before they are relied on, and their failure is told, not suffered."""
+
+import pytest
+import torch
+from interpreted import pass_with_kernels
+
+from gram import devices, kernel_trial
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.slow
+def test_what_a_trial_says_of_kernels_that_work_and_of_those_that_do_not() -> None:
+    pass_with_kernels("trial_of_kernels.py")
+
+
+def test_where_there_is_no_driver_it_says_so_and_all_is_as_before() -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    if torch.cuda.is_available():
+        pytest.skip("there is a driver")
+    found, failure = kernel_trial.trial(CPU)
+    assert not found
+    assert failure is not None
+    assert "driver" in failure
+    assert (devices.LEAN, devices.KERNELS) == (None, None)
+
+
+def test_a_device_that_an_error_has_made_unusable_ends_the_run_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unusable(*arguments: object, **options: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(kernel_trial, "_differences", unusable)
+    monkeypatch.setattr(torch, "zeros", unusable)
+    with pytest.raises(RuntimeError, match=r"illegal memory access.*train\.kernels=false"):
+        kernel_trial.trial(CPU)
