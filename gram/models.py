@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from gram.discriminator import Discriminator
@@ -84,14 +85,22 @@ def save_model(
     Raises:
         OSError: it cannot be written; a model that was there is intact.
     """
-    write_folder(
-        Path(path),
-        {
-            GENERATOR: _to_bytes(generator),
-            DISCRIMINATOR: _to_bytes(discriminator),
-            SETTINGS: (json.dumps(settings, indent=2) + "\n").encode(),
-        },
-    )
+    write_folder(Path(path), model_files(generator, discriminator, settings))
+
+
+def model_files(
+    generator: Generator,
+    discriminator: Discriminator,
+    settings: Mapping[str, Any],
+    *,
+    dtype: torch.dtype | None = None,
+) -> dict[str, bytes]:
+    """What a model folder holds, file by file; `dtype` is that of the weights on disk, None as they are."""
+    return {
+        GENERATOR: _to_bytes(generator, dtype),
+        DISCRIMINATOR: _to_bytes(discriminator, dtype),
+        SETTINGS: (json.dumps(settings, indent=2) + "\n").encode(),
+    }
 
 
 def load_settings(path: str | Path) -> dict[str, Any]:
@@ -147,8 +156,11 @@ def _described(path: str | Path, build: Callable[[Mapping[str, Any]], Network]) 
         ) from error
 
 
-def _to_bytes(module: nn.Module) -> bytes:
-    return safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()})
+def _to_bytes(module: nn.Module, dtype: torch.dtype | None) -> bytes:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    if dtype is not None:
+        tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+    return safetensors.torch.save(tensors)
 
 
 def _load(module: nn.Module, file: Path) -> None:

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gram.data.reader import ImageDataset
 from gram.models import load_model, load_settings
-from pipeline import build, kernels, pictures, scene, tracking
+from pipeline import build, kernels, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -58,17 +57,7 @@ def run(config: Config) -> None:
     kernels.settle(config.train, device)
     generator = load_model(config.paths.model).to(device)
     described = load_settings(config.paths.model)
-    size = described["discriminator"]["size"]
-    dataset = ImageDataset(config.paths.train_data, size=size)
-    prior = scene.training_poses(config.data, dataset.meta)
-    subject = Subject(
-        config=config,
-        generator=generator,
-        described=described,
-        dataset=dataset,
-        held_out=_held_out(config, size),
-        prior=prior,
-    )
+    subject = Subject.of(config, generator, described)
     out = Path(config.paths.evaluate)
     out.mkdir(parents=True, exist_ok=True)
 
@@ -90,12 +79,6 @@ def run(config: Config) -> None:
     for name, finding in findings.items():
         if finding.skipped:
             say(f"{name:20} skipped: {finding.skipped}")
-
-
-def _held_out(config: Config, size: int) -> ImageDataset | None:
-    """The held-out pictures, where there are any."""
-    path = Path(config.paths.test_data)
-    return ImageDataset(path, size=size) if path.exists() else None
 
 
 def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_id: str | None) -> None:

@@ -137,8 +137,8 @@ def _borders(layers: Tensor) -> Tensor:
     return (max_pool2d(layers, 3, 1, 1) + max_pool2d(-layers, 3, 1, 1))[0] > 0
 
 
-def write_png(path: Path, pixels: Pixels) -> None:
-    """Write a PNG; whoever reads `path` meanwhile sees the old file or the new one, never half of it."""
+def encode_png(pixels: Pixels) -> bytes:
+    """What a PNG file of these pixels holds."""
     height, width, _ = pixels.shape
     lines = np.zeros((height, 1 + 3 * width), np.uint8)  # each line opens with filter type 0
     lines[:, 1:] = pixels.reshape(height, -1)
@@ -147,7 +147,12 @@ def write_png(path: Path, pixels: Pixels) -> None:
     content = b"\x89PNG\r\n\x1a\n"
     for name, data in chunks:
         content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return content
+
+
+def write_png(path: Path, pixels: Pixels) -> None:
+    """Write a PNG; whoever reads `path` meanwhile sees the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
+    aside.write_bytes(encode_png(pixels))
     aside.replace(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
 from gram.poses import PosePrior
+from pipeline import scene
 from pipeline.pictures import Pixels
 from pipeline.schema import Config
 
@@ -33,6 +35,25 @@ class Subject:
     dataset: ImageDataset
     held_out: ImageDataset | None
     prior: PosePrior
+
+    @classmethod
+    def of(cls, config: Config, generator: Generator, described: Mapping[str, Any]) -> "Subject":
+        """With the pictures that the configuration names.
+
+        Raises:
+            ValueError: there are none of the size that the model draws.
+        """
+        size = described["discriminator"]["size"]
+        dataset = ImageDataset(config.paths.train_data, size=size)
+        test = Path(config.paths.test_data)
+        return cls(
+            config=config,
+            generator=generator,
+            described=described,
+            dataset=dataset,
+            held_out=ImageDataset(test, size=size) if test.exists() else None,
+            prior=scene.training_poses(config.data, dataset.meta),
+        )
 
     @property
     def size(self) -> int:

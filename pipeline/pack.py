@@ -1,0 +1,134 @@
+"""`python -m pipeline.pack`: a trained model as a small folder to give away."""
+
+import copy
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from gram.folders import write_folder
+from gram.generator import Generator
+from gram.metrics import Measurement
+from gram.metrics.likeness import psnr
+from gram.models import SETTINGS, load_discriminator, load_model, load_settings, model_files
+from pipeline import build, kernels
+from pipeline.cli import Flag, Stage, main
+from pipeline.console import say
+from pipeline.evaluating import drawings, images
+from pipeline.evaluating.finding import Subject
+from pipeline.pictures import encode_png
+from pipeline.pinned import pinned
+from pipeline.reporting.model_card import model_card
+from pipeline.schema import Config
+
+STAGE = Stage(
+    name="pack",
+    summary="""
+Writes what others need to use a model, and to know what it is: weights in half precision, README.md with what
+it was made from and how to make it again, pictures, metrics.json with the protocol of every number, and the
+configuration. What is measured and drawn are the weights as they are given away. The folder replaces a model
+that is there, whole or not at all.""",
+    groups=("evaluate", "paths"),
+    examples=(
+        ("python -m pipeline.pack --to models/mine", "the model that was trained last"),
+        (
+            "python -m pipeline.pack experiment=heads64 model=runs/train/best --to models/heads64",
+            "the best one",
+        ),
+    ),
+    reads_model=True,
+    flags=(
+        Flag(name="to", value="FOLDER", meaning="where it is written"),
+        Flag(
+            name="note", value="TEXT", meaning="a line for its README.md, such as the machine and the hours"
+        ),
+    ),
+)
+LIKENESS = 35.0
+"""Decibels between pictures before and after rounding, below which a model is not given away."""
+COMPARED = 8
+"""Pictures of that comparison."""
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def run(config: Config, *, to: str = "", note: str = "") -> None:
+    """Write the folder `to`.
+
+    Raises:
+        ValueError: there is something else in its place; the model or the data cannot be used; or half
+            precision is too coarse for the weights.
+        OSError: it cannot be written; what was there is intact.
+    """
+    target = _target(to)
+    device = build.device(config.train.device)
+    kernels.settle(config.train, device)
+    trained = load_model(config.paths.model).to(device)
+    discriminator = load_discriminator(config.paths.model)
+    settings = load_settings(config.paths.model)
+    settings["made_from"]["run"] = None  # of a store that others do not have
+    subject = Subject.of(config, rounded(trained), settings)
+    likeness = _likeness(trained, subject)
+    measured = {name or "trained": m for name, m in images.measure(subject).items()}
+    drawn = drawings.draw(subject)
+    shown = {"samples.png": drawn["samples"], "sweep.png": drawn["sweep"]}
+    card = model_card(target, subject, measured, note=note, likeness=likeness)
+    files = model_files(subject.generator, discriminator, settings, dtype=torch.float16)
+    files |= {name: encode_png(pixels) for name, pixels in shown.items()}
+    files |= {"README.md": card.encode(), "params.yaml": pinned(config).encode()}
+    files["metrics.json"] = _metrics(measured).encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(target, files)
+    say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")
+
+
+def rounded(network: Network) -> Network:
+    """A copy with the weights that half precision leaves.
+
+    Raises:
+        ValueError: a weight is beyond its range.
+    """
+    network = copy.deepcopy(network)
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} has weights beyond half precision: they cannot be packed")
+    return network
+
+
+def _target(to: str) -> Path:
+    if not to:
+        raise ValueError("where to? Name a folder, such as --to models/mine")
+    target = Path(to)
+    if target.exists() and not (target / SETTINGS).is_file():
+        raise ValueError(f"--to {to}: something that is no model is there, and would be lost: name another")
+    return target
+
+
+def _likeness(trained: Generator, subject: Subject) -> float:
+    """Decibels between pictures before and after rounding, the least of some."""
+    rng = torch.Generator().manual_seed(subject.config.evaluate.seed)
+    z = torch.randn(COMPARED, trained.z_dim, generator=rng).to(subject.device)
+    poses = subject.prior.sample(COMPARED, generator=rng).to(subject.device)
+    before, after = (model.render(z, poses, size=subject.size) for model in (trained, subject.generator))
+    likeness = float(psnr(after.image, before.image).amin())
+    if not likeness >= LIKENESS:
+        raise ValueError(
+            f"rounded weights draw other pictures ({likeness:.1f} dB apart, less than {LIKENESS:.0f}): give "
+            f"{subject.config.paths.model} away as it is"
+        )
+    return likeness
+
+
+def _metrics(measured: Mapping[str, Measurement]) -> str:
+    content: dict[str, Any] = {name: measurement.as_dict() for name, measurement in measured.items()}
+    return json.dumps(content, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE, run))
