@@ -8,7 +8,8 @@ H100 with 80 GB) and with what is wanted of this one, and where the time of the 
     python -m benchmarks.train_step
 
 Options that leave the function as it is belong to the table: --precision, --micro-batch, --patches,
---recompute, --channels-last. Rows that --lazy-r1 and --samples add change the algorithm or the function and
+--recompute, --channels-last; the first row is measured with the two that save memory, too. Kernels are tried
+against plain torch first. Rows that --lazy-r1 and --samples add change the algorithm or the function and
 stand apart. With --size, --batch and --width it measures one small case, also on a CPU:
 
     python -m benchmarks.train_step --size 16 --batch 2 --width 32
@@ -27,6 +28,8 @@ import torch
 from benchmarks.parts import parts_of_a_step
 from benchmarks.published import Case, Training
 from benchmarks.timing import Clock, Timing
+from gram.devices import has_kernels
+from gram.kernel_trial import trial
 
 LARGEST_ON_CPU = 64
 """Pixels along one side; more would take minutes a step, and say nothing."""
@@ -40,6 +43,8 @@ class Row:
     size: int
     batch: int
     forward: bool = False
+    patches: int = 1
+    recompute: bool = False
     prior: str = ""
     wanted: str = ""
 
@@ -49,6 +54,8 @@ TABLE = (
         name="256 x 256, batch 4", size=256, batch=4,
         prior="4.0 images/s, 25.8 GiB", wanted="20 images/s, 8 GiB",
     ),
+    Row(name="  the same, recomputing", size=256, batch=4, recompute=True),
+    Row(name="  the same, in 2 patches", size=256, batch=4, patches=2, prior="(in 4) 1.9 images/s, 6.6 GiB"),
     Row(
         name="64 x 64, batch 16", size=64, batch=16,
         prior="45 images/s, 25.8 GiB", wanted="225 images/s, 12 GiB",
@@ -84,10 +91,11 @@ def main(given: Sequence[str] | None = None) -> int:
         )
     base = _case(arguments, device)
     print(_where(device, base, arguments.runs))
+    print(_kernels(device, arguments.width))
     clock = Clock(device, arguments.runs)
     print(f"\n{'':34}{'median (fastest, slowest)':34}{'memory':>9}   {'prior implementation':24}wanted")
     for row in rows:
-        print(measure(row, replace(base, size=row.size, batch=row.batch), clock), flush=True)
+        print(measure(row, case_of(row, base), clock), flush=True)
     for name, case in _on_top(arguments, replace(base, size=rows[0].size, batch=rows[0].batch)):
         row = Row(name=f"+ {name}", size=case.size, batch=case.batch, prior="changes the algorithm")
         print(measure(row, case, clock), flush=True)
@@ -142,6 +150,12 @@ def _on_top(arguments: argparse.Namespace, case: Case) -> Iterator[tuple[str, Ca
         yield name, replace(case, num_samples=arguments.samples, mode="refined")
 
 
+def case_of(row: Row, base: Case) -> Case:
+    """The case of a row: what the command line asks for, and what the row does."""
+    patches, recompute = max(base.patches, row.patches), base.recompute or row.recompute
+    return replace(base, size=row.size, batch=row.batch, patches=patches, recompute=recompute)
+
+
 def _case(arguments: argparse.Namespace, device: torch.device) -> Case:
     on_gpu = device.type == "cuda"
     channels_last = on_gpu if arguments.channels_last is None else arguments.channels_last
@@ -160,6 +174,14 @@ def _where(device: torch.device, case: Case, runs: int) -> str:
     options += f", patches {case.patches}" + ", recomputing" * case.recompute
     options += ", channels last" * case.channels_last
     return f"{machine}, torch {torch.__version__}; {options}; median of {runs} runs"
+
+
+def _kernels(device: torch.device, width: int) -> str:
+    """Whether the kernels that are timed are right."""
+    if not has_kernels(device):
+        return "no Triton kernels: plain torch is timed"
+    found, failure = trial(device, width=width, manifold_width=width // 2)
+    return f"Triton's kernels: {failure or 'as plain torch, to ' + ', '.join(map(str, found))}"
 
 
 def _rate(timing: Timing, images: int) -> str:

@@ -120,10 +120,22 @@ def test_without_a_gpu_the_table_is_not_measured_and_says_so(
 
 
 def test_the_table_is_the_one_that_is_wanted() -> None:
-    assert [(row.size, row.batch, row.forward) for row in train_step.TABLE] == [
+    wanted = [row for row in train_step.TABLE if row.wanted]
+    assert [(row.size, row.batch, row.forward) for row in wanted] == [
         (256, 4, False), (64, 16, False), (256, 1, True)
     ]  # fmt: skip
     readme = (ROOT / "benchmarks/README.md").read_text()
-    for row in train_step.TABLE:
+    for row in wanted:
         for figures in (row.prior, row.wanted):
             assert figures.split()[0] in readme
+
+
+def test_rows_that_save_memory_are_the_first_row_otherwise() -> None:
+    first, *others = train_step.TABLE
+    savers = [row for row in others if row.recompute or row.patches > 1]
+    assert [(row.recompute, row.patches) for row in savers] == [(True, 1), (False, 2)]
+    for row in savers:
+        case = train_step.case_of(row, SMALL)
+        assert (case.recompute, case.patches) == (row.recompute, row.patches)
+        assert replace(case, recompute=False, patches=1) == train_step.case_of(first, SMALL)
+    assert train_step.case_of(first, replace(SMALL, recompute=True, patches=4)).patches == 4

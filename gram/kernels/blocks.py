@@ -40,7 +40,11 @@ PRODUCTS = _configs(
     (128, 256, 64, 8, 3), (128, 256, 32, 8, 4), (128, 128, 64, 8, 3),
     (64, 256, 32, 4, 3), (64, 128, 64, 4, 3), (64, 64, 32, 4, 4),
 )  # fmt: skip
-"""Of the products with points as rows: each was compiled for an H100 at width 256, none was timed."""
+"""Of the products with points as rows: each was compiled for an H100 at width 256, none was timed.
+
+The first run on a device times them, and keeps what it found beside the compiled kernels: later runs start at
+once, and repeat its sums in the same order.
+"""
 
 GRADIENTS = _configs((64, 256, 128, 8, 3), (64, 128, 128, 8, 3), (64, 128, 64, 4, 4), (64, 64, 64, 4, 3))
 """Of the products that sum over points, which are added up in blocks of `HIT_ROWS`."""

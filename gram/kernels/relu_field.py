@@ -153,7 +153,12 @@ def last_layer(
     return relu(total + tl.load(bias + some)[None, :])
 
 
-@triton.autotune(CONFIGS, key=["HIDDEN", "WIDTH"], prune_configs_by={"early_config_prune": _fitting})
+@triton.autotune(
+    CONFIGS,
+    key=["HIDDEN", "WIDTH"],
+    prune_configs_by={"early_config_prune": _fitting},
+    cache_results=True,
+)
 @triton.jit(do_not_specialize=["count"])
 @no_type_check
 def values_kernel(

@@ -26,6 +26,7 @@ from gram.kernels.blocks import (
     key=["WIDTH", "INNER", "OUTPUTS"],
     restore_value=["out"],
     prune_configs_by={"early_config_prune": fitting},
+    cache_results=True,
 )
 @triton.jit(do_not_specialize=["n"])
 @no_type_check
@@ -150,6 +151,7 @@ def head_kernel(
     key=["WIDTH", "INNER", "OUTPUTS"],
     reset_to_zero=["sums"],
     prune_configs_by={"early_config_prune": fitting},
+    cache_results=True,
 )
 @triton.jit(do_not_specialize=["n"])
 @no_type_check

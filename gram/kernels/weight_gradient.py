@@ -9,7 +9,10 @@ from gram.kernels.blocks import GRADIENTS, HEADS, fitting, sine
 
 
 @triton.autotune(
-    GRADIENTS, key=["WIDTH", "INNER", "OUTPUTS"], prune_configs_by={"early_config_prune": fitting}
+    GRADIENTS,
+    key=["WIDTH", "INNER", "OUTPUTS"],
+    prune_configs_by={"early_config_prune": fitting},
+    cache_results=True,
 )
 @triton.jit(do_not_specialize=["n"])
 @no_type_check
