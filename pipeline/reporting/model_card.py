@@ -24,7 +24,8 @@ def model_card(
         likeness: decibels between its pictures and those before its weights were rounded.
     """
     known = facts(subject.described, meta_of(Path(subject.config.paths.train_data)))
-    known["packed on"] = known.pop("report made on")
+    for name, here in (("program", "packed with"), ("report made on", "packed on")):
+        known[here] = known.pop(name, "unknown")
     known |= {"note": note} if note else {}
     rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
     return f"""# {folder.name}
