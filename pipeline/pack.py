@@ -20,6 +20,7 @@ from pipeline.cli import Flag, Stage, main
 from pipeline.console import say
 from pipeline.evaluating import drawings, images
 from pipeline.evaluating.finding import Subject
+from pipeline.fingerprint import fingerprint
 from pipeline.pictures import encode_png
 from pipeline.pinned import pinned
 from pipeline.reporting.model_card import model_card
@@ -60,11 +61,11 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
     """Write the folder `to`.
 
     Raises:
-        ValueError: there is something else in its place; the model or the data cannot be used; or half
-            precision is too coarse for the weights.
+        ValueError: there is something else in its place; the model or the data cannot be used, or are not
+            those of the configuration; or half precision is too coarse for the weights.
         OSError: it cannot be written; what was there is intact.
     """
-    target = _target(to)
+    target = _target(to, config.paths.model)
     device = build.device(config.train.device)
     kernels.settle(config.train, device)
     trained = load_model(config.paths.model).to(device)
@@ -72,6 +73,7 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
     settings = load_settings(config.paths.model)
     settings["made_from"]["run"] = None  # of a store that others do not have
     subject = Subject.of(config, rounded(trained), settings)
+    _require_own_configuration(subject)
     likeness = _likeness(trained, subject)
     measured = {name or "trained": m for name, m in images.measure(subject).items()}
     drawn = drawings.draw(subject)
@@ -101,13 +103,28 @@ def rounded(network: Network) -> Network:
     return network
 
 
-def _target(to: str) -> Path:
+def _target(to: str, model: str) -> Path:
     if not to:
         raise ValueError("where to? Name a folder, such as --to models/mine")
     target = Path(to)
     if target.exists() and not (target / SETTINGS).is_file():
         raise ValueError(f"--to {to}: something that is no model is there, and would be lost: name another")
+    if target.resolve() == Path(model).resolve():
+        raise ValueError(
+            f"--to {to}: the model itself is there, and would lose half of its bits: name another"
+        )
     return target
+
+
+def _require_own_configuration(subject: Subject) -> None:
+    """What is told about a model's training, and how to repeat it, has to be true."""
+    asked = fingerprint(subject.config, data_hash=subject.dataset.content_hash).partition("-")[0]
+    trained = subject.described["made_from"]["fingerprint"].partition("-")[0]
+    if asked != trained:
+        raise ValueError(
+            f"{subject.config.paths.model} was trained with another configuration or on other data "
+            f"({trained}, not {asked}): give the experiment and options of its training"
+        )
 
 
 def _likeness(trained: Generator, subject: Subject) -> float:

@@ -97,6 +97,22 @@ def test_a_model_that_is_there_is_replaced_and_anything_else_refused(
     assert "--to models/mine" in capsys.readouterr().err
 
 
+def test_another_configuration_and_the_model_s_own_folder_are_refused(
+    data: list[str], packed: Packed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, _ = packed
+    assert (
+        run(data, trained.parents[1], "--to", str(tmp_path / "new"), "train.lr_generator=0.5") == EXIT_ERROR
+    )
+    assert "give the experiment and options of its training" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    before = (trained / GENERATOR).read_bytes()
+    assert run(data, trained.parents[1], "--to", str(trained)) == EXIT_ERROR
+    assert "name another" in capsys.readouterr().err
+    assert (trained / GENERATOR).read_bytes() == before
+    assert run(data, trained.parents[1], "--to", str(tmp_path / "new"), "train.steps=7") == 0
+
+
 def test_weights_that_half_precision_cannot_hold_are_refused() -> None:
     network = torch.nn.Linear(2, 2)
     with torch.no_grad():
