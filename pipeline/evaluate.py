@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import build, kernels, pictures, tracking
+from pipeline import kernels, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -32,7 +32,7 @@ of this model and of a field in closed form, with its own sampler and with all o
     groups=("evaluate", "paths"),
     examples=(
         ("python -m pipeline.evaluate", "the model that was trained last"),
-        ("python -m pipeline.evaluate model=models/heads64 data=heads64", "a model from a folder"),
+        ("python -m pipeline.evaluate experiment=heads64small model=models/heads64", "a model from a folder"),
         ("python -m pipeline.evaluate evaluate=inception", "published FID and KID, on 20 thousand pictures"),
     ),
     reads_model=True,
@@ -53,9 +53,7 @@ def run(config: Config) -> None:
     Raises:
         ValueError: the model, the data or the extractor's weights cannot be used.
     """
-    device = build.device(config.train.device)
-    kernels.settle(config.train, device)
-    generator = load_model(config.paths.model).to(device)
+    generator = load_model(config.paths.model).to(kernels.working_device(config.train))
     described = load_settings(config.paths.model)
     subject = Subject.of(config, generator, described)
     out = Path(config.paths.evaluate)

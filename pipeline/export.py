@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import build, kernels, tracking
+from pipeline import kernels, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.exporting.manifolds import export_layers, manifolds_of
@@ -50,9 +50,7 @@ def run(config: Config) -> None:
     Raises:
         ValueError: the model or the latents cannot be used, or there is no surface at export.level.
     """
-    device = build.device(config.train.device)
-    kernels.settle(config.train, device)
-    generator = load_model(config.paths.model).to(device)
+    generator = load_model(config.paths.model).to(kernels.working_device(config.train))
     out = Path(config.paths.export)
     chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
     out.mkdir(parents=True, exist_ok=True)

@@ -113,8 +113,7 @@ def _try_out(
     settings = replace(
         build.training_settings(config), micro_batch=micro_batch, patches=patches, batch_size=batch
     )
-    device = build.device(config.train.device)
-    kernels.settle(config.train, device)
+    device = kernels.working_device(config.train)
     try:
         state = build.training_state(config, meta, device)
         return measure(state, scene.training_poses(config.data, meta), settings, size=meta.size)

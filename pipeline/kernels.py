@@ -3,8 +3,21 @@
 import torch
 
 from gram import devices, kernel_trial
+from pipeline import build
 from pipeline.console import say
 from pipeline.schema import TrainConfig
+
+
+def working_device(train: TrainConfig) -> torch.device:
+    """The device that is asked for, with kernels or without.
+
+    Raises:
+        ValueError: a GPU is asked for and there is none.
+        RuntimeError: as `settle`.
+    """
+    device = build.device(train.device)
+    settle(train, device)
+    return device
 
 
 def settle(train: TrainConfig, device: torch.device) -> None:
@@ -13,9 +26,8 @@ def settle(train: TrainConfig, device: torch.device) -> None:
     Raises:
         RuntimeError: they have left the device unusable for this process.
     """
-    if not train.kernels:
-        devices.KERNELS = False
-    elif devices.has_kernels(device) and (why := kernel_trial.trial(device).failure):
+    devices.KERNELS = None if train.kernels else False
+    if devices.has_kernels(device) and (why := kernel_trial.trial(device).failure):
         devices.KERNELS = False
         say(
             f"Triton's kernels do not work on {device} ({why}): plain torch takes their place, several times "

@@ -15,7 +15,7 @@ from gram.generator import Generator
 from gram.metrics import Measurement
 from gram.metrics.likeness import psnr
 from gram.models import SETTINGS, load_discriminator, load_model, load_settings, model_files
-from pipeline import build, kernels
+from pipeline import kernels
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say
 from pipeline.evaluating import drawings, images
@@ -37,7 +37,7 @@ that is there, whole or not at all.""",
     examples=(
         ("python -m pipeline.pack --to models/mine", "the model that was trained last"),
         (
-            "python -m pipeline.pack experiment=heads64 model=runs/train/best --to models/heads64",
+            "python -m pipeline.pack experiment=heads64small model=runs/train/best --to models/heads64",
             "the best one",
         ),
     ),
@@ -66,9 +66,7 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
         OSError: it cannot be written; what was there is intact.
     """
     target = _target(to, config.paths.model)
-    device = build.device(config.train.device)
-    kernels.settle(config.train, device)
-    trained = load_model(config.paths.model).to(device)
+    trained = load_model(config.paths.model).to(kernels.working_device(config.train))
     discriminator = load_discriminator(config.paths.model)
     settings = load_settings(config.paths.model)
     settings["made_from"]["run"] = None  # of a store that others do not have
@@ -83,7 +81,6 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
     files |= {"README.md": card.encode(), "params.yaml": pinned(config).encode()}
     files["metrics.json"] = _metrics(measured).encode()
-    target.parent.mkdir(parents=True, exist_ok=True)
     write_folder(target, files)
     say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")
 

@@ -103,11 +103,13 @@ def _kernels(config: Config, device: torch.device) -> Iterator[Finding]:
             yield Caution("plain torch works in place of Triton's kernels, several times slower")
         return
     model = config.model
-    found, failure = kernel_trial.trial(device, width=model.hidden, manifold_width=model.manifold_hidden)
-    if failure is not None:
-        yield Problem(f"Triton's kernels do not work here ({failure})", "train.kernels=false, which is slow")
+    trial = kernel_trial.trial(device, width=model.hidden, manifold_width=model.manifold_hidden)
+    if trial.failure is not None:
+        yield Problem(
+            f"Triton's kernels do not work here ({trial.failure})", "train.kernels=false, which is slow"
+        )
     else:
-        yield Fact("kernels", f"Triton's give what plain torch gives: {', '.join(map(str, found))} apart")
+        yield Fact("kernels", f"Triton's, {trial}")
 
 
 def _gpu_library() -> str:

@@ -28,6 +28,8 @@ def test_nothing_is_said_or_tried_where_there_are_none(capsys: pytest.CaptureFix
 def test_the_configuration_may_say_no() -> None:
     settle("train.kernels=false")
     assert devices.KERNELS is False
+    settle("train.kernels=true")  # and the next run of this process something else
+    assert devices.KERNELS is None
 
 
 def test_where_they_fail_plain_torch_takes_their_place_and_the_reason_is_told(

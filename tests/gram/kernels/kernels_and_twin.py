@@ -3,6 +3,7 @@
 import os
 from typing import NamedTuple
 
+import interpreted
 import pytest
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from gram.plain_network import Layer
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+DEVICE = torch.device(interpreted.DEVICE)
 HALF = torch.float16
 
 SIZES = [(1, 1, 12), (2, 150, 40)]

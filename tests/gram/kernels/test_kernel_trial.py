@@ -1,12 +1,33 @@
 """Kernels are tried before they are relied on, and their failure is told, not suffered."""
 
+from typing import Any
+
 import pytest
 import torch
 from interpreted import pass_with_kernels
 
 from gram import devices, kernel_trial
+from gram.isosurfaces import Hits, intersect
 
 CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("width", [20, 32, 128, 256])
+def test_rounding_decides_about_no_hit(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    def watched(*arguments: Any, **options: Any) -> Hits:
+        seen.append(intersect(*arguments, **options))
+        return seen[-1]
+
+    seen: list[Hits] = []
+    monkeypatch.setattr(kernel_trial, "intersect", watched)
+    monkeypatch.setattr(kernel_trial, "_both_ways", lambda results: len(results()))
+    kernel_trial.trial(CPU, manifold_width=width)
+    (hits,) = seen
+    assert hits.hit[..., :-1].all()
+    assert not hits.hit[..., -1].any()
+    distances = hits.t[..., :-1]
+    assert distances.amin() > 0.8801
+    assert distances.amax() < 1.1199
 
 
 @pytest.mark.slow

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import interpreted
 import pytest
 import torch
 
 from gram import devices, kernel_trial
 from gram.kernels import crossings, phase_layers, relu_gradient
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+DEVICE = torch.device(interpreted.DEVICE)
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +24,7 @@ def test_kernels_that_work_pass_and_all_is_as_before() -> None:
     assert failure is None
     assert [d.network for d in found] == ["radiance field", "manifold predictor"]
     assert all(0.0 < d.largest < d.limit / 10 for d in found)
+    assert str(kernel_trial.Trial(found, failure)).startswith("as plain torch, to radiance field")
     assert (devices.LEAN, devices.KERNELS) == (None, None)
     assert torch.equal(torch.get_rng_state(), rng)
 
