@@ -1,4 +1,4 @@
-"""What of a picture is background: two losses that the paper does not have.
+"""What of a picture is background: three losses that the paper does not have.
 
 Nothing tells a generator of single views whether a background belongs on its surfaces or on the plane behind
 them. Left alone, it paints most of it on surfaces beside the head, and may make the plane a black canvas that
@@ -34,6 +34,18 @@ def foreground_loss(opacity: Float[Tensor, "batch size size"], share: float) -> 
     return (filled + INDECISION * undecided).mean()
 
 
+def edge_loss(opacity: Float[Tensor, "batch size size"]) -> Float[Tensor, ""]:
+    """Mean over pixels of o, times how near they are to the edge of the picture within `border`.
+
+    Patches of background on surfaces are free to stay while nothing asks them to go. Hair may reach into the
+    border, never to the edge itself.
+
+    Args:
+        opacity: o, of rays in front of the background, in [0, 1].
+    """
+    return (opacity * nearness(opacity.shape[-1]).to(opacity.device)).mean()
+
+
 def border_loss(
     generator: Generator,
     film: Film,
@@ -64,6 +76,11 @@ def border(size: int) -> Bool[Tensor, "{size} {size}"]:
     """Pixels that show background whatever stands in the middle: the upper edge, and the sides down to a
     little below the middle, as portraits leave their pictures at the bottom.
     """
+    return nearness(size) > 0.0
+
+
+def nearness(size: int) -> Float[Tensor, "{size} {size}"]:
+    """1 at the edge of a picture, falling to 0 where its border ends."""
     line = torch.linspace(-1.0, 1.0, size)
-    x, y = line, -line[:, None]  # rows go down
-    return ((x.abs() > EDGE) | (y > EDGE)) & (y > LOWEST)
+    x, y = line.abs(), -line[:, None]  # rows go down
+    return ((torch.maximum(x, y) - EDGE) / (1.0 - EDGE)).clamp(min=0.0) * (y > LOWEST)

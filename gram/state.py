@@ -31,7 +31,7 @@ class TrainingSettings:
         pose_weight, real_pose_weight: of the pose losses on fakes and reals.
         foreground: share of an image that is in front of the background, see `gram.background`; None, as
             published, leaves it to the generator.
-        foreground_weight, border_weight: of the two losses that it asks for.
+        foreground_weight, border_weight, edge_weight: of the three losses that it asks for.
         ema_decays: of the averages of the generator.
         mirror: flip half of the reals.
         share_fakes: show D and G the same fakes, rendered once: a quarter less work, but G
@@ -56,6 +56,7 @@ class TrainingSettings:
     foreground: float | None = None
     foreground_weight: float = 0.5
     border_weight: float = 1.0
+    edge_weight: float = 0.0
     ema_decays: tuple[float, float] = (0.999, 0.9999)
     mirror: bool = True
     share_fakes: bool = False

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 
-from gram.background import border_loss, foreground_loss
+from gram.background import border_loss, edge_loss, foreground_loss
 from gram.distributed import ALONE, Processes
 from gram.fakes import Fakes
 from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
@@ -125,7 +125,9 @@ def _judge(
         loss = metrics["loss/generator"] + settings.pose_weight * pose_loss(predicted, poses[rows])
         if settings.foreground is not None:
             metrics["loss/foreground"] = foreground_loss(own[:, 3], settings.foreground)
+            metrics["loss/edge"] = edge_loss(own[:, 3])
             loss = loss + settings.foreground_weight * metrics["loss/foreground"]
+            loss = loss + settings.edge_weight * metrics["loss/edge"]
         (by_image,) = torch.autograd.grad(state.precision.scale(loss), own)
         gradient[rows] = by_image * (len(own) / len(images))
         return metrics, []

@@ -110,6 +110,7 @@ def training_settings(config: Config) -> TrainingSettings:
         foreground=train.foreground,
         foreground_weight=train.foreground_weight,
         border_weight=train.border_weight,
+        edge_weight=train.edge_weight,
         ema_decays=(train.ema_decays[0], train.ema_decays[1]),
         mirror=train.mirror,
         share_fakes=train.share_fakes,

@@ -149,6 +149,11 @@ class TrainConfig:
     border_weight: float = option(
         "of the difference between background and border, where foreground is not null", low=0, default=1.0
     )
+    edge_weight: float = option(
+        "of what stands in front of the background at the border, where foreground is not null",
+        low=0,
+        default=0.0,
+    )
     ema_decays: list[float] = option("two averages of the generator; the first makes pictures and metrics")
     mirror: bool = option("show real pictures flipped, too")
     share_fakes: bool = option("train both networks on the same fakes: faster, slightly stale")

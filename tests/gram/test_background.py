@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from gram.background import INDECISION, border, border_loss, foreground_loss
+from gram.background import INDECISION, border, border_loss, edge_loss, foreground_loss, nearness
 from gram.cameras import look_at_origin, pixel_rays
 from gram.generator import Generator
 from gram.models import build_generator
@@ -52,6 +52,24 @@ def test_the_border_is_the_upper_edge_and_the_upper_part_of_the_sides(size: int)
     assert not found[-size // 4 :].any()
     assert not found[size // 4 :, size // 4 : -size // 4].any()
     assert 0.1 < float(found.float().mean()) <= 0.25
+
+
+def test_nearness_grows_from_the_end_of_the_border_to_the_edge() -> None:
+    found = nearness(41)  # 0.05 apart: the border is 4 wide
+    expected = torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0, 0.0])
+    torch.testing.assert_close(found[:6, 20], expected)
+    torch.testing.assert_close(found[15, :6], expected)
+    torch.testing.assert_close(found[15, -6:], expected.flip(0))
+    torch.testing.assert_close(found[0], torch.ones(41))  # corners belong to both edges
+    assert not found[25:].any()
+
+
+def test_what_stands_at_the_edge_costs_and_what_stands_elsewhere_does_not() -> None:
+    opacity = torch.zeros(2, 33, 33)
+    opacity[:, ~border(33)] = 1.0
+    assert float(edge_loss(opacity)) == 0.0
+    opacity[0] = 0.5
+    assert float(edge_loss(opacity)) == pytest.approx(0.25 * float(nearness(33).mean()))
 
 
 class OneColor(torch.nn.Module):
