@@ -31,12 +31,12 @@ def visible_surface(
     resolution: int = 128,
     level: float | None = None,
     largest_only: bool = True,
+    fill: float = 0.0,
 ) -> trimesh.Trimesh:
     """The closed surface at the median depth of a latent's pictures, without the background plane.
 
     It stays within their outlines: where pictures let through more than a quarter of the light there is none,
     however dense the field is between the surfaces that pictures are made of.
-
 
     What no camera sees, the back of a head, is solid as far as the box reaches.
 
@@ -48,6 +48,7 @@ def visible_surface(
         resolution: lattice points along the longest side of the box.
         level: accumulated opacity of the surface; None is half of the most there is.
         largest_only: drop all but the largest connected part.
+        fill: radius of a ball, world units: pits and gaps that it has no room in are filled.
 
     Raises:
         ValueError: there is no surface at the level.
@@ -64,7 +65,7 @@ def visible_surface(
     outline = _outline(generator, z, poses.to(device), psi=psi)
     return extract_surface(
         lambda points: torch.minimum(opacity(points), outline(points)),
-        bounds=box, resolution=resolution, level=level, largest_only=largest_only,
+        bounds=box, resolution=resolution, level=level, largest_only=largest_only, fill=fill,
     )  # fmt: skip
 
 

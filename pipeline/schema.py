@@ -223,6 +223,11 @@ class ExportConfig:
         "opacity in front of the surface, in (0, 1); null: half of the most", default=None
     )
     largest_only: bool = option("keep the largest connected piece alone")
+    fill: float = option(
+        "pits and gaps of a mesh that a ball of this radius has no room in are filled; 0: none",
+        low=0,
+        high=0.1,
+    )
     frames: int = option("pictures of a turntable", low=1)
     fps: int = option("pictures a second", low=1)
     size: int = option("pixels along one side of a turntable picture", low=4)

@@ -7,6 +7,7 @@ import trimesh
 from numpy import ndarray
 from skimage.measure import marching_cubes
 
+from gram.meshing.closing import close_pits
 from gram.meshing.fields import Bounds, Field, Lattice, check_level, choose_level, sample_field
 from gram.shapes import Float
 
@@ -18,6 +19,7 @@ def extract_surface(
     resolution: int = 128,
     level: float | None = None,
     largest_only: bool = False,
+    fill: float = 0.0,
     chunk: int = 2**17,
     progress: Callable[[int, int], None] | None = None,
 ) -> trimesh.Trimesh:
@@ -33,6 +35,7 @@ def extract_surface(
         resolution: Lattice points along the longest side of the box.
         level: Between the smallest and largest value; None chooses it, see `choose_level`.
         largest_only: Keep only the connected part of largest volume: drops floaters and closed cavities.
+        fill: Radius of a ball, in world units: pits and gaps that it has no room in are filled.
         chunk: Points given to the field at once.
         progress: Called with (points done, points in total).
 
@@ -42,6 +45,7 @@ def extract_surface(
     """
     lattice = Lattice.over(bounds, resolution=resolution)
     values = sample_field(field, lattice, chunk=chunk, progress=progress)
+    values = close_pits(values, round(fill / lattice.spacing.min()))
     level = choose_level(values) if level is None else level
     check_level(values, level)
     vertices, faces, _, _ = marching_cubes(_closed(values, level), level, gradient_direction="ascent")

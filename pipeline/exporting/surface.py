@@ -61,6 +61,7 @@ def _mesh(subject: Subject) -> trimesh.Trimesh:
             resolution=settings.resolution,
             level=settings.level,
             largest_only=settings.largest_only,
+            fill=settings.fill,
         )
         return decimate(mesh, settings.faces) if settings.faces else mesh
     except ValueError as error:

@@ -12,6 +12,7 @@ from gram.analytic import SEMI_AXES, AnalyticField
 from gram.cameras import look_at_origin, pixel_rays
 from gram.generator import Generator
 from gram.meshing import decimate, why_not_watertight
+from gram.meshing.depth import mesh_depth
 from gram.models import build_generator
 from gram.samplers import PlaneSampler, StratifiedSampler
 from gram.visible_surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
@@ -89,6 +90,25 @@ def test_what_no_picture_shows_is_no_part_of_the_surface(generator: Generator) -
     mesh = visible_surface(generator, torch.zeros(8), POSES, resolution=48)
     assert mesh.bounds[1, 1] < 0.105
     assert mesh.bounds[0, 1] < -0.07
+
+
+class Pierced(Analytic):
+    """The ellipsoid with a hole along z, as wide as a pupil."""
+
+    def forward(self, points: torch.Tensor, directions: torch.Tensor, film: object, hit: object = None):
+        rgb, density = self.field(points, directions)
+        hole = (points[..., :2].norm(dim=-1) < 0.008) & (points[..., 2] > 0.0)
+        return rgb, torch.where(hole, 0.0, density)
+
+
+@pytest.mark.parametrize("fill", [0.0, 0.015])
+def test_a_hole_is_filled_if_that_is_asked_for(ellipsoid: Generator, fill: float) -> None:
+    ellipsoid.radiance = Pierced()  # pyright: ignore[reportAttributeAccessIssue]
+    mesh = visible_surface(ellipsoid, torch.zeros(8), POSES, resolution=64, fill=fill)
+    rays = pixel_rays(look_at_origin(torch.tensor([[math.pi / 2, math.pi / 2]])), size=65, fov=ellipsoid.fov)
+    depth = mesh_depth(mesh, rays)[0].view(65, 65)
+    depression = float(depth[32, 32] - depth[32, 40])  # 0.026 aside the ellipsoid is 0.005 lower
+    assert (depression < 0.005) if fill else (depression > 0.02)
 
 
 def test_an_untrained_model_has_a_surface_too(generator: Generator) -> None:
