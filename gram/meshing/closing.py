@@ -12,8 +12,8 @@ from scipy.ndimage import generate_binary_structure, grey_dilation, grey_erosion
 from gram.shapes import Float
 
 FACES, EDGES = (generate_binary_structure(3, shared) for shared in (1, 2))
-"""A lattice point with those that share a face of its cell with it, or an edge, too. By turns they grow what
-is round within a fifth of its radius; a ball itself would be cubically more work."""
+"""A lattice point with those that share a face of its cell with it, or an edge, too. By turns they make a
+ball whose radius is true within a seventh; a true one would be cubically more work."""
 
 
 def close_pits(values: Float[ndarray, "x y z"], cells: int) -> Float[ndarray, "x y z"]:

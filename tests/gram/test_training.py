@@ -295,6 +295,17 @@ def test_the_foreground_comes_to_fill_the_share_that_is_asked_for(
     assert metrics[-1]["loss/foreground"] < 0.3 * metrics[0]["loss/foreground"]
 
 
+@pytest.mark.parametrize("weight, kept", [(0.0, True), (100.0, False)])
+def test_what_stands_at_the_edge_goes_if_it_costs(
+    settings: dict[str, Any], reals: Reals, weight: float, kept: bool
+) -> None:
+    training = replace(BASE, lr_discriminator=0.0, lr_generator=1e-2, pose_weight=0.0)
+    training = replace(training, foreground=0.8, foreground_weight=1.0, edge_weight=weight)
+    settings["sampler"]["delta"] = 0.2
+    losses = [float(m["loss/edge"]) for m in run(make_state(settings, training), reals, training, 40)]
+    assert (losses[-1] > 0.5 * losses[0]) == kept
+
+
 def test_without_a_share_nobody_asks_for_a_foreground(settings: dict[str, Any], reals: Reals) -> None:
     weights = []
     for weight in (0.0, 100.0):
