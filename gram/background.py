@@ -43,7 +43,7 @@ def edge_loss(opacity: Float[Tensor, "batch size size"]) -> Float[Tensor, ""]:
     Args:
         opacity: o, of rays in front of the background, in [0, 1].
     """
-    return (opacity * nearness(opacity.shape[-1]).to(opacity.device)).mean()
+    return (opacity * nearness_to_edge(opacity.shape[-1]).to(opacity.device)).mean()
 
 
 def border_loss(
@@ -76,10 +76,10 @@ def border(size: int) -> Bool[Tensor, "{size} {size}"]:
     """Pixels that show background whatever stands in the middle: the upper edge, and the sides down to a
     little below the middle, as portraits leave their pictures at the bottom.
     """
-    return nearness(size) > 0.0
+    return nearness_to_edge(size) > 0.0
 
 
-def nearness(size: int) -> Float[Tensor, "{size} {size}"]:
+def nearness_to_edge(size: int) -> Float[Tensor, "{size} {size}"]:
     """1 at the edge of a picture, falling to 0 where its border ends."""
     line = torch.linspace(-1.0, 1.0, size)
     x, y = line.abs(), -line[:, None]  # rows go down

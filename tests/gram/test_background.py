@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from gram.background import INDECISION, border, border_loss, edge_loss, foreground_loss, nearness
+from gram.background import INDECISION, border, border_loss, edge_loss, foreground_loss, nearness_to_edge
 from gram.cameras import look_at_origin, pixel_rays
 from gram.generator import Generator
 from gram.models import build_generator
@@ -55,7 +55,7 @@ def test_the_border_is_the_upper_edge_and_the_upper_part_of_the_sides(size: int)
 
 
 def test_nearness_grows_from_the_end_of_the_border_to_the_edge() -> None:
-    found = nearness(41)  # 0.05 apart: the border is 4 wide
+    found = nearness_to_edge(41)  # 0.05 apart: the border is 4 wide
     expected = torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0, 0.0])
     torch.testing.assert_close(found[:6, 20], expected)
     torch.testing.assert_close(found[15, :6], expected)
@@ -69,7 +69,7 @@ def test_what_stands_at_the_edge_costs_and_what_stands_elsewhere_does_not() -> N
     opacity[:, ~border(33)] = 1.0
     assert float(edge_loss(opacity)) == 0.0
     opacity[0] = 0.5
-    assert float(edge_loss(opacity)) == pytest.approx(0.25 * float(nearness(33).mean()))
+    assert float(edge_loss(opacity)) == pytest.approx(0.25 * float(nearness_to_edge(33).mean()))
 
 
 class OneColor(torch.nn.Module):
