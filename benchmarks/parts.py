@@ -98,8 +98,7 @@ def _discriminator(training: Training, clock: Clock) -> list[Part]:
 
     def judge() -> None:
         own = fakes[: training.case.at_once].detach().requires_grad_()
-        with state.precision.autocast():
-            logits, predicted = state.discriminator(own)
+        logits, predicted = state.precision.discriminate(state.discriminator, own)
         loss = generator_loss(logits) + settings.pose_weight * pose_loss(predicted, poses[: len(own)])
         torch.autograd.grad(state.precision.scale(loss), own)
 

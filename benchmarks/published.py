@@ -82,8 +82,7 @@ class Training:
         torch.manual_seed(0)
         model = case.model()
         discriminator = build_discriminator(model).to(device)
-        if case.channels_last:
-            discriminator = discriminator.to(memory_format=torch.channels_last)
+        discriminator.channels_last = case.channels_last
         self.state = TrainingState(build_generator(model).to(device), discriminator, self.settings)
         self.prior = GaussianPoses()
         shape = (REALS, 3, case.size, case.size)

@@ -116,5 +116,5 @@ def diversity(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, ""
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether no element of any tensor is NaN or infinite."""
-    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+    """Whether no element of any tensor, each on a device of its own, is NaN or infinite."""
+    return all([bool(found) for found in [tensor.isfinite().all() for tensor in tensors]])

@@ -56,6 +56,10 @@ class Discriminator(nn.Module):
         width: factor on all channel counts (1 as published).
         max_channels: bound of the channel counts before that factor.
 
+    Attributes:
+        channels_last: memory layout of activations, faster on GPUs. Weights keep theirs: fused Adam needs
+            gradients and moments laid out as they are, and checkpoints hold them contiguous.
+
     Raises:
         ValueError: size is no power of two.
     """
@@ -70,6 +74,7 @@ class Discriminator(nn.Module):
         exponents = range(FULL_CHANNELS_LOG2 - log2, FULL_CHANNELS_LOG2)
         channels = [max(1, round(width * min(max_channels, 2**e))) for e in exponents]
         self.size = size
+        self.channels_last = False
         self.from_rgb = nn.Conv2d(3, channels[0], 1)
         self.blocks = Stack(ResidualBlock(i, o) for i, o in pairwise(channels))
         self.output = nn.Conv2d(channels[-1], 3, 2)
@@ -78,6 +83,8 @@ class Discriminator(nn.Module):
         self, images: Float[Tensor, "batch 3 size size"]
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch 2"]]:
         """Logits and predicted poses (radians) of images in [-1, 1]."""
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         x = leaky_relu(self.from_rgb(images), LEAKY_SLOPE)
         for block in self.blocks:
             x = block(x)

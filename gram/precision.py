@@ -5,13 +5,14 @@ float32: pre-activations are tens of radians, and surfaces would tear. The discr
 Matrix products of the radiance field take float16 in both modes, as its activations are at most 1.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
+
+from gram.shapes import Float
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -21,7 +22,7 @@ _TYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class MixedPrecision:
-    """Autocast for the discriminator, and loss scaling where its gradients could underflow.
+    """Autocast of the discriminator, and loss scaling where its gradients could underflow.
 
     Args:
         precision: `no`, `bf16`, or `fp16`, which scales losses.
@@ -38,11 +39,18 @@ class MixedPrecision:
         """Type of the radiance field's matrix products; None is float32."""
         return None if self._dtype is None else torch.float16
 
-    def autocast(self, *, twice_differentiated: bool = False) -> AbstractContextManager[object]:
-        """What the discriminator runs in; the range of float16 is too small for second derivatives."""
+    def discriminate(
+        self, discriminator: nn.Module, images: Tensor, *, twice_differentiated: bool = False
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch 2"]]:
+        """Logits and poses of a discriminator that runs under autocast, ready for losses in full precision.
+
+        The range of float16 is too small for second derivatives: these are taken in float32.
+        """
         if self._dtype is None or (twice_differentiated and self._dtype is torch.float16):
-            return nullcontext()
-        return torch.autocast(self._device_type, self._dtype)
+            return discriminator(images)
+        with torch.autocast(self._device_type, self._dtype):
+            logits, poses = discriminator(images)
+        return logits.float(), poses.float()
 
     def scale(self, value: Tensor) -> Tensor:
         """A loss times the scale of this step; `step` takes it back from the gradients."""

@@ -54,10 +54,10 @@ def discriminator_step(
 
     def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
         own_reals = reals[rows].detach().requires_grad_(with_r1)
-        with precision.autocast(twice_differentiated=with_r1):
-            real_logits, real_predicted = state.discriminator(own_reals)
-        with precision.autocast():
-            fake_logits, fake_predicted = state.discriminator(fakes[rows].detach())
+        real_logits, real_predicted = precision.discriminate(
+            state.discriminator, own_reals, twice_differentiated=with_r1
+        )
+        fake_logits, fake_predicted = precision.discriminate(state.discriminator, fakes[rows].detach())
         metrics = {
             "loss/discriminator": discriminator_loss(real_logits, fake_logits),
             "pose/real": pose_loss(real_predicted, real_poses[rows]),
@@ -72,6 +72,7 @@ def discriminator_step(
         return metrics, list(torch.autograd.grad(precision.scale(loss), parameters))
 
     metrics, gradients = _average_over_batch(work, len(reals), settings.micro_batch, reals.device)
+    gradients = [_laid_out_as(p, gradient) for p, gradient in zip(parameters, gradients, strict=True)]
     processes.average(gradients)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
@@ -119,8 +120,7 @@ def _judge(
 
     def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
         own = images[rows].detach().requires_grad_()
-        with state.precision.autocast():
-            logits, predicted = state.discriminator(own[:, :3])
+        logits, predicted = state.precision.discriminate(state.discriminator, own[:, :3])
         metrics = {"loss/generator": generator_loss(logits)}
         loss = metrics["loss/generator"] + settings.pose_weight * pose_loss(predicted, poses[rows])
         if settings.foreground is not None:
@@ -170,6 +170,13 @@ def _average_over_cores(work: Work, parts: list[slice]) -> tuple[Metrics, list[T
 
 def _mean(values: Iterable[Tensor], shares: list[float]) -> Tensor:
     return torch.stack([share * v.detach() for share, v in zip(shares, values, strict=True)]).sum(0)
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in the memory layout of its parameter, which fused Adam needs on a GPU."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def train_step(

@@ -135,8 +135,7 @@ def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> T
             "learned: set it to null"
         )
     discriminator = models.build_discriminator(settings).to(device)
-    if device.type == "cuda":
-        discriminator = discriminator.to(memory_format=torch.channels_last)
+    discriminator.channels_last = device.type == "cuda"
     return TrainingState(generator, discriminator, training_settings(config))
 
 

@@ -97,3 +97,11 @@ def test_a_side_that_is_no_power_of_two_is_refused(size: int) -> None:
         Discriminator(size=size)
     expected = f"discriminator for {size} x {size} pixels: the side must be a power of two, 4 or more"
     assert str(error.value) == expected
+
+
+def test_the_layout_of_activations_changes_no_output(discriminator: Discriminator) -> None:
+    images = torch.randn(3, 3, 8, 8)
+    expected = discriminator(images)
+    discriminator.channels_last = True
+    for ours, theirs in zip(discriminator(images), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)

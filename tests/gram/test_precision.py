@@ -115,3 +115,13 @@ def test_the_scale_is_saved_and_restored() -> None:
 def test_float32_has_nothing_to_save() -> None:
     assert make("no")[0].tensors() == {}
     assert make("bf16")[0].tensors() == {}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_losses_are_of_full_precision_whatever_the_discriminator_ran_in(
+    settings: dict[str, Any], precision: Any
+) -> None:
+    """torch 2.11 cannot differentiate a squared error between float16 and float32."""
+    mixed = make(precision)[0]
+    logits, poses = mixed.discriminate(build_discriminator(settings), torch.randn(2, 3, 8, 8))
+    assert (logits.dtype, poses.dtype) == (torch.float32, torch.float32)

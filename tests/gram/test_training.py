@@ -167,6 +167,22 @@ def test_shared_fakes_are_rendered_once(
     assert renders == expected
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_and_moments_lie_in_memory_as_their_weights_do(
+    settings: dict[str, Any], reals: Reals, layout: torch.memory_format
+) -> None:
+    """Fused Adam refuses anything else on a GPU, and nothing of it on a CPU."""
+    discriminator = build_discriminator(settings).to(memory_format=layout)
+    discriminator.channels_last = True
+    state = TrainingState(build_generator(settings), discriminator, replace(BASE, precision="bf16"))
+    run(state, reals, replace(BASE, precision="bf16"), steps=2)
+    for optimizer in (state.discriminator_optimizer, state.generator_optimizer):
+        for parameter, kept in optimizer.state.items():
+            assert isinstance(parameter, Tensor) and parameter.grad is not None
+            strides = [t.stride() for t in (parameter, parameter.grad, kept["exp_avg"], kept["exp_avg_sq"])]
+            assert len(set(strides)) == 1
+
+
 def test_r1_is_applied_every_few_steps_only(settings: dict[str, Any], reals: Reals) -> None:
     training = replace(BASE, r1_every=3)
     metrics = run(make_state(settings, training), reals, training, 7)
