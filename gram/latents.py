@@ -1,6 +1,5 @@
 """Files of latents: what somebody liked, or what was found by inversion, to be drawn and exported again."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from gram.folders import write_file
 from gram.shapes import Float
 
 KEY = "z"
@@ -39,11 +39,7 @@ def read_latents(path: str | Path, *, z_dim: int) -> Float[Tensor, "count {z_dim
 
 def write_latents(path: str | Path, z: Float[Tensor, "count z_dim"]) -> None:
     """A safetensors file; it appears only when complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    safetensors.torch.save_file({KEY: z.detach().cpu().contiguous()}, partial)
-    partial.replace(path)
+    write_file(Path(path), safetensors.torch.save({KEY: z.detach().cpu().contiguous()}))
 
 
 def interpolate_latents(z: Float[Tensor, "count z_dim"], between: int) -> Float[Tensor, "steps z_dim"]:

@@ -4,13 +4,12 @@ The first average is measured as `pipeline.evaluate` measures it with the same n
 model lies beside the checkpoints, where a resumed run finds it again, and is published as it appears.
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gram.data.reader import ImageDataset
-from gram.folders import write_folder
+from gram.folders import remove, write_folder
 from gram.models import SETTINGS, load_settings
 from gram.state import TrainingState
 from pipeline import build, scene
@@ -51,7 +50,7 @@ class Best:
     ) -> None:
         self._config, self._state, self._dataset, self._origin = config, state, dataset, origin
         self._kept, self.published = folder / FOLDER, Path(config.paths.train) / FOLDER
-        shutil.rmtree(self.published, ignore_errors=True)
+        remove(self.published)
         if self.is_measured:
             _copy(self._kept, self.published)
         self._ruler = self._make_ruler() if config.train.measure_every else None
@@ -98,7 +97,7 @@ class Best:
 
     def finish(self, last: Path) -> None:
         """See to it that there is a best model: where none was ever measured, the last one."""
-        if not self.published.exists():
+        if not (self.published / SETTINGS).exists():
             _copy(last, self.published)
 
     def _before(self, measurement: "Measurement") -> float | None:

@@ -1,7 +1,5 @@
 """Unfinished training on disk: one folder a configuration, one process at a time."""
 
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +7,9 @@ from typing import Any
 
 import torch
 
-from gram import checkpoint
+from gram import checkpoint, locks
 from gram.devices import has_kernels
+from gram.folders import sweep_inside
 from gram.state import TrainingState
 from pipeline.console import say
 from pipeline.fingerprint import made_by_another_program
@@ -19,10 +18,6 @@ from pipeline.schema import Config, TrainConfig
 
 LOCK = "lock"
 _STEP = "step"
-
-
-class BusyError(ValueError):
-    """Another process trains the same configuration."""
 
 
 @contextmanager
@@ -39,16 +34,8 @@ def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
     if folder.name != mark:
         say(f"train: {checkpoints / mark} is beyond train.steps = {steps} already: training apart")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read().strip() or "another process"
-            raise BusyError(f"{folder} is in use by process {holder}: wait for it, or end it") from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    with locks.held(folder / LOCK, what=folder, task="train"):
+        sweep_inside(folder)
         yield folder
 
 
@@ -58,16 +45,9 @@ def folder_of(checkpoints: Path, mark: str, *, steps: int) -> Path:
     return checkpoints / (mark if newest is None or newest <= steps else f"{mark}-to-{steps}")
 
 
-def holder(folder: Path) -> str | None:
+def holder(folder: Path) -> locks.Holder | None:
     """The process that trains in a folder; None where nobody does."""
-    try:
-        with (folder / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return (folder / LOCK).read_text().strip() or "another process"
-    return None
+    return locks.holder(folder / LOCK)
 
 
 def changes(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from pipeline.options import ConfigError, suggestion
+from pipeline.places import check_paths
 from pipeline.schema import MESH_FORMATS, VIDEO_FORMATS, Config, DataConfig, ExportConfig
 
 BACKGROUNDS = {"heads": "plane", "cars": "white"}
@@ -65,6 +66,7 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
     if not config.evaluate.noise_points or min(config.evaluate.noise_points) < 2:
         refuse("evaluate.noise_points", f"{config.evaluate.noise_points}: it takes numbers of at least 2")
     _check_export(config.export, refuse)
+    check_paths(config.paths, refuse)
 
 
 def _check_export(export: ExportConfig, refuse: Callable[[str, str], None]) -> None:

@@ -2,15 +2,17 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import kernels, pictures, tracking
+from pipeline import kernels, outputs, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
-from pipeline.evaluating.finding import Part, Subject
+from pipeline.evaluating.finding import Finding, Part, Subject
+from pipeline.recognition import EVALUATION
 from pipeline.schema import Config
 
 STAGE = Stage(
@@ -51,14 +53,30 @@ def run(config: Config) -> None:
     """Write metrics.json, protocol.json and pictures to paths.evaluate.
 
     Raises:
-        ValueError: the model, the data or the extractor's weights cannot be used.
+        ValueError: the model, the data or the extractor's weights cannot be used, or something that this
+            stage did not write is in its place.
     """
+    out = Path(config.paths.evaluate)
+    with (
+        outputs.reading(Path(config.paths.train_data), STAGE.name),
+        outputs.reading(Path(config.paths.test_data), STAGE.name),
+        outputs.replacing(out, EVALUATION) as aside,
+    ):
+        paths = replace(config.paths, evaluate=str(aside))
+        values, findings = _evaluate(replace(config, paths=paths), aside)
+    _track(config, out, values, load_settings(config.paths.model)["made_from"]["run"])
+    for name, numbers in values.items():
+        say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
+    for name, finding in findings.items():
+        if finding.skipped:
+            say(f"{name:20} skipped: {finding.skipped}")
+
+
+def _evaluate(config: Config, out: Path) -> tuple[dict[str, dict[str, float]], dict[str, Finding]]:
+    """All parts: numbers by whose they are, and what was found."""
     generator = load_model(config.paths.model).to(kernels.working_device(config.train))
     described = load_settings(config.paths.model)
     subject = Subject.of(config, generator, described)
-    out = Path(config.paths.evaluate)
-    out.mkdir(parents=True, exist_ok=True)
-
     measured = images.measure(subject)
     findings = {name: part(subject) for name, part in PARTS.items()}
     values = {name: m.values for name, m in measured.items()}
@@ -71,12 +89,7 @@ def run(config: Config) -> None:
         drawn |= finding.pictures
     for name, pixels in drawn.items():
         pictures.write_png(out / f"{name}.png", pixels)
-    _track(config, out, values, described["made_from"]["run"])
-    for name, numbers in values.items():
-        say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
-    for name, finding in findings.items():
-        if finding.skipped:
-            say(f"{name:20} skipped: {finding.skipped}")
+    return values, findings
 
 
 def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_id: str | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import kernels, tracking
+from pipeline import kernels, outputs, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.exporting.manifolds import export_layers, manifolds_of
@@ -16,6 +16,7 @@ from pipeline.exporting.surface import export_surface
 from pipeline.exporting.videos import export_interpolation, export_turntable
 from pipeline.exporting.viewer import export_viewer
 from pipeline.progress import Progress
+from pipeline.recognition import EXPORT
 from pipeline.schema import Config
 
 STAGE = Stage(
@@ -48,25 +49,32 @@ def run(config: Config) -> None:
     """Write meshes, videos and meshes.json to paths.export.
 
     Raises:
-        ValueError: the model or the latents cannot be used, or there is no surface at export.level.
+        ValueError: the model or the latents cannot be used, there is no surface at export.level, or something
+            that this stage did not write is in its place.
     """
-    generator = load_model(config.paths.model).to(kernels.working_device(config.train))
     out = Path(config.paths.export)
+    with outputs.replacing(out, EXPORT) as aside:
+        facts, together = _write(config, aside)
+    for name, fact in facts.items():
+        say(f"{out / name}: {_in_words(fact)}")
+    for path in together:
+        say(f"{out / path.name}: {', '.join(facts)}")
+    tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
+    tracker.artifact(out, "export")
+    tracker.finish()
+
+
+def _write(config: Config, out: Path) -> tuple[dict[str, dict[str, Any]], list[Path]]:
+    """All files: what meshes.json says of each latent, and those of all latents together."""
+    generator = load_model(config.paths.model).to(kernels.working_device(config.train))
     chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
-    out.mkdir(parents=True, exist_ok=True)
     facts: dict[str, dict[str, Any]] = {}
     with Progress("export", total=len(chosen) * len(PARTS), items="parts") as progress:
         for subject in chosen:
             facts[subject.name] = _export(subject, progress, done=len(facts) * len(PARTS))
     together = [path for ending in ENDINGS for path in ending(chosen)]
     (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n")
-    for name, fact in facts.items():
-        say(f"{out / name}: {_in_words(fact)}")
-    for path in together:
-        say(f"{path}: {', '.join(facts)}")
-    tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
-    tracker.artifact(out, "export")
-    tracker.finish()
+    return facts, together
 
 
 def _export(subject: Subject, progress: Progress, *, done: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ NOT_THE_RESULT = (
 """Options of training that say how long, how observed and on what machines, not what."""
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
-OBSERVERS = ("gram/diagnostics.py", "gram/kernel_trial.py")
+OBSERVERS = ("gram/diagnostics.py", "gram/kernel_trial.py", "gram/locks.py")
 """Modules of training that look on."""
 
 

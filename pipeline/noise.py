@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from pipeline import noise_report
+from pipeline import noise_report, outputs
 from pipeline.cli import Stage, main
 from pipeline.console import say, write
 from pipeline.pictures import write_png
+from pipeline.recognition import NOISE
 from pipeline.schema import SAMPLERS, Config
 
 STAGE = Stage(
@@ -29,13 +30,17 @@ SIZE = 48
 
 
 def run(config: Config) -> None:
-    """Write noise.json, noise.png and noise_crops.png to paths.noise."""
-    report = noise_report.of_analytic_field(config.evaluate.noise_points, size=SIZE)
+    """Write noise.json, noise.png and noise_crops.png to paths.noise.
+
+    Raises:
+        ValueError: something that this stage did not write is there.
+    """
     out = Path(config.paths.noise)
-    out.mkdir(parents=True, exist_ok=True)
-    noise_report.write_numbers(out, {"analytic": report})
-    for name, pixels in noise_report.draw_all({"analytic": report}).items():
-        write_png(out / f"{name}.png", pixels)
+    with outputs.replacing(out, NOISE) as aside:
+        report = noise_report.of_analytic_field(config.evaluate.noise_points, size=SIZE)
+        noise_report.write_numbers(aside, {"analytic": report})
+        for name, pixels in noise_report.draw_all({"analytic": report}).items():
+            write_png(aside / f"{name}.png", pixels)
     write(table(report))
     for one in report.skipped:
         say(f"{one.sampler} with {one.points} points: skipped, {one.why}")

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from gram.folders import write_folder
+from gram.folders import write_file
 from gram.generator import Generator
 from gram.metrics import Measurement
 from gram.metrics.likeness import psnr
-from gram.models import SETTINGS, load_discriminator, load_model, load_settings, model_files
-from pipeline import kernels
+from gram.models import load_discriminator, load_model, load_settings, model_files
+from pipeline import kernels, outputs
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say
 from pipeline.evaluating import drawings, images
@@ -23,6 +23,7 @@ from pipeline.evaluating.finding import Subject
 from pipeline.fingerprint import fingerprint
 from pipeline.pictures import encode_png
 from pipeline.pinned import pinned
+from pipeline.recognition import PACK
 from pipeline.reporting.model_card import model_card
 from pipeline.schema import Config
 
@@ -66,6 +67,16 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
         OSError: it cannot be written; what was there is intact.
     """
     target = _target(to, config.paths.model)
+    reading = outputs.reading(Path(config.paths.train_data), STAGE.name)
+    with reading, outputs.replacing(target, PACK) as aside:
+        files = _files(config, target, note)
+        for name, content in files.items():
+            write_file(aside / name, content)
+    say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")
+
+
+def _files(config: Config, target: Path, note: str) -> dict[str, bytes]:
+    """Name to content of all that is given away."""
     trained = load_model(config.paths.model).to(kernels.working_device(config.train))
     discriminator = load_discriminator(config.paths.model)
     settings = load_settings(config.paths.model)
@@ -81,8 +92,7 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
     files |= {"README.md": card.encode(), "params.yaml": pinned(config).encode()}
     files["metrics.json"] = _metrics(measured).encode()
-    write_folder(target, files)
-    say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")
+    return files
 
 
 def rounded(network: Network) -> Network:
@@ -104,8 +114,6 @@ def _target(to: str, model: str) -> Path:
     if not to:
         raise ValueError("where to? Name a folder, such as --to models/mine")
     target = Path(to)
-    if target.exists() and not (target / SETTINGS).is_file():
-        raise ValueError(f"--to {to}: something that is no model is there, and would be lost: name another")
     if target.resolve() == Path(model).resolve():
         raise ValueError(
             f"--to {to}: the model itself is there, and would lose half of its bits: name another"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gram.folders import write_file
 from pipeline.figures import STYLES, Style, png
 
 if TYPE_CHECKING:
@@ -60,7 +61,5 @@ def figure(draw: "Callable[[Style], Figure | None]") -> dict[str, str] | None:
 
 def write(path: Path, content: str | bytes) -> Path:
     """Write whole or not at all: somebody may be looking."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}")
-    aside.write_bytes(content.encode() if isinstance(content, str) else content)
-    return aside.replace(path)
+    write_file(path, content.encode() if isinstance(content, str) else content)
+    return path

@@ -3,7 +3,6 @@
 Pixels are uint8 (height, width, 3). PNGs are written with zlib alone: no imaging library is needed.
 """
 
-import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from gram.folders import write_file
 from gram.generator import Generator, RenderedImages
 
 Pixels = NDArray[np.uint8]
@@ -152,7 +152,4 @@ def encode_png(pixels: Pixels) -> bytes:
 
 def write_png(path: Path, pixels: Pixels) -> None:
     """Write a PNG; whoever reads `path` meanwhile sees the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(encode_png(pixels))
-    aside.replace(path)
+    write_file(path, encode_png(pixels))

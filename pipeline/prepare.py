@@ -2,6 +2,8 @@
 
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from gram.data.format import DatasetError, DatasetMeta
@@ -9,10 +11,11 @@ from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.poses import GaussianPoses, SphericalPoses
-from pipeline import scene
+from pipeline import outputs, scene
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.progress import Progress
+from pipeline.recognition import DATA
 from pipeline.schema import Config, PathsConfig
 
 STAGE = Stage(
@@ -31,25 +34,38 @@ a dataset.json with cam2world and intrinsics of each), checks every picture and 
     ),
 )
 
+Made = tuple[int, DatasetMeta]
+"""Number of pictures of a data set, and what it tells about itself."""
+
 
 def run(config: Config) -> None:
     """Write both splits.
 
     Raises:
         DatasetError: the user's own pictures cannot be used; the message says which and why.
-        ValueError: data.path is missing.
+        ValueError: data.path is missing, or something that this stage did not write is in its place.
     """
-    if config.data.kind == "images":
-        _convert(config)
-    else:
-        _synthesize(config)
+    source = _source(config) if config.data.kind == "images" else None
+    places = _targets(config.paths)
+    for place in places:
+        outputs.require_own(place, DATA)
+    with (
+        outputs.replacing(places[0], DATA) as train,
+        outputs.replacing(places[1], DATA) as test,
+    ):
+        aside = replace(config.paths, train_data=str(train), test_data=str(test))
+        make = _synthesize if source is None else partial(_convert, source)
+        made = make(replace(config, paths=aside))
+    for place, (count, meta) in zip(places, made, strict=True):
+        say(f"{place}: {count} pictures of {meta.size} x {meta.size}, content {meta.content_hash[:12]}")
 
 
-def _synthesize(config: Config) -> None:
+def _synthesize(config: Config) -> list[Made]:
     from gram.data.synthesis import synthesize
 
     data = config.data
     poses = scene.synthesis_poses(data)
+    made: list[Made] = []
     for split, path, identities, views in (
         ("train", config.paths.train_data, data.identities, 1),
         ("test", config.paths.test_data, data.test_identities, data.views),
@@ -72,11 +88,11 @@ def _synthesize(config: Config) -> None:
                 overwrite=True,
                 progress=lambda done, total: progress.update(done),
             )
-        _tell(path, identities * views, meta)
+        made.append((identities * views, meta))
+    return made
 
 
-def _convert(config: Config) -> None:
-    source = _source(config)
+def _convert(source: Path, config: Config) -> list[Made]:
     report = validate(source)
     for note in report.warnings:
         say(f"prepare: warning: {note}")
@@ -92,8 +108,10 @@ def _convert(config: Config) -> None:
             "nothing would be left to train on; hold out fewer"
         )
     rows = range(len(dataset))
-    _copy(dataset, identities, [i for i in rows if identities[i] not in held_out], "train", config)
-    _copy(dataset, identities, [i for i in rows if identities[i] in held_out], "test", config)
+    return [
+        _copy(dataset, identities, [i for i in rows if identities[i] not in held_out], "train", config),
+        _copy(dataset, identities, [i for i in rows if identities[i] in held_out], "test", config),
+    ]
 
 
 def _source(config: Config) -> Path:
@@ -103,14 +121,14 @@ def _source(config: Config) -> Path:
         )
     source = Path(config.data.path)
     for target in _targets(config.paths):
-        if source.resolve() == target.resolve():
+        if Path(os.path.realpath(source)).is_relative_to(os.path.realpath(target)):
             raise ValueError(
                 f"data.path = {source} is where the prepared data goes; move your pictures elsewhere"
             )
     return source
 
 
-def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: str, config: Config) -> None:
+def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: str, config: Config) -> Made:
     data = config.data
     path = config.paths.train_data if split == "train" else config.paths.test_data
     with (
@@ -136,7 +154,7 @@ def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: 
             split=split,
             licence=dataset.meta.licence,
         )
-    _tell(path, len(rows), meta)
+    return len(rows), meta
 
 
 def _in_words(prior: GaussianPoses | SphericalPoses) -> str:
@@ -148,10 +166,6 @@ def _in_words(prior: GaussianPoses | SphericalPoses) -> str:
 
 def _targets(paths: PathsConfig) -> tuple[Path, Path]:
     return Path(paths.train_data), Path(paths.test_data)
-
-
-def _tell(path: str, count: int, meta: DatasetMeta) -> None:
-    say(f"{path}: {count} pictures of {meta.size} x {meta.size}, content {meta.content_hash[:12]}")
 
 
 if __name__ == "__main__":

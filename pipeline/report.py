@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_settings
-from pipeline import page, runlog, tracking
+from pipeline import outputs, page, runlog, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.reporting import curves, numbers
@@ -34,10 +34,12 @@ def run(config: Config) -> None:
     """Write the page to paths.report and to the run that trained the model.
 
     Raises:
-        ValueError: there is no model, or it was not evaluated.
+        ValueError: there is no model, it was not evaluated, or something else is where the page goes.
     """
-    described = load_settings(config.paths.model)
-    path = page.write(Path(config.paths.report), as_page(config, described))
+    path = Path(config.paths.report)
+    with outputs.replacing_page(path):
+        described = load_settings(config.paths.model)
+        page.write(path, as_page(config, described))
     tracker = tracking.start(config.tracking, run_id=described["made_from"]["run"])
     tracker.artifact(path)
     tracker.finish()

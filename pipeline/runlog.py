@@ -5,14 +5,15 @@ publishes, so that pictures can be looked at while training goes on.
 """
 
 import csv
+import io
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gram.folders import naming, remove, sweep_inside, write_file
 from pipeline.pictures import Pixels, write_png
 
 METRICS = "metrics.jsonl"
@@ -35,25 +36,26 @@ class RunLog:
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
         kept = [json.dumps(record) for record in read(self.metrics) if record["step"] <= step]
         _write_lines(self.metrics, kept)
+        sweep_inside(folder / SAMPLES)
         for name in (METRICS, CURVES, SAMPLES):
-            _remove(published / name)
+            remove(published / name)
         published.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.metrics, published / METRICS)
-        shutil.copytree(folder / SAMPLES, published / SAMPLES)
+        shutil.copytree(folder / SAMPLES, published / SAMPLES, dirs_exist_ok=True)
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add one line: the step, the time, and every metric (null where it is not finite)."""
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = json.dumps({"step": step, "time": round(time.time(), 3), **finite})
         for folder in (self._folder, self._published):
-            with (folder / METRICS).open("a") as file:
+            with naming(folder / METRICS), (folder / METRICS).open("a") as file:
                 file.write(line + "\n")
 
     def picture(self, name: str, step: int, pixels: Pixels) -> Path:
         """Keep a picture made at `step`; returns its path."""
         path = self._folder / SAMPLES / f"{name}-{step:07d}.png"
         write_png(path, pixels)
-        shutil.copyfile(path, self._published / SAMPLES / path.name)
+        write_file(self._published / SAMPLES / path.name, path.read_bytes())
         return path
 
     def finish(self) -> None:
@@ -76,21 +78,12 @@ def write_curves(metrics: Path, path: Path) -> None:
     """One row a report, one column a metric."""
     records = list(read(metrics))
     columns = list(dict.fromkeys(name for record in records for name in record if name != "time"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns or ["step"], extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(records)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, columns or ["step"], extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(records)
+    write_file(path, table.getvalue().encode())
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text("".join(line + "\n" for line in lines))
-    aside.replace(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    write_file(path, "".join(line + "\n" for line in lines).encode())

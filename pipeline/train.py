@@ -8,7 +8,17 @@ from typing import Any
 
 from gram.data.reader import ImageDataset
 from gram.state import TrainingState
-from pipeline import build, checkpoints, launch, out_of_memory, outcome, scene, torch_settings, tracking
+from pipeline import (
+    build,
+    checkpoints,
+    launch,
+    out_of_memory,
+    outcome,
+    outputs,
+    scene,
+    torch_settings,
+    tracking,
+)
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
@@ -54,13 +64,16 @@ def run(config: Config) -> int | None:
         An exit code where a signal stopped training, or a collapse did, which is told; else None.
 
     Raises:
-        ValueError: data and configuration do not fit, or the machine cannot do what is asked.
+        ValueError: data and configuration do not fit, the machine cannot do what is asked, or something that
+            training did not write is in its place.
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
+    outputs.require_run(Path(config.paths.train))
     if (code := launch.run(config)) is not None:
         return code
     torch_settings.apply(config.train)
-    with join(config) as team, out_of_memory.explained(config, team):
+    reading = outputs.reading(Path(config.paths.train_data), STAGE.name)
+    with reading, join(config) as team, out_of_memory.explained(config, team):
         dataset = scene.open_dataset(config.paths.train_data, config.data)
         mark = fingerprint(config, data_hash=dataset.content_hash)
         team.require_equal(
@@ -89,7 +102,11 @@ def _run_first(
     config: Config, state: TrainingState, dataset: ImageDataset, team: Team, mark: str
 ) -> int | None:
     """What the process does that writes files and talks to people."""
-    with checkpoints.work_folder(Path(config.paths.checkpoints), mark, steps=config.train.steps) as folder:
+    places, steps = Path(config.paths.checkpoints), config.train.steps
+    with (
+        checkpoints.work_folder(places, mark, steps=steps) as folder,
+        outputs.publishing(Path(config.paths.train)),
+    ):
         now = checkpoints.conditions(config, team)
         checkpoints.resume(state, folder, team, now, start_from=config.train.start_from)
         with _tracked(config, dataset, mark, folder) as tracker:

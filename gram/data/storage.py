@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from gram.data.format import DatasetError
+from gram.folders import PARTIAL, left_aside
 
 
 @runtime_checkable
@@ -82,5 +83,5 @@ def open_storage(path: Path) -> Storage:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a data set is written until it is complete."""
-    return path.with_name(path.name + ".partial")
+    """What an interrupted run left of a data set; nothing is there where none did."""
+    return left_aside(path) or path.with_name(path.name + PARTIAL)

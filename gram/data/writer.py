@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gram.data.format import ContentHash, DatasetError, DatasetMeta, camera_label, fit_pose_prior
-from gram.data.reader import depth_name
-from gram.data.storage import partial_path
+from gram.data.reader import ImageDataset, depth_name
+from gram.folders import replacing
+
+
+class _Unfinished(Exception):
+    """The block of a writer was left without `finish`."""
 
 
 class DatasetWriter:
-    """Writes images one by one. Until `finish` everything lies in a folder `<path>.partial`; a killed run
-    leaves no half data set.
+    """Writes images one by one. Until `finish` everything lies aside in a folder of this process's own; a
+    killed run leaves no half data set.
 
     Use it as a context manager: leaving the block without `finish` removes what was written.
     """
@@ -39,10 +44,8 @@ class DatasetWriter:
         self._size, self._fov, self._overwrite = size, fov, overwrite
         if self.path.exists() and not overwrite:
             raise DatasetError(f"{self.path} exists; remove it, choose another path, or pass overwrite=True")
-        self._partial = partial_path(self.path)
-        if self._partial.exists():
-            shutil.rmtree(self._partial)
-        self._partial.mkdir(parents=True)
+        self._open = ExitStack()
+        self._partial = self._open.enter_context(replacing(self.path))
         self._labels: list[tuple[str, list[float]]] = []
         self._identities: list[int] = []
         self._poses: list[tuple[float, float]] = []
@@ -54,8 +57,7 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._partial.exists():
-            shutil.rmtree(self._partial)
+        self._open.__exit__(kind or _Unfinished, error or _Unfinished(), trace)
 
     def __len__(self) -> int:
         """Images written so far."""
@@ -133,23 +135,26 @@ class DatasetWriter:
             json.dumps({"labels": self._labels, "identities": self._identities})
         )
         (self._partial / "meta.json").write_text(meta.to_json())
-        self._move_into_place()
+        self._require_whole(meta)
+        if self.path.exists() and not self._overwrite:
+            raise DatasetError(f"{self.path} appeared while it was being written; remove it and run again")
+        self._open.close()
         return meta
 
-    def _move_into_place(self) -> None:
-        if self.path.exists():
-            if not self._overwrite:
-                raise DatasetError(
-                    f"{self.path} appeared while it was being written; remove it and run again"
-                )
-            old = self.path.with_name(self.path.name + ".old")
-            if old.exists():
-                shutil.rmtree(old)
-            self.path.rename(old)
-            self._partial.rename(self.path)
-            shutil.rmtree(old)
-        else:
-            self._partial.rename(self.path)
+    def _require_whole(self, meta: DatasetMeta) -> None:
+        """Compare what lies on the disk with what was given."""
+        count = sum(path.suffix == ".png" for path in (self._partial / "images").rglob("*"))
+        if count != len(self):
+            raise DatasetError(
+                f"{self.path}: {len(self)} images were written, but {count} are there: run again"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd about it was told when it was read
+            found = ImageDataset(self._partial).compute_content_hash()
+        if found != meta.content_hash:
+            raise DatasetError(
+                f"{self.path}: what was written reads otherwise than it was given: run again, and check the disk"
+            )
 
     def _make_parent(self, name: str) -> None:
         (self._partial / name).parent.mkdir(parents=True, exist_ok=True)

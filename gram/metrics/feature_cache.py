@@ -1,13 +1,13 @@
 """Features kept on disk, one safetensors file a set, found again by what they were computed from."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from gram.folders import write_file
 from gram.shapes import Float
 
 # Raised whenever an extractor's preprocessing or arithmetic changes its numbers: older files are then not
@@ -52,7 +52,4 @@ def read_features(path: Path, count: int) -> Float[Tensor, "num dims"] | None:
 
 def write_features(path: Path, values: Float[Tensor, "num dims"]) -> None:
     """Keeps features; a reader, or a second process that writes the same, never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    safetensors.torch.save_file({"features": values.contiguous()}, partial)
-    partial.replace(path)
+    write_file(path, safetensors.torch.save({"features": values.contiguous()}))

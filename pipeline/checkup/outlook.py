@@ -66,7 +66,7 @@ def _start(config: Config, state: TrainingState, mark: str) -> Iterator[Finding]
     steps, places = config.train.steps, Path(config.paths.checkpoints)
     folder = checkpoints.folder_of(places, mark, steps=steps)
     if process := checkpoints.holder(folder):
-        yield Caution(f"process {process} trains there now: a second one would be refused")
+        yield Caution(f"process {process.pid} trains there now: a second one would be refused")
     found = checkpoint.read_newest(folder)
     if found is None:
         yield Fact("start", f"anew, {steps} steps, checkpoints in {folder}")

@@ -1,6 +1,5 @@
 """Checks of what training writes to: disks, and the store of runs."""
 
-import fcntl
 import shutil
 import socket
 import tempfile
@@ -31,7 +30,7 @@ def disks(config: Config) -> Iterator[Finding]:
     for option, path in places.items():
         place = _existing(path)
         yield Fact(option, f"{amount(shutil.disk_usage(place).free)} free for {path.absolute()}")
-        if problem := _unusable(place, locks=option == "paths.checkpoints"):
+        if problem := _unusable(place):
             yield Problem(f"{place} {problem}", f"choose another place: {option}=FOLDER")
     yield from _checkpoints(config, Path(config.paths.checkpoints))
 
@@ -64,19 +63,13 @@ def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def _unusable(folder: Path, *, locks: bool) -> str | None:
-    """Why nothing can be written (or locked) in a folder, or None."""
+def _unusable(folder: Path) -> str | None:
+    """Why nothing can be written in a folder, or None."""
     try:
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            if not locks:
-                return None
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                return f"knows no locks, which keep two processes apart ({error.strerror})"
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return None
     except OSError as error:
         return f"cannot be written ({error.strerror})"
-    return None
 
 
 def tracking(config: Config) -> Iterator[Finding]:

@@ -1,10 +1,8 @@
 """The folder of a sweep: what was asked, and one driver at a time."""
 
-import fcntl
 import shlex
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +10,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gram import locks
+from gram.folders import sweep_inside, write_file
 from pipeline.config import as_dict, read_yaml
 from pipeline.console import say
 from pipeline.fingerprint import program_hash
 from pipeline.options import ConfigError, leaves
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.settings import NOT_THE_RESULT
-from pipeline.sweeping.trials import TRIALS, read_trials
+from pipeline.sweeping.trials import STOP, TRIALS, read_trials
+from pipeline.tracking import STATE
 
 ASKED = "sweep.yaml"
 _LOCK = "lock"
@@ -39,27 +40,31 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
 
     Raises:
         ConfigError: there is a sweep of this name and it is not to go on, or it was another one.
+        BusyError: another pipeline.sweep runs it.
     """
     folder, asked = request.folder, described(request)
     before = folder / ASKED
     require_right(request, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"{folder} is in use: another pipeline.sweep runs this sweep") from None
+    with locks.held(folder / _LOCK, what=folder, task="sweep"):
+        sweep_inside(folder)
         if resume:
             asked["started"] = read_yaml(before).get("started", asked["started"])
-        aside = folder / f".{ASKED}"
-        OmegaConf.save(OmegaConf.create(asked), aside)
-        aside.replace(before)
+        write_file(before, OmegaConf.to_yaml(OmegaConf.create(asked)).encode())
         try:
             yield folder
         except Exception:
-            if not (folder / TRIALS).exists():
-                shutil.rmtree(folder)  # nothing began
+            if not resume and not (folder / TRIALS).exists():  # nothing began
+                _forget(folder)
             raise
+
+
+def _forget(folder: Path) -> None:
+    """Remove what a sweep has written that did not begin; what else is in the folder stays, and the folder."""
+    for name in (ASKED, _LOCK, STATE, STOP):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def require_right(request: Request, *, resume: bool) -> None:

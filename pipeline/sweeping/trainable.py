@@ -1,15 +1,16 @@
 """A trial as Ray Tune sees it: it starts the training of its folder, tells its reports, and ends with it."""
 
-import fcntl
 import json
 import os
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from omegaconf import OmegaConf
 from ray import tune
 
+from gram import locks
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.sweeping import exchange
 from pipeline.sweeping.exchange import START_FROM
@@ -45,7 +46,7 @@ class TrainingTrial(tune.Trainable):
         self._objective, self._retries = config["objective"], config["retries"]
         self._values = dict(config["values"])
         self._training: Training | None = None
-        self._lock: TextIO | None = None
+        self._lock: AbstractContextManager[None] | None = None
         self._reports = Reports(self._folder / "train/metrics.jsonl")
         self._waiting: list[dict[str, Any]] = []
         self._step = 0
@@ -117,14 +118,14 @@ class TrainingTrial(tune.Trainable):
         """
         if self._lock is not None:
             return
-        lock = (self._folder / "lock").open("a")
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
+            lock = locks.held(self._folder / "lock", what=self._folder, task="trial of a sweep")
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                lock.__enter__()
+            except locks.BusyError as error:
                 if time.monotonic() > deadline:
-                    raise TrialError(f"another process still runs it, after {BUSY_SECONDS} s") from None
+                    raise TrialError(f"{error}, after {BUSY_SECONDS} s") from None
                 time.sleep(0.5)
             else:
                 self._lock = lock

@@ -1,10 +1,11 @@
 """What is known of a trial: trial.json in its folder, the single source of tables, figures and the report."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from gram.folders import write_file
 
 Status = Literal["pending", "running", "finished", "stopped", "failed"]
 """`stopped` is by the scheduler, as not promising; `failed` has used up its retries."""
@@ -71,10 +72,7 @@ class Trial:
 
 def write_trial(folder: Path, trial: Trial) -> None:
     """Write trial.json into the trial's folder, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{FILE}.{os.getpid()}"
-    aside.write_text(json.dumps(asdict(trial), indent=2) + "\n")
-    aside.replace(folder / FILE)
+    write_file(folder / FILE, (json.dumps(asdict(trial), indent=2) + "\n").encode())
 
 
 def read_trial(folder: Path) -> Trial:

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gram.folders import write_file
 from pipeline.config import PROJECT, Resolved
 from pipeline.options import all_options
 from pipeline.schema import GROUPS
@@ -35,9 +36,7 @@ def write_best(folder: Path, trial: Trial, resolved: Resolved, *, objective: str
         "# Copied to params.yaml (python -m pipeline.sweep sweep=... --apply), dvc repro trains it.\n"
     )
     file = folder / BEST
-    aside = folder / f".{BEST}"
-    aside.write_text(header + OmegaConf.to_yaml(OmegaConf.create(tree)))
-    aside.replace(file)
+    write_file(file, (header + OmegaConf.to_yaml(OmegaConf.create(tree))).encode())
     return file
 
 
@@ -94,9 +93,7 @@ def apply(best: Path, params: Path = PROJECT / "params.yaml") -> Path | None:
         return None
     copy = _free_name(best.parent)
     shutil.copyfile(params, copy)
-    aside = params.with_name(f".{params.name}.new")
-    aside.write_text(written.getvalue())
-    aside.replace(params)
+    write_file(params.resolve(), written.getvalue().encode())  # a link, to one of many, stays
     return copy
 
 

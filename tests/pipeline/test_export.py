@@ -21,6 +21,7 @@ from gram.models import build_discriminator, build_generator, load_model, save_m
 from pipeline import export
 from pipeline.cli import main
 from pipeline.pictures import to_pixels
+from pipeline.recognition import MARKER
 
 SETTINGS = small_settings(sampler={"delta": 0.2}, made_from={"run": None})
 PSI = 0.7
@@ -68,7 +69,7 @@ def test_every_promised_file_is_there_and_meshes_json_names_them(two: Path) -> N
     for name, fact in said.items():
         assert set(fact["files"]) == {f"{name}{ending}" for ending in endings}
         assert all((two / file).stat().st_size == size > 0 for file, size in fact["files"].items())
-    others = {"interpolation.gif", "interpolation.mp4", "meshes.json", "viewer.html"}
+    others = {"interpolation.gif", "interpolation.mp4", "meshes.json", "viewer.html", MARKER}
     written = {file for fact in said.values() for file in fact["files"]}
     assert {path.name for path in two.iterdir()} == written | others
 
@@ -132,6 +133,7 @@ def test_only_the_formats_asked_for_are_written_and_vertices_are_colored_without
         "seed_0000.png",
         "seed_0000.gif",
         "meshes.json",
+        MARKER,
     }
     mesh = trimesh.load_mesh(tmp_path / "seed_0000.glb")
     content = (tmp_path / "seed_0000.glb").read_bytes()

@@ -29,7 +29,7 @@ def model(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measure(data: list[str], model: Path, out: Path, *more: str) -> dict[str, Any]:
     quick = ["evaluate.at_initialisation=false", "evaluate.real_against_real=false", "tracking=none"]
-    places = [f"paths.evaluate='{out}'", f"paths.checkpoints='{out}/kept'", f"model={model}/out/model"]
+    places = [f"paths.evaluate='{out}'", f"paths.checkpoints='{model}/kept'", f"model={model}/out/model"]
     assert main(evaluate.STAGE, evaluate.run, ["experiment=tiny", *data, *quick, *places, *more]) == 0
     return json.loads((out / "noise.json").read_text())
 

@@ -40,7 +40,7 @@ def test_failure_leaves_nothing(tmp_path):
 
 
 def test_leftovers_of_a_killed_run_do_not_get_in(tmp_path):
-    stray = tmp_path / "set.partial" / "images" / "old.png"
+    stray = tmp_path / ".set.partial" / "images" / "old.png"
     stray.parent.mkdir(parents=True)
     stray.write_text("old")
     write_dataset(tmp_path / "set")

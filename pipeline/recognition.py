@@ -1,0 +1,196 @@
+"""What this program wrote, known by the marker in it, or by names and content that nobody else has."""
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MARKER = ".gram-output.json"
+LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+")
+"""Files that systems put into folders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """Folders that a stage writes.
+
+    Attributes:
+        name: of the stage, which the marker tells.
+        option: that says where.
+        names: pattern of the files' names where there is no marker.
+        proof: tells of a folder without marker that its content is this program's.
+        marked: whether such folders get a marker.
+        restored: whether files of these names may stand beside those that the marker names: DVC keeps them
+            one by one.
+    """
+
+    name: str
+    option: str
+    names: str
+    proof: Callable[[Path], bool]
+    marked: bool = True
+    restored: bool = False
+
+
+def foreign(folder: Path, kind: Kind) -> str | None:
+    """The first file in a folder, by its name, that this program did not write; None if there is none."""
+    there = sorted(name for name in files(folder) if not LITTER.fullmatch(Path(name).name))
+    if not there:
+        return None
+    ours = re.compile(kind.names)
+    listed = _marked(folder, kind)
+    if listed is None:
+        if not kind.proof(folder):
+            return next((name for name in there if not ours.fullmatch(name)), there[0])
+        return next((name for name in there if not ours.fullmatch(name)), None)
+    known = (name in listed or (kind.restored and ours.fullmatch(name)) for name in there)
+    return next((name for name, own in zip(there, known, strict=True) if not own), None)
+
+
+def mark(folder: Path, kind: Kind) -> None:
+    """Write the marker of a complete folder; its content follows from the names in it alone."""
+    content = {"stage": kind.name, "files": sorted(files(folder))}
+    (folder / MARKER).write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+
+
+def files(folder: Path) -> Iterator[str]:
+    """All that is in a folder but folders, by relative names with forward slashes; links are not followed."""
+    for where, inside, names in os.walk(folder):
+        links = [name for name in inside if os.path.islink(os.path.join(where, name))]
+        for name in [*names, *links]:
+            yield Path(where, name).relative_to(folder).as_posix()
+
+
+def is_record(file: Path) -> bool:
+    """Whether a file is the metrics.jsonl of a training."""
+    first = _beginning(file).partition("\n")[0]
+    return not first or _is_report(first)
+
+
+def is_curves(file: Path) -> bool:
+    """Whether a file is the curves.csv of a training."""
+    columns = _beginning(file).partition("\n")[0].strip().split(",")
+    return columns in ([""], ["step"]) or {"step", "loss/discriminator"} <= set(columns)
+
+
+def is_page(file: Path) -> bool:
+    """Whether a file is a report of a run."""
+    text = _beginning(file)
+    before = '<meta name="color-scheme" content="light dark">' in text and ": a run</title>" in text
+    return '<meta name="generator" content="gram">' in text or before
+
+
+def _marked(folder: Path, kind: Kind) -> set[str] | None:
+    """Names that the folder's marker tells; None where it has none of this kind."""
+    content = _read_json(folder / MARKER)
+    if not isinstance(content, dict) or content.get("stage") != kind.name:
+        return None
+    names = content.get("files")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return {*names, MARKER}
+
+
+def _is_data(folder: Path) -> bool:
+    """Whether pictures and labels are those whose hash meta.json tells."""
+    from gram.data.reader import ImageDataset
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = ImageDataset(folder)
+            meta = dataset.stored_meta
+            return meta is not None and dataset.compute_content_hash() == meta.content_hash
+    except (ValueError, OSError):
+        return False
+
+
+def _is_model(folder: Path) -> bool:
+    return _has(folder / "model.json", "generator", "discriminator", "made_from")
+
+
+def _is_export(folder: Path) -> bool:
+    facts = _read_json(folder / "meshes.json")
+    return isinstance(facts, dict) and any(_is_fact(fact) for fact in facts.values())
+
+
+def _is_fact(fact: Any) -> bool:
+    return isinstance(fact, dict) and {"triangles", "watertight", "files"} <= set(fact)
+
+
+def _is_report(line: str) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and {"step", "time", "images"} <= set(record)
+
+
+def _has(file: Path, *keys: str) -> bool:
+    content = _read_json(file)
+    return isinstance(content, dict) and set(keys) <= set(content)
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _beginning(file: Path) -> str:
+    with file.open("rb") as opened:
+        return opened.read(20_000).decode("utf-8", errors="replace")
+
+
+_LEFT = r"(?:\.\d+)?(?:\.partial)?"
+"""What versions before left in folders when they were killed."""
+_PICTURES = (
+    "samples|truncated|sweep|interpolation|reals|inversions|consistency|poses|surfaces|noise|noise_crops"
+)
+_MODEL_FILES = r"model\.json|generator\.safetensors|discriminator\.safetensors"
+DATA = Kind(
+    name="prepare",
+    option="paths.train_data, paths.test_data",
+    names=r"images/\d{5}/img\d{8}\.png|depth/\d{5}/img\d{8}\.npy|meshes/identity_\d+\.ply|(?:dataset|meta)\.json",
+    proof=_is_data,
+)
+EVALUATION = Kind(
+    name="evaluate",
+    option="paths.evaluate",
+    names=rf"\.?(?:(?:metrics|protocol|noise)\.json|inversions\.safetensors|(?:{_PICTURES})\.png){_LEFT}",
+    proof=lambda folder: _has(folder / "protocol.json", "trained"),
+    restored=True,
+)
+EXPORT = Kind(
+    name="export",
+    option="paths.export",
+    names=r"\.?(?:(?:seed|latent)_\d+(?:_layers\.glb|_texture\.png|\.(?:glb|ply|obj|mtl|png|gif|mp4))"
+    rf"|interpolation\.(?:gif|mp4)|viewer\.html|meshes\.json){_LEFT}",
+    proof=_is_export,
+)
+NOISE = Kind(
+    name="noise",
+    option="paths.noise",
+    names=r"noise\.json|noise\.png|noise_crops\.png",
+    proof=lambda folder: _has(folder / "noise.json", "analytic"),
+)
+MODEL = Kind(name="train", option="paths.train", names=_MODEL_FILES, proof=_is_model, marked=False)
+SAMPLES = Kind(
+    name="train",
+    option="paths.train",
+    names=r"\.?(?:grid|sweep|surfaces)-\d{7,}\.png(?:\.\d+)?|\..+\.partial",
+    proof=lambda folder: True,
+    marked=False,
+)
+PACK = Kind(
+    name="pack",
+    option="--to",
+    names=rf"{_MODEL_FILES}|README\.md|params\.yaml|metrics\.json|(?:samples|sweep)\.png",
+    proof=_is_model,
+    marked=False,
+)
