@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gram.data.format import DatasetError, DatasetMeta
 from gram.data.reader import ImageDataset
@@ -12,6 +14,7 @@ from gram.poses import GaussianPoses, SphericalPoses
 from pipeline import scene
 from pipeline.cli import Stage, main
 from pipeline.console import say
+from pipeline.preparation import preparation
 from pipeline.progress import Progress
 from pipeline.schema import Config, PathsConfig
 
@@ -71,6 +74,7 @@ def _synthesize(config: Config) -> None:
                 supersampling=data.supersampling,
                 overwrite=True,
                 progress=lambda done, total: progress.update(done),
+                prepared=preparation(data, split),
             )
         _tell(path, identities * views, meta)
 
@@ -80,6 +84,7 @@ def _convert(config: Config) -> None:
     report = validate(source)
     for note in report.warnings:
         say(f"prepare: warning: {note}")
+    made_of = preparation(config.data)  # before the pictures are read: what changes meanwhile is noticed
     dataset = ImageDataset(source, size=config.data.size)
     scene.require_field_of_view(str(source), dataset.meta, config.data)
     say(f"prepare: their cameras: {_in_words(GaussianPoses(**dataset.meta.pose))}")
@@ -92,8 +97,8 @@ def _convert(config: Config) -> None:
             "nothing would be left to train on; hold out fewer"
         )
     rows = range(len(dataset))
-    _copy(dataset, identities, [i for i in rows if identities[i] not in held_out], "train", config)
-    _copy(dataset, identities, [i for i in rows if identities[i] in held_out], "test", config)
+    _copy(dataset, identities, [i for i in rows if identities[i] not in held_out], "train", config, made_of)
+    _copy(dataset, identities, [i for i in rows if identities[i] in held_out], "test", config, made_of)
 
 
 def _source(config: Config) -> Path:
@@ -110,7 +115,14 @@ def _source(config: Config) -> Path:
     return source
 
 
-def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: str, config: Config) -> None:
+def _copy(
+    dataset: ImageDataset,
+    identities: list[int],
+    rows: list[int],
+    split: str,
+    config: Config,
+    made_of: Mapping[str, Any],
+) -> None:
     data = config.data
     path = config.paths.train_data if split == "train" else config.paths.test_data
     with (
@@ -135,6 +147,7 @@ def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: 
             background=data.background,
             split=split,
             licence=dataset.meta.licence,
+            prepared=made_of,
         )
     _tell(path, len(rows), meta)
 
