@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gram.data.format import DatasetError, DatasetMeta
 from gram.data.reader import ImageDataset
@@ -14,6 +16,7 @@ from gram.poses import GaussianPoses, SphericalPoses
 from pipeline import outputs, scene
 from pipeline.cli import Stage, main
 from pipeline.console import say
+from pipeline.preparation import preparation
 from pipeline.progress import Progress
 from pipeline.recognition import DATA
 from pipeline.schema import Config, PathsConfig
@@ -87,6 +90,7 @@ def _synthesize(config: Config) -> list[Made]:
                 supersampling=data.supersampling,
                 overwrite=True,
                 progress=lambda done, total: progress.update(done),
+                prepared=preparation(data, split),
             )
         made.append((identities * views, meta))
     return made
@@ -96,6 +100,7 @@ def _convert(source: Path, config: Config) -> list[Made]:
     report = validate(source)
     for note in report.warnings:
         say(f"prepare: warning: {note}")
+    made_of = preparation(config.data)  # before the pictures are read: what changes meanwhile is noticed
     dataset = ImageDataset(source, size=config.data.size)
     scene.require_field_of_view(str(source), dataset.meta, config.data)
     say(f"prepare: their cameras: {_in_words(GaussianPoses(**dataset.meta.pose))}")
@@ -108,9 +113,11 @@ def _convert(source: Path, config: Config) -> list[Made]:
             "nothing would be left to train on; hold out fewer"
         )
     rows = range(len(dataset))
+    kept = [i for i in rows if identities[i] not in held_out]
+    tested = [i for i in rows if identities[i] in held_out]
     return [
-        _copy(dataset, identities, [i for i in rows if identities[i] not in held_out], "train", config),
-        _copy(dataset, identities, [i for i in rows if identities[i] in held_out], "test", config),
+        _copy(dataset, identities, kept, "train", config, made_of),
+        _copy(dataset, identities, tested, "test", config, made_of),
     ]
 
 
@@ -128,7 +135,14 @@ def _source(config: Config) -> Path:
     return source
 
 
-def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: str, config: Config) -> Made:
+def _copy(
+    dataset: ImageDataset,
+    identities: list[int],
+    rows: list[int],
+    split: str,
+    config: Config,
+    made_of: Mapping[str, Any],
+) -> Made:
     data = config.data
     path = config.paths.train_data if split == "train" else config.paths.test_data
     with (
@@ -153,6 +167,7 @@ def _copy(dataset: ImageDataset, identities: list[int], rows: list[int], split: 
             background=data.background,
             split=split,
             licence=dataset.meta.licence,
+            prepared=made_of,
         )
     return len(rows), meta
 

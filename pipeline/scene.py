@@ -6,6 +6,7 @@ from dataclasses import asdict
 from gram.data.format import DatasetMeta
 from gram.data.reader import ImageDataset
 from gram.poses import GaussianPoses, SphericalPoses
+from pipeline.preparation import misfit
 from pipeline.schema import DataConfig
 
 FOV_TOLERANCE = 0.01
@@ -55,7 +56,23 @@ def open_dataset(path: str, data: DataConfig) -> ImageDataset:
                 "python -m pipeline.prepare with the same arguments, or choose the matching data=PRESET"
             )
     require_field_of_view(path, meta, data)
+    require_prepared(path, meta, data)
     return dataset
+
+
+def require_prepared(path: str, meta: DatasetMeta, data: DataConfig, split: str = "train") -> None:
+    """Refuse a split that was prepared with other options than the configuration's, or of other pictures.
+
+    Data sets that do not tell pass: those of earlier versions and of other programs.
+
+    Raises:
+        MismatchError: naming the options.
+    """
+    if problem := misfit(path, meta, data, split):
+        raise MismatchError(
+            f"{problem}: run python -m pipeline.prepare with the same arguments, or give those that it was "
+            "prepared with"
+        )
 
 
 def require_field_of_view(path: str, meta: DatasetMeta, data: DataConfig) -> None:

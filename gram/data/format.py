@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +57,15 @@ class DatasetMeta:
     seed: int | None
     content_hash: str
     """SHA-256 of the decoded pixels and the labels, see `ContentHash`."""
+    prepared: Mapping[str, Any] | None = None
+    """Options that it was made with, as its maker names them; None where nobody recorded any."""
 
     def to_json(self) -> str:
         """The text of `meta.json`."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        values = asdict(self)
+        if self.prepared is None:
+            del values["prepared"]
+        return json.dumps(values, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> DatasetMeta:
@@ -68,13 +74,15 @@ class DatasetMeta:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise DatasetError(f"meta.json is not valid JSON ({error}); delete it to use defaults") from error
-        names = {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls) if field.default is MISSING}
         missing = sorted(names - set(values)) if isinstance(values, dict) else sorted(names)
         if missing:
             raise DatasetError(
                 f"meta.json lacks {', '.join(missing)}; add them, or delete the file to use defaults"
             )
-        meta = cls(**{name: values[name] for name in names})
+        meta = cls(**{name: values[name] for name in names}, prepared=values.get("prepared"))
+        if meta.prepared is not None and not isinstance(meta.prepared, dict):
+            raise DatasetError("meta.json has prepared, which is no mapping; prepare the data set again")
         if meta.background not in ("plane", "white"):
             raise DatasetError(f"meta.json has background {meta.background!r}; use 'plane' or 'white'")
         if not 0 < meta.near < meta.far:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -53,6 +53,7 @@ def synthesize(
     supersampling: int = 3,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    prepared: Mapping[str, Any] | None = None,
 ) -> DatasetMeta:
     """Render a data set and write it to a folder.
 
@@ -72,6 +73,7 @@ def synthesize(
         supersampling: rays along one side of a pixel.
         overwrite: replace an existing folder.
         progress: called with the number of images done and in total.
+        prepared: options that it is made with, for `meta.json`.
     """
     _check(identities=identities, views=views, size=size, processes=processes, supersampling=supersampling)
     jobs = plan(split, identities=identities, views=views, seed=seed, poses=poses)
@@ -85,7 +87,14 @@ def synthesize(
             if progress is not None:
                 progress(len(writer), identities * views)
         return writer.finish(
-            kind=kind, near=near, far=far, background=background, split=split, licence=LICENCE, seed=seed
+            kind=kind,
+            near=near,
+            far=far,
+            background=background,
+            split=split,
+            licence=LICENCE,
+            seed=seed,
+            prepared=prepared,
         )
 
 

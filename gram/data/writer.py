@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +114,7 @@ class DatasetWriter:
         split: str,
         licence: str,
         seed: int | None = None,
+        prepared: Mapping[str, Any] | None = None,
     ) -> DatasetMeta:
         """Write labels and `meta.json`, and move the data set into place; see `DatasetMeta` for the
         arguments.
@@ -130,6 +133,7 @@ class DatasetWriter:
             licence=licence,
             seed=seed,
             content_hash=self._content.hexdigest(),
+            prepared=prepared,
         )
         (self._partial / "dataset.json").write_text(
             json.dumps({"labels": self._labels, "identities": self._identities})

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import MISSING
 
 import numpy as np
 import pytest
@@ -38,7 +39,13 @@ def test_meta_survives_json():
     assert DatasetMeta.from_json(META.to_json()) == META
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(DatasetMeta)])
+def test_what_it_was_prepared_with_survives_json_and_may_be_missing():
+    made = dataclasses.replace(META, prepared={"size": 32, "content": None})
+    assert DatasetMeta.from_json(made.to_json()) == made
+    assert "prepared" not in META.to_json()
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(DatasetMeta) if field.default is MISSING])
 def test_meta_names_a_missing_field(name):
     values = json.loads(META.to_json())
     del values[name]
