@@ -41,17 +41,22 @@ class Subject:
         """With the pictures that the configuration names.
 
         Raises:
-            ValueError: there are none of the size that the model draws.
+            ValueError: there are none of the size that the model draws, or they are not those that were
+                prepared.
         """
         size = described["discriminator"]["size"]
         dataset = ImageDataset(config.paths.train_data, size=size)
         test = Path(config.paths.test_data)
+        held_out = ImageDataset(test, size=size) if test.exists() else None
+        for one in (dataset, held_out):
+            if one is not None:
+                one.require_intact()
         return cls(
             config=config,
             generator=generator,
             described=described,
             dataset=dataset,
-            held_out=ImageDataset(test, size=size) if test.exists() else None,
+            held_out=held_out,
             prior=scene.training_poses(config.data, dataset.meta),
         )
 
