@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gram import documents
+from gram.documents import Bounds
 
 Array = NDArray[np.float64]
 
@@ -34,30 +37,44 @@ class DatasetError(ValueError):
     """A data set that cannot be used as it is; the message says what is wrong and what to do."""
 
 
+REMEDY = "delete the file to use defaults"
+Angle = Annotated[float, Bounds(low=-10.0, high=10.0)]
+Deviation = Annotated[float, Bounds(low=0.0, high=10.0)]
+Length = Annotated[float, Bounds(above=0.0, high=1e3)]
+Words = Annotated[str, Bounds(high=4096)]
+
+
+class _Pose(TypedDict):
+    yaw_mean: Angle
+    yaw_std: Deviation
+    pitch_mean: Angle
+    pitch_std: Deviation
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetMeta:
     """What is known about a data set besides its images and cameras."""
 
-    kind: str
+    kind: Words
     """What it shows: 'heads', 'cars' or 'custom'."""
-    size: int
+    size: Annotated[int, Bounds(low=2, high=2**16)]
     """Pixels along one side."""
-    fov: float
+    fov: Annotated[float, Bounds(above=0.0, high=math.pi)]
     """Angle between the centres of opposite border pixels, radians."""
-    near: float
-    far: float
+    near: Length
+    far: Length
     """Range of distances along rays that holds everything visible; cameras are at distance 1 from the origin.
     """
     background: str
     """'plane' (a wall at z = -0.12) or 'white'."""
     pose: dict[str, float]
     """Normal prior fitted to the poses: yaw_mean, yaw_std, pitch_mean, pitch_std, radians."""
-    split: str
-    licence: str
+    split: Words
+    licence: Words
     seed: int | None
-    content_hash: str
+    content_hash: Annotated[str, Bounds(high=64)]
     """SHA-256 of the decoded pixels and the labels, see `ContentHash`."""
-    prepared: Mapping[str, Any] | None = None
+    prepared: dict[str, Any] | None = None
     """Options that it was made with, as its maker names them; None where nobody recorded any."""
 
     def to_json(self) -> str:
@@ -68,25 +85,29 @@ class DatasetMeta:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> DatasetMeta:
-        """Read `meta.json`; DatasetError if it is no JSON or a field is missing or of the wrong type."""
+    def from_json(cls, text: str | bytes, *, source: str = "meta.json") -> DatasetMeta:
+        """Read `meta.json`; DatasetError, which names it as `source`, if it is no JSON or a field is missing
+        or of the wrong type or size.
+        """
+        content = text.encode() if isinstance(text, str) else text
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DatasetError(f"meta.json is not valid JSON ({error}); delete it to use defaults") from error
-        names = {field.name for field in fields(cls) if field.default is MISSING}
-        missing = sorted(names - set(values)) if isinstance(values, dict) else sorted(names)
-        if missing:
+            values = documents.parse(content, dict[str, Any], source=source, remedy=REMEDY)
+            names = {field.name for field in fields(cls) if field.default is MISSING}
+            missing = sorted(names - set(values))
+            if missing:
+                raise DatasetError(f"{source} lacks {', '.join(missing)}; add them, or {REMEDY}")
+            meta: DatasetMeta = documents.check(values, cls, source=source, remedy=REMEDY)
+            documents.check(meta.pose, _Pose, source=f"{source}, pose", remedy=REMEDY)
+        except documents.DocumentError as error:
+            raise DatasetError(str(error)) from error
+        if unknown := sorted(set(meta.pose) - set(_Pose.__annotations__)):
             raise DatasetError(
-                f"meta.json lacks {', '.join(missing)}; add them, or delete the file to use defaults"
+                f"{source}: pose has {documents.shown(unknown[0])}, which is unknown: {REMEDY}"
             )
-        meta = cls(**{name: values[name] for name in names}, prepared=values.get("prepared"))
-        if meta.prepared is not None and not isinstance(meta.prepared, dict):
-            raise DatasetError("meta.json has prepared, which is no mapping; prepare the data set again")
         if meta.background not in ("plane", "white"):
-            raise DatasetError(f"meta.json has background {meta.background!r}; use 'plane' or 'white'")
-        if not 0 < meta.near < meta.far:
-            raise DatasetError(f"meta.json has near {meta.near} and far {meta.far}; it needs 0 < near < far")
+            raise DatasetError(f"{source} has background {meta.background!r}; use 'plane' or 'white'")
+        if not meta.near < meta.far:
+            raise DatasetError(f"{source} has near {meta.near} and far {meta.far}; it needs 0 < near < far")
         return meta
 
 

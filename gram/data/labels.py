@@ -1,21 +1,30 @@
-"""`dataset.json`: file names and cameras, checked."""
+"""`dataset.json`: file names, cameras and identities, checked."""
 
 from __future__ import annotations
 
-import json
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gram import documents
+from gram.data.file_names import files_of
 from gram.data.format import DatasetError
-from gram.data.storage import Storage, partial_path
+from gram.data.storage import LABELS, Storage, partial_path
 
 Array = NDArray[np.float64]
 
+FORM = '{"labels": [[file name, 25 numbers], ...]}'
+IMAGES = (".png", ".jpg", ".jpeg")
+MAX_BYTES = 2**29
+"""Of dataset.json: a million images."""
 NUMBERS = 25
+LARGEST = 10**6
+"""Of a number in a label."""
 ORTHONORMAL_TOLERANCE = 1e-3
 FOCAL_TOLERANCE = 0.01
 
@@ -42,8 +51,8 @@ class Labels:
 
 def read_labels(storage: Storage, path: Path) -> Labels:
     """Read and check `dataset.json`; DatasetError names the first thing that is wrong."""
-    images = {name for name in storage.names if name.lower().endswith((".png", ".jpg", ".jpeg"))}
-    if "dataset.json" not in storage.names:
+    images = {name for name in storage.names if name.lower().endswith(IMAGES)}
+    if not storage.has(LABELS):
         if not storage.names:
             raise DatasetError(f"{path} is empty; make a data set with the prepare stage, or copy yours here")
         hint = (
@@ -55,67 +64,84 @@ def read_labels(storage: Storage, path: Path) -> Labels:
             f"{path} holds {len(images)} images but no dataset.json: {hint}; write it in the EG3D layout "
             '({"labels": [[file name, 25 numbers], ...]})'
         )
-    names, numbers, identities = _parse(storage.read("dataset.json"), path)
-    _check_files(names, images, path)
+    told, numbers, identities = _parse(storage.read(LABELS, max_bytes=MAX_BYTES), path)
+    names = files_of(told, storage, path)
+    unlabelled = len(images.difference(names))
+    if unlabelled:
+        warnings.warn(
+            f"{unlabelled} images in {path} have no label in dataset.json and are not used",
+            UserWarning,
+            stacklevel=3,
+        )
     _check_cameras(names, numbers)
     return Labels(names=names, numbers=numbers, identities=identities)
 
 
 def _parse(text: bytes, path: Path) -> tuple[list[str], Array, list[int] | None]:
-    """File names, label numbers (N, 25) and identities."""
+    """File names as labels tell them, label numbers (N, 25) and identities."""
+    source = f"dataset.json in {path}"
     try:
-        content = json.loads(text)
-        labels = content["labels"]
-        names = [str(label[0]).replace("\\", "/") for label in labels]
-        rows = [label[1] for label in labels]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        form = '{"labels": [[file name, 25 numbers], ...]}'
-        raise DatasetError(f"dataset.json in {path} is not of the form {form} ({error!r})") from error
-    if not names:
-        raise DatasetError(f"dataset.json in {path} lists no images; write one label an image")
-    for name, row in zip(names, rows, strict=True):
-        if (
-            not isinstance(row, list)
-            or len(row) != NUMBERS
-            or not all(isinstance(x, int | float) for x in row)
-        ):
+        content = documents.parse(text, Any, source=source, remedy="write it again", max_bytes=MAX_BYTES)
+    except documents.DocumentError as error:
+        raise DatasetError(f"{source} is not of the form {FORM}: {error}") from error
+    labels = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(labels, list):
+        raise DatasetError(f"{source} is not of the form {FORM}: it has no list of labels")
+    if not labels:
+        raise DatasetError(f"{source} lists no images; write one label an image")
+    for i, label in enumerate(labels):
+        if not isinstance(label, list) or len(label) != 2 or not isinstance(label[0], str):
+            raise DatasetError(f"{source} is not of the form {FORM}: labels[{i}] is {documents.shown(label)}")
+        if not _is_row(label[1]):
             raise DatasetError(
-                f"the label of {name} is not a list of {NUMBERS} numbers "
+                f"{source}: the label of {documents.shown(label[0])} is not a list of {NUMBERS} numbers "
                 "(16 of cam2world and 9 of intrinsics)"
             )
-    identities = content.get("identities")
-    if identities is not None and len(identities) != len(names):
-        raise DatasetError(f"dataset.json in {path} has {len(names)} labels but {len(identities)} identities")
-    return names, np.array(rows, dtype=np.float64), identities
+    numbers = _numbers([label[1] for label in labels], [label[0] for label in labels], source)
+    return (
+        [label[0] for label in labels],
+        numbers,
+        _identities(content.get("identities"), len(labels), source),
+    )
 
 
-def _check_files(names: list[str], images: set[str], path: Path) -> None:
-    """Every label has its file, once."""
-    missing = [name for name in names if name not in images]
-    if missing:
+def _is_row(row: Any) -> bool:
+    return isinstance(row, list) and len(row) == NUMBERS and all(type(x) in (int, float) for x in row)
+
+
+def _numbers(rows: list[list[float]], names: list[str], source: str) -> Array:
+    for name, row in zip(names, rows, strict=True):
+        if not all(-LARGEST <= x <= LARGEST for x in row):
+            worst = next(x for x in row if not -LARGEST <= x <= LARGEST)
+            finite = isinstance(worst, int) or math.isfinite(worst)
+            problem = f"beyond {LARGEST:,}" if finite else "that is not finite"
+            raise DatasetError(
+                f"{source}: the label of {documents.shown(name)} has a value {problem}: "
+                f"{documents.shown(worst)}; write the camera in normalised units"
+            )
+    return np.array(rows, dtype=np.float64)
+
+
+def _identities(found: Any, count: int, source: str) -> list[int] | None:
+    if found is None:
+        return None
+    if not isinstance(found, list):
         raise DatasetError(
-            f"{len(missing)} of the {len(names)} images that dataset.json lists are missing in {path}, "
-            f"the first is {missing[0]}: the data set is half-written or was moved incompletely; "
-            "write it again"
+            f"{source}: identities is {documents.shown(found)}, not a list of numbers; drop it"
         )
-    if len(set(names)) < len(names):
-        twice = next(name for k, name in enumerate(names) if name in names[:k])
-        raise DatasetError(f"dataset.json in {path} lists {twice} more than once")
-    unlabelled = len(images) - len(names)
-    if unlabelled:
-        warnings.warn(
-            f"{unlabelled} images in {path} have no label in dataset.json and are not used",
-            UserWarning,
-            stacklevel=4,
-        )
+    if len(found) != count:
+        raise DatasetError(f"{source} has {count} labels but {len(found)} identities; write one an image")
+    for i, one in enumerate(found):
+        if type(one) is not int or abs(one) > documents.MAX_INTEGER:
+            raise DatasetError(
+                f"{source}: identities[{i}] is {documents.shown(one)}, not a whole number; number them"
+            )
+    return found
 
 
 def _check_cameras(names: list[str], numbers: Array) -> None:
-    """Cameras are finite, rigid, away from the origin, and share one field of view in normalised units."""
+    """Cameras are rigid, away from the origin, and share one field of view in normalised units."""
     matrices = numbers[:, :16].reshape(-1, 4, 4)
-    bad = np.flatnonzero(~np.isfinite(numbers).all(1))
-    if len(bad):
-        raise DatasetError(f"the label of {names[bad[0]]} has a value that is not finite")
     rotations = matrices[:, :3, :3]
     deviation = np.abs(np.einsum("nji,njk->nik", rotations, rotations) - np.eye(3)).max((1, 2))
     mirrored = np.linalg.det(rotations) < 0

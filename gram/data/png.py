@@ -29,22 +29,28 @@ class UnsupportedError(PngError):
     """A picture of another kind, which an imaging library reads."""
 
 
+def read_size(content: bytes) -> tuple[int, int]:
+    """Width and height of a PNG file, from its header; errors as those of `read_lines`."""
+    if not content.startswith(SIGNATURE):
+        raise UnsupportedError("it is no PNG")
+    kind, header = next(_chunks(content))
+    if kind != b"IHDR" or len(header) != 13:
+        raise PngError("it has no header")
+    width, height = struct.unpack_from(">II", header)
+    return width, height
+
+
 def read_lines(content: bytes) -> Bytes:
     """The lines of a PNG file as they are stored, (height, 1 + 3 * width) with the filter's number first.
 
     Raises:
-        UnsupportedError: the file is no PNG, or its pixels are not 8-bit RGB without transparency.
+        UnsupportedError: the file is no PNG, or its pixels are not 8-bit RGB, upright, without transparency.
         PngError: it is damaged.
     """
-    if not content.startswith(SIGNATURE):
-        raise UnsupportedError("it is no PNG")
+    width, height = read_size(content)
     chunks = list(_chunks(content))
-    kind, header = chunks[0]
-    if kind != b"IHDR" or len(header) != 13:
-        raise PngError("it has no header")
-    width, height, *rest = struct.unpack(">IIBBBBB", header)
-    if tuple(rest) != _RGB or any(kind == b"tRNS" for kind, _ in chunks):
-        raise UnsupportedError("it is no 8-bit RGB PNG without transparency and interlacing")
+    if tuple(chunks[0][1][8:]) != _RGB or any(kind in (b"tRNS", b"eXIf") for kind, _ in chunks):
+        raise UnsupportedError("it is no 8-bit RGB PNG without transparency, interlacing and EXIF")
     size = height * (1 + CHANNELS * width)
     try:
         data = zlib.decompressobj().decompress(b"".join(d for k, d in chunks if k == b"IDAT"), size + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,8 @@ import torch
 from torch import Tensor
 
 from gram.cameras import poses_from_cam2world
-from gram.data.decoding import Pixels, decode
+from gram.data.decoding import Like, Pixels, decode
+from gram.data.depth import read_depth
 from gram.data.format import (
     OPENCV_FROM_OPENGL,
     Array,
@@ -55,7 +55,7 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         self.path = Path(path)
         self._storage: Storage = open_storage(self.path)
         self._labels: Labels = read_labels(self._storage, self.path)
-        (first,) = self._decode(self._labels.names[:1])
+        (first,) = decode(self._labels.names[:1], self._storage.read, self.path)
         file_size = len(first)
         self._file_size = file_size
         self.size = file_size if size is None else size
@@ -162,38 +162,46 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return content.hexdigest()
 
     def load_images(self, indices: Sequence[int] | None = None) -> UInt8[Tensor, "count 3 height width"]:
-        """Images, all of them unless told which, decoded by several threads."""
+        """Images, all of them unless told which, decoded by several threads.
+
+        Raises:
+            DatasetError: one cannot be used, or all together are not those that `meta.json` was written for.
+        """
         chosen = range(len(self)) if indices is None else indices
+        content = ContentHash() if indices is None else None
         images = torch.zeros(len(chosen), 3, self.size, self.size, dtype=torch.uint8)
         into = images.numpy()
-        for place, image in enumerate(self._images(chosen)):
+        for place, image in enumerate(self._images(chosen, content)):
             into[place] = image.transpose(2, 0, 1)
+        if content is not None:
+            self._require_known(content.hexdigest())
         return images
+
+    def require_intact(self) -> None:
+        """Decode every image; DatasetError where they are not those that `meta.json` was written for."""
+        if self._stored_meta is not None:
+            self._require_known(self.compute_content_hash())
 
     def depth(self, index: int) -> Float32[Tensor, "height width"] | None:
         """Distance along the ray of every pixel, NaN for background; None if there is none or not at this
         size.
         """
         name = depth_name(self._labels.names[index])
-        if name not in self._storage.names or self.size != self._file_size:
+        if self.size != self._file_size or not self._storage.has(name):
             return None
-        return torch.from_numpy(np.load(io.BytesIO(self._storage.read(name))).astype(np.float32))
+        return torch.from_numpy(read_depth(self._storage.read(name), self.size, f"{name} in {self.path}"))
 
     def mesh(self, identity: int) -> bytes | None:
         """The true surface of a person or car in world coordinates, a PLY file; None if there is none."""
         name = mesh_name(identity)
-        return self._storage.read(name) if name in self._storage.names else None
+        return self._storage.read(name) if self._storage.has(name) else None
 
-    def _images(self, indices: Sequence[int]) -> Iterator[Pixels]:
-        """Images (H, W, 3) at the wanted size."""
-        names = [self._labels.names[index] for index in indices]
+    def _images(self, indices: Sequence[int], content: ContentHash | None = None) -> Iterator[Pixels]:
+        """Images (H, W, 3) at the wanted size; `content` is told those of the files."""
         block = self._file_size // self.size
-        for name, image in zip(names, self._decode(names), strict=True):
-            if len(image) != self._file_size:
-                raise DatasetError(
-                    f"{name} has {len(image)} pixels a side, but {self._labels.names[0]} has "
-                    f"{self._file_size}; all images of a data set need the same size"
-                )
+        for index, image in zip(indices, self._decode([self.names[i] for i in indices]), strict=True):
+            if content is not None:
+                content.add(image, self.labels[index])
             if block == 1:
                 yield image
             else:
@@ -202,18 +210,25 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
     def _decode(self, names: Sequence[str]) -> Iterator[Pixels]:
         """Image files (H, W, 3) as they are."""
-        for name, pixels in zip(names, decode(names, self._storage.read, self.path), strict=True):
-            if pixels.shape[0] != pixels.shape[1]:
-                height, width = pixels.shape[:2]
-                raise DatasetError(
-                    f"{name} in {self.path} is {width} x {height}; images must be square: crop them"
-                )
-            yield pixels
+        return decode(names, self._storage.read, self.path, Like(self.names[0], self._file_size))
+
+    def _require_known(self, content_hash: str) -> None:
+        if self._stored_meta is not None and self._stored_meta.content_hash != content_hash:
+            raise DatasetError(
+                f"the images or cameras of {self.path} are not those that meta.json was written for; "
+                "write the data set again"
+            )
 
     def _read_meta(self) -> DatasetMeta | None:
-        if "meta.json" not in self._storage.names:
+        if not self._storage.has("meta.json"):
             return None
-        return DatasetMeta.from_json(self._storage.read("meta.json").decode())
+        meta = DatasetMeta.from_json(self._storage.read("meta.json"), source=f"meta.json in {self.path}")
+        if meta.size != self._file_size:
+            raise DatasetError(
+                f"meta.json in {self.path} has size {meta.size}, but the images have {self._file_size} pixels "
+                "a side; correct it, or delete the file to use defaults"
+            )
+        return meta
 
 
 def depth_name(image_name: str) -> str:

@@ -5,21 +5,34 @@ from __future__ import annotations
 import os
 import threading
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from gram.data.format import DatasetError
 from gram.folders import PARTIAL, left_aside
 
+LABELS = "dataset.json"
+MAX_BYTES = 2**28
+"""Of a file that is read, unless a caller allows more."""
+
 
 @runtime_checkable
 class Storage(Protocol):
-    """A set of named files; names are relative and use forward slashes."""
+    """A set of named files; names are relative and use forward slashes.
+
+    `names` leaves out what macOS adds to archives, and lists no linked folders; `has` finds what is in these.
+    Where everything lies in one folder, names begin below it.
+    """
 
     names: frozenset[str]
 
-    def read(self, name: str) -> bytes:
-        """The bytes of one file."""
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        ...
+
+    def read(self, name: str, *, max_bytes: int = MAX_BYTES) -> bytes:
+        """The bytes of one file; DatasetError if they are too many, or damaged."""
         ...
 
 
@@ -27,14 +40,20 @@ class FolderStorage:
     """The files below a folder."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self.names = frozenset(
-            path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
-        )
+        names = _without_junk(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        top = _only_folder(names)
+        self._root = root / top
+        self.names = frozenset(name.removeprefix(top) for name in names)
 
-    def read(self, name: str) -> bytes:
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return name in self.names or (self._root / name).is_file()
+
+    def read(self, name: str, *, max_bytes: int = MAX_BYTES) -> bytes:
         """The bytes of one file."""
-        return (self._root / name).read_bytes()
+        with (self._root / name).open("rb") as file:
+            _require_size(name, self._root, os.fstat(file.fileno()).st_size, max_bytes)
+            return file.read(max_bytes)
 
 
 class ZipStorage:
@@ -43,21 +62,42 @@ class ZipStorage:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        self.names = frozenset(name for name in self._archive().namelist() if not name.endswith("/"))
+        members = _without_junk(name for name in self._archive().namelist() if not name.endswith(("/", "\\")))
+        self._members = _by_name(members, path)
+        top = _only_folder(self._members)
+        self._members = {name.removeprefix(top): member for name, member in self._members.items()}
+        self.names = frozenset(self._members)
 
-    def read(self, name: str) -> bytes:
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return name in self.names
+
+    def read(self, name: str, *, max_bytes: int = MAX_BYTES) -> bytes:
         """The bytes of one file."""
-        return self._archive().read(name)
+        try:
+            archive = self._archive()
+            member = archive.getinfo(self._members[name])
+            _require_size(name, self._path, member.file_size, max_bytes)
+            if member.flag_bits & 1:
+                raise DatasetError(f"{name} in {self._path} is encrypted: pack the zip without a password")
+            with archive.open(member) as file:
+                return file.read(max_bytes)
+        except (DatasetError, FileNotFoundError):
+            raise
+        except Exception as error:  # a damaged member raises whatever its decoder does
+            raise DatasetError(
+                f"{name} in {self._path} cannot be unpacked ({error}): pack the zip again, with deflate"
+            ) from error
 
     def _archive(self) -> zipfile.ZipFile:
         """This thread's own handle: handles share a file position."""
         opened = getattr(self._local, "opened", None)
         if opened is None or opened[0] != os.getpid():
-            self._local.opened = opened = (os.getpid(), zipfile.ZipFile(self._path))
+            self._local.opened = opened = (os.getpid(), _open_zip(self._path))
         return opened[1]
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_path": self._path, "names": self.names}
+        return {"_path": self._path, "names": self.names, "_members": self._members}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -75,7 +115,7 @@ def open_storage(path: Path) -> Storage:
         raise DatasetError(
             f"there is no data set at {path}{hint}; check the path, or make one with the prepare stage"
         )
-    if not zipfile.is_zipfile(path):
+    if not path.is_file() or not zipfile.is_zipfile(path):
         raise DatasetError(
             f"{path} is neither a folder nor a zip archive; give a folder or a zip with PNGs and dataset.json"
         )
@@ -85,3 +125,41 @@ def open_storage(path: Path) -> Storage:
 def partial_path(path: Path) -> Path:
     """What an interrupted run left of a data set; nothing is there where none did."""
     return left_aside(path) or path.with_name(path.name + PARTIAL)
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged directory raises whatever its parser does
+        raise DatasetError(f"{path} is a damaged zip archive ({error}): copy or pack it again") from error
+
+
+def _by_name(members: Iterable[str], path: Path) -> dict[str, str]:
+    """Names with forward slashes, to those in the archive."""
+    found: dict[str, str] = {}
+    for member in members:
+        name = member.replace("\\", "/")
+        if found.setdefault(name, member) != member:
+            raise DatasetError(f"{path} holds {member!r} and {found[name]!r}: pack it again with one of them")
+    return found
+
+
+def _without_junk(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not any(map(_is_junk, name.replace("\\", "/").split("/")))]
+
+
+def _is_junk(part: str) -> bool:
+    return part in ("__MACOSX", ".DS_Store") or part.startswith("._")
+
+
+def _only_folder(names: Iterable[str]) -> str:
+    """The folder that holds labels and all else, with a slash; empty where the labels are on top."""
+    tops = {name.partition("/")[0] for name in names}
+    return f"{top}/" if len(tops) == 1 and f"{(top := tops.pop())}/{LABELS}" in set(names) else ""
+
+
+def _require_size(name: str, where: Path, size: int, most: int) -> None:
+    if size > most:
+        raise DatasetError(f"{name} in {where} has {size:,} bytes, more than {most:,}: replace the file")

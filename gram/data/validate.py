@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gram.data.decoding import files_at_once
 from gram.data.format import ContentHash, DatasetError, fit_pose_prior
 from gram.data.reader import ImageDataset
 
@@ -100,8 +101,9 @@ def _decoded(dataset: ImageDataset) -> Iterator[NDArray[np.uint8] | DatasetError
             return error
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        for start in range(0, len(dataset), BLOCK):
-            yield from threads.map(decode, range(start, min(start + BLOCK, len(dataset))))
+        block = min(BLOCK, files_at_once(dataset.size))
+        for start in range(0, len(dataset), block):
+            yield from threads.map(decode, range(start, min(start + block, len(dataset))))
 
 
 def _copy_warnings(duplicates: list[tuple[str, str]]) -> list[str]:

@@ -42,7 +42,7 @@ class Subject:
 
         Raises:
             ValueError: there are none of the size that the model draws, or they are others than the
-                configuration's.
+                configuration's, or not those that were prepared.
         """
         size = described["discriminator"]["size"]
         dataset = ImageDataset(config.paths.train_data, size=size)
@@ -51,6 +51,9 @@ class Subject:
         held_out = ImageDataset(test, size=size) if test.exists() else None
         if held_out is not None:
             scene.require_prepared(config.paths.test_data, held_out.meta, config.data, "test")
+        for one in (dataset, held_out):
+            if one is not None:
+                one.require_intact()
         return cls(
             config=config,
             generator=generator,

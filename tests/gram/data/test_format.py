@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import MISSING
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_meta_names_a_missing_field(name):
 
 
 def test_meta_says_that_json_is_broken():
-    with pytest.raises(DatasetError, match=r"meta.json is not valid JSON .* delete it to use defaults"):
+    with pytest.raises(DatasetError, match=r"meta.json cannot be read \(it is no JSON: .* use defaults"):
         DatasetMeta.from_json(META.to_json()[:-5])
 
 
@@ -63,7 +64,14 @@ def test_meta_says_that_json_is_broken():
     [
         ({"background": "sea"}, "background 'sea'; use 'plane' or 'white'"),
         ({"near": 2.0}, "near 2.0 and far 1.12; it needs 0 < near < far"),
-        ({"near": 0.0}, "near 0.0 and far 1.12"),
+        ({"near": 0.0}, "near is 0.0, not more than 0: delete the file to use defaults"),
+        ({"fov": "wide"}, "fov is 'wide', not a number"),
+        ({"size": 8.0}, "size is 8.0, not a whole number"),
+        ({"seed": []}, "seed is a list of 0 items, not a whole number"),
+        ({"pose": 3}, "pose is 3, not an object"),
+        ({"pose": {"yaw_mean": 1.0}}, "pose: yaw_std is missing"),
+        ({"pose": META.pose | {"yaw_std": math.inf}}, "pose.yaw_std is inf, not a finite number"),
+        ({"pose": META.pose | {"roll": 1.0}}, "pose has 'roll', which is unknown"),
     ],
 )
 def test_meta_refuses_values_that_cannot_be(change, message):

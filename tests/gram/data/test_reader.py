@@ -226,7 +226,11 @@ def test_mirrored_camera_is_named(dataset):
 @pytest.mark.parametrize(
     ("position", "value", "message"),
     [
-        (3, float("nan"), "has a value that is not finite"),
+        (3, float("nan"), "has a value that is not finite: nan; write the camera"),
+        (3, float("-inf"), "has a value that is not finite: -inf"),
+        (3, 1e300, "has a value beyond 1,000,000: 1e[+]300; write the camera in normalised units"),
+        (3, 10**400, "has a value beyond 1,000,000: a whole number beyond 64 bits"),
+        (3, True, "is not a list of 25 numbers"),
         (16, 512.0, "focal length of .* is 512; intrinsics must be normalised"),
         (16, -1.0, "focal length of .* is -1; intrinsics must be normalised"),
     ],
@@ -238,6 +242,48 @@ def test_impossible_label_is_refused(dataset, position, value, message):
 
     edit_labels(dataset[0], spoil)
     with pytest.raises(DatasetError, match=message):
+        ImageDataset(dataset[0])
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (5, "identities is 5, not a list of numbers; drop it"),
+        ({"a": 1}, "identities is an object of 1 item, not a list"),
+        ([0, "a", 1, 1], r"identities\[1\] is 'a', not a whole number; number them"),
+        ([0, 1.5, 1, 1], r"identities\[1\] is 1.5, not a whole number"),
+        ([0, True, 1, 1], r"identities\[1\] is true, not a whole number"),
+        ([0, 1, 1, 10**400], r"identities\[3\] is a whole number beyond 64 bits"),
+    ],
+)
+def test_identities_that_are_no_numbers_are_refused(dataset, found, problem):
+    file = dataset[0] / "dataset.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"identities": found}))
+    with pytest.raises(DatasetError, match=problem):
+        ImageDataset(dataset[0])
+
+
+def test_an_exchanged_image_is_found_when_all_are_read_for_training(dataset):
+    path, images, _ = dataset
+    image = images[2].copy()
+    image[3, 3, 0] ^= 1
+    Image.fromarray(image).save(path / "images/00000/img00000002.png")
+    for size in (8, 4):
+        read = ImageDataset(path, size=size)
+        for look in (read.load_images, read.require_intact):
+            with pytest.raises(DatasetError, match=r"not those that meta.json was written for; write"):
+                look()
+    edit_labels(path, lambda labels: labels)
+    Image.fromarray(images[2]).save(path / "images/00000/img00000002.png", compress_level=0)
+    assert len(ImageDataset(path).load_images()) == 4
+
+
+def test_a_meta_of_another_size_is_refused(dataset):
+    file = dataset[0] / "meta.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"size": 16}))
+    with pytest.raises(
+        DatasetError, match=r"meta.json in .* has size 16, but the images have 8 pixels a side"
+    ):
         ImageDataset(dataset[0])
 
 
@@ -269,7 +315,7 @@ def test_different_fields_of_view_are_refused(dataset):
     [
         (lambda labels: [], "lists no images"),
         (lambda labels: [[name, numbers[:16]] for name, numbers in labels], "is not a list of 25 numbers"),
-        (lambda labels: [name for name, _ in labels], "is not a list of 25 numbers"),
+        (lambda labels: [name for name, _ in labels], r"labels\[0\] is 'images/00000/img00000000.png'"),
         (
             lambda labels: [labels[0], labels[0], labels[1], labels[2]],
             "lists .*img00000000.png more than once",

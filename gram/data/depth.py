@@ -1,0 +1,42 @@
+"""Depth of images on disk: NumPy files, read no further than they are what they should be."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gram.data.format import DatasetError
+
+
+def read_depth(content: bytes, size: int, source: str) -> NDArray[np.float32]:
+    """Distance along the ray of every pixel (size, size), NaN for background.
+
+    Args:
+        content: of the file.
+        size: pixels along one side.
+        source: names the file in messages.
+
+    Raises:
+        DatasetError: it is no NumPy file, or holds something else.
+    """
+    try:
+        shape, dtype = _header(content)
+        fits = shape == (size, size) and dtype.kind == "f"
+        depth = np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32) if fits else None
+    except Exception as error:  # a damaged header raises whatever its parser does
+        words = " ".join(str(error).split())
+        raise DatasetError(f"{source} is no NumPy file of depth ({words}); replace or remove it") from error
+    if depth is None:
+        raise DatasetError(
+            f"{source} holds {dtype} of shape {shape}, not floats of ({size}, {size}); replace or remove it"
+        )
+    return depth
+
+
+def _header(content: bytes) -> tuple[tuple[int, ...], np.dtype]:
+    file = io.BytesIO(content)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+    return shape, dtype
