@@ -1,11 +1,12 @@
-"""Training on many processes: `accelerate launch` as a child that is followed to its end.
+"""Training on many processes: a launcher as a child that is followed to its end.
 
     python -m pipeline.train          started by the user: passes signals on, returns the workers' exit code
-      python -m pipeline.launcher     accelerate launch, one a machine: starts workers, and starts them again
+      python -m pipeline.workers      starts workers, and starts them again; for several machines, on each:
+      python -m pipeline.launcher     accelerate launch, whose workers meet at a port of machine 0
         python -m pipeline.train      workers, one a GPU
         ...
 
-Whoever of them is killed, those below it end, too.
+Whoever of them is killed, those below it end, too. On one machine nothing listens but on loopback.
 """
 
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline import build, lifeline, outcome
+from pipeline import build, lifeline, outcome, workers
 from pipeline.config import PROJECT
 from pipeline.console import say
 from pipeline.pinned import pinned
@@ -26,8 +27,7 @@ from pipeline.schema import Config
 
 JOIN_SECONDS = 600
 """How long machines wait for each other, also after one of them ended."""
-STOP_SECONDS = 100
-"""How long workers have to write a checkpoint after a signal, before they are killed."""
+LOOPBACK = "127.0.0.1"
 
 
 def run(config: Config, *, stage: str = "train") -> int | None:
@@ -53,9 +53,10 @@ def run(config: Config, *, stage: str = "train") -> int | None:
     with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
         params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
         params.write_text(pinned(config))
-        command = [sys.executable, "-m", "pipeline.launcher", *_options(config)]
-        command += ["-m", f"pipeline.{stage}", "--params", str(params)]
+        command = [sys.executable, "-m", *_launcher(config), f"pipeline.{stage}", "--params", str(params)]
         environment = {**os.environ, **_environment(config, device), outcome.FILE: str(file)}
+        if asked.machines == 1:
+            environment[workers.MEETING] = str(Path(folder) / "meeting")
         return outcome.follow(subprocess.Popen(command, env=environment, start_new_session=True), file)
 
 
@@ -89,8 +90,16 @@ def check(config: Config, device: torch.device) -> None:
         )
 
 
+def _launcher(config: Config) -> list[str]:
+    """Module and first arguments of the program that starts the workers of this machine."""
+    asked = config.train.launch
+    if asked.machines == 1:
+        return ["pipeline.workers", str(asked.processes), str(asked.max_restarts)]
+    return ["pipeline.launcher", *_options(config), "-m"]
+
+
 def _options(config: Config) -> list[str]:
-    """Options of accelerate launch.
+    """Options of accelerate launch on one of several machines.
 
     --multi_gpu is its name for one process a device, CPUs included. Precision and compilation are the
     program's own options.
@@ -125,23 +134,42 @@ def _threads(config: Config) -> int:
 
 
 def _environment(config: Config, device: torch.device) -> dict[str, str]:
-    """What accelerate launch has no options for; PET_ sets options of the torchrun that it calls."""
-    asked = config.train.launch
+    """What launchers and workers are told beside their arguments."""
     paths = [str(PROJECT), os.environ.get("PYTHONPATH", "")]
     variables = {
         **lifeline.for_children(),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "ACCELERATE_USE_CPU": str(device.type == "cpu").lower(),
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
+    }
+    alone = config.train.launch.machines == 1
+    return variables | (_on_this_machine(config, device) if alone else _among_machines(config))
+
+
+def _on_this_machine(config: Config, device: torch.device) -> dict[str, str]:
+    """Workers of one machine talk over loopback, whatever a cluster's settings say of others."""
+    variables = {"OMP_NUM_THREADS": str(_threads(config))}
+    if interface := _interface(LOOPBACK):
+        variables |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
+    if device.type == "cuda":
+        from accelerate.utils import check_cuda_p2p_ib_support
+
+        if not check_cuda_p2p_ib_support():  # of consumers' GPUs, as accelerate launch does
+            variables |= {"NCCL_P2P_DISABLE": "1", "NCCL_IB_DISABLE": "1"}
+    return variables
+
+
+def _among_machines(config: Config) -> dict[str, str]:
+    """What accelerate launch has no options for; PET_ sets options of the torchrun that it calls."""
+    asked = config.train.launch
+    variables = {
         # Ranks follow the order of these names: machine 0, which has the checkpoints, must be the first.
         "PET_LOCAL_ADDR": asked.main_address + (f"/{asked.machine_rank:06}" if asked.machine_rank else ""),
-        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(STOP_SECONDS),
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(workers.STOP_SECONDS),
         # A store in the launcher would outlive the workers, and those that are started after them would
         # look for each other where the dead ones were.
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     }
-    if asked.machines == 1:
-        variables["PET_RDZV_ENDPOINT"] = f"{asked.main_address}:{asked.main_port}"
     interface = os.environ.get("GLOO_SOCKET_IFNAME") or _interface(asked.main_address)
     return variables | ({"GLOO_SOCKET_IFNAME": interface} if interface else {})
 

@@ -1,15 +1,17 @@
 """The processes that train together, through Accelerate: their devices, and how they talk."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import FileStore
 
 from gram.distributed import Processes
-from pipeline import build, kernels
+from pipeline import build, kernels, workers
 from pipeline.schema import Config
 
 
@@ -52,6 +54,7 @@ def join(config: Config) -> Iterator[Team]:
     device = build.device(config.train.device)
     if device.type == "cpu" and config.train.precision == "fp16":
         raise ValueError("train.precision = fp16 needs a GPU: use bf16 or no")
+    _meet_in_file(device)
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=config.train.precision)
     kernels.settle(config.train, accelerator.device)
     several = accelerator.num_processes > 1
@@ -63,6 +66,15 @@ def join(config: Config) -> Iterator[Team]:
     finally:
         accelerator.end_training()
         AcceleratorState._reset_state(reset_partial_state=True)  # the next run may want another precision
+
+
+def _meet_in_file(device: torch.device) -> None:
+    """Meet the other processes of this machine where their launcher says, in place of at a port."""
+    if meeting := os.environ.get(workers.MEETING):
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        store = FileStore(meeting, size)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
 
 
 class Agreement:

@@ -115,8 +115,8 @@ class LaunchConfig:
     processes: int = option("processes of each machine, one a GPU; 1 starts no launcher", low=1, default=1)
     machines: int = option("machines that train together", low=1, default=1)
     machine_rank: int = option("number of this machine, from 0", low=0, default=0)
-    main_address: str = option("address of machine 0", default="127.0.0.1")
-    main_port: int = option("port on machine 0; 0 takes a free one (one machine)", low=0, default=0)
+    main_address: str = option("address of machine 0, of several", default="127.0.0.1")
+    main_port: int = option("port on machine 0, of several; only its network may reach it", low=0, default=0)
     max_restarts: int = option("times that all start anew after one of them died", low=0, default=0)
 
 

@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 
 from gram import models
-from pipeline import build, launch, outcome, scene
+from pipeline import build, launch, outcome, scene, workers
+from pipeline.checkup import doors
 from pipeline.checkup.report import Fact, Finding, Problem
 from pipeline.fingerprint import fingerprint
 from pipeline.processes import Team, join
@@ -30,6 +31,7 @@ class Card(NamedTuple):
     torch: str
     mark: str  # fingerprint of program, configuration and data, or why there is none
     failed: bool
+    listening: tuple[str, ...] = ()  # where other machines reach it
 
 
 class Meeting(NamedTuple):
@@ -57,10 +59,10 @@ def processes(config: Config) -> Iterator[Finding]:
     if size() == 1:
         yield from _alone(config)
         return
-    address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-    yield Fact("waiting", f"for {size()} processes at {address}")
+    yield Fact("waiting", f"for {size()} processes {_place()}")
     meeting = attend(config)
     yield from introductions(meeting.cards)
+    yield from doors.found([card.listening for card in meeting.cards])
     megabytes = meeting.bytes / 1e6
     speed = f"{megabytes:.1f} MB in {meeting.seconds * 1e3:.1f} ms"
     if meeting.right:
@@ -70,6 +72,13 @@ def processes(config: Config) -> Iterator[Finding]:
             f"an all-reduce through {meeting.backend} gives a wrong mean",
             "run again with NCCL_DEBUG=INFO, and with NCCL_P2P_DISABLE=1 to rule out the links between GPUs",
         )
+
+
+def _place() -> str:
+    """Of their meeting: a port, or on one machine a file."""
+    if workers.MEETING in os.environ:
+        return "of this machine"
+    return f"at {os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
 
 
 def attend(config: Config) -> Meeting:
@@ -91,6 +100,7 @@ def attend(config: Config) -> Meeting:
 def _alone(config: Config) -> Iterator[Finding]:
     yield Fact("launched", "as one process: there is nothing to average")
     launch.check(config, build.device(config.train.device))
+    yield from doors.planned(config)
 
 
 def _introduce(config: Config, team: Team) -> Card:
@@ -102,7 +112,9 @@ def _introduce(config: Config, team: Team) -> Card:
         mark, failed = fingerprint(config, data_hash=data_hash), False
     except Exception as error:  # whatever it is, the others wait
         mark, failed = f"{error}", True
-    return Card(socket.gethostname(), device, platform.python_version(), torch.__version__, mark, failed)
+    listening = doors.beyond_loopback()
+    versions = platform.python_version(), torch.__version__
+    return Card(socket.gethostname(), device, *versions, mark, failed, listening)
 
 
 def _exchange(mine: Card, team: Team) -> list[Card]:

@@ -15,9 +15,9 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from pipeline import build, checkpoints, doctor, scene, store, train
-from pipeline.checkup import machine, together
+from pipeline.checkup import doors, machine, together
 from pipeline.checkup.pictures import COLUMNS, ROWS, drawn
-from pipeline.checkup.report import Fact, Finding, Problem, report
+from pipeline.checkup.report import Caution, Fact, Finding, Problem, report
 from pipeline.checkup.storage import checkpoint_bytes
 from pipeline.cli import EXIT_ERROR, main
 from pipeline.config import PROJECT, load
@@ -256,6 +256,14 @@ def test_a_store_that_is_there_is_reached_and_not_written(
     assert client.get_experiment_by_name("another") is None
 
 
+@pytest.mark.parametrize(("machines", "port"), [(1, ""), (2, "at port 29555 (train.launch.main_port)")])
+def test_the_port_that_several_machines_would_open_is_noted(machines: int, port: str) -> None:
+    launched = [f"train.launch.machines={machines}", "train.launch.main_port=29555"]
+    findings = list(doors.planned(load(["experiment=tiny", *launched])))
+    assert [type(finding) for finding in findings] == [Caution if port else Fact]
+    assert port in findings[0].text
+
+
 def test_a_file_of_runs_is_noted_where_several_machines_train(
     data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -274,10 +282,15 @@ ACCELERATE = [
 
 
 @pytest.mark.parametrize(
-    ("launcher", "more"), [(ACCELERATE, []), ([], ["train.launch.processes=2"])], ids=["accelerate", "own"]
+    ("launcher", "more", "listening"),
+    [
+        (ACCELERATE, [], "will run what they are sent"),
+        ([], ["train.launch.processes=2"], "on loopback alone\n"),
+    ],
+    ids=["accelerate", "own"],
 )
-def test_two_processes_meet_and_average(
-    launcher: list[str], more: list[str], data: list[str], tmp_path: Path
+def test_two_processes_meet_average_and_tell_what_they_have_open(
+    launcher: list[str], more: list[str], listening: str, data: list[str], tmp_path: Path
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *launcher, "pipeline.doctor", *arguments(data, tmp_path, *more)],
@@ -290,6 +303,7 @@ def test_two_processes_meet_and_average(
     assert f"process 1          {socket.gethostname()}, cpu" in processes
     assert "right on every process" in processes
     assert "through gloo" in processes
+    assert listening in processes
     assert "2 on each of 2 processes" in section(done.stdout, "Training")
     assert wrong(done.stdout) == []
 

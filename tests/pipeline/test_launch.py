@@ -96,11 +96,11 @@ def test_the_first_worker_killed_in_the_middle_is_started_again_and_the_model_is
 
 @pytest.mark.slow
 def test_no_process_is_left_behind_when_launchers_are_killed(data: list[str], tmp_path: Path) -> None:
-    """The kernel kills accelerate's launcher as its parent is gone, and the workers as their launcher is."""
+    """The kernel kills the launcher as its parent is gone, and the workers as their launcher is."""
     process = start(data, tmp_path, TWO, "train.steps=100000", "train.launch.max_restarts=3")
     with killed_at_the_end(process):
         wait_for_step(tmp_path, 1, process)
-        (launcher,) = below(process, "pipeline.launcher")
+        (launcher,) = below(process, "pipeline.workers")
         workers = below(process, "pipeline.train")
         assert len(workers) == 2
         process.kill()
@@ -220,8 +220,10 @@ def test_cores_are_shared_out_unless_threads_are_asked_for(monkeypatch: pytest.M
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     for options, threads in ((["processes=3"], 2), (["processes=16"], 1), (["processes=2"], 4)):
         config = load(["train.threads=0", *(f"train.launch.{option}" for option in options)])
-        assert given(launch._options(config), "num_cpu_threads_per_process") == str(threads)
+        assert launch._environment(config, torch.device("cpu"))["OMP_NUM_THREADS"] == str(threads)
     config = load(["train.threads=5", TWO])
+    assert launch._environment(config, torch.device("cpu"))["OMP_NUM_THREADS"] == "5"
+    config = load(["train.threads=5", TWO, "train.launch.machines=2"])
     assert given(launch._options(config), "num_cpu_threads_per_process") == "5"
 
 
