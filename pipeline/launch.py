@@ -54,7 +54,7 @@ def run(config: Config, *, stage: str = "train") -> int | None:
         params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
         params.write_text(pinned(config))
         command = [sys.executable, "-m", "pipeline.launcher", *_options(config)]
-        command += ["-m", f"pipeline.{stage}", "--params", str(params)]
+        command += ["-m", f"pipeline.{stage}", "--pinned", str(params)]
         environment = {**os.environ, **_environment(config, device), outcome.FILE: str(file)}
         return outcome.follow(subprocess.Popen(command, env=environment, start_new_session=True), file)
 

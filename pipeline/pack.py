@@ -79,7 +79,7 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
     card = model_card(target, subject, measured, note=note, likeness=likeness)
     files = model_files(subject.generator, discriminator, settings, dtype=torch.float16)
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
-    files |= {"README.md": card.encode(), "params.yaml": pinned(config).encode()}
+    files |= {"README.md": card.encode(), "params.yaml": pinned(config, given_away=True).encode()}
     files["metrics.json"] = _metrics(measured).encode()
     write_folder(target, files)
     say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")
