@@ -25,7 +25,8 @@ EXIT_CODES = f"""Exit codes
 
 FLAGS = {
     "--show": "print the whole configuration and where each value comes from",
-    "--params FILE": "read FILE in place of params.yaml",
+    "--params FILE": "read FILE in place of params.yaml; it may be somebody else's and sets no paths",
+    "--pinned FILE": "the same for a file that this program wrote, paths included (launchers, sweeps)",
     "--traceback": "show where an error was raised",
 }
 
@@ -82,10 +83,13 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        flags, overrides, params, values = _split(given, stage.flags)
+        flags, overrides, files, values = _split(given, stage.flags)
         if stage.reads_model:
             overrides = [_model_folder(override) for override in overrides]
-        resolved = stage.resolve(overrides, params)
+        if "--pinned" in files:
+            resolved = resolve(overrides, params=files["--pinned"], own=True)
+        else:
+            resolved = stage.resolve(overrides, files.get("--params"))
         if "--help" in flags:
             write(help_text(stage, resolved))
             return 0
@@ -122,26 +126,29 @@ def on_folder(name: str, about: str, work: Callable[[Path], None], arguments: Se
 
 
 def _model_folder(override: str) -> str:
-    name, _, value = override.partition("=")
-    if name != "model":
-        return override
-    quoted = value.strip("'\"").replace("'", "\\'")
-    return f"paths.model='{quoted}'"
+    name, equals, value = override.partition("=")
+    return f"paths.model={value}" if name == "model" and equals else override
 
 
 def _fail(stage: Stage, error: Exception, code: int, given: Sequence[str]) -> int:
     if "--traceback" in given:
         raise error
-    say(f"{stage.name}: {error}")
+    say(one_line(f"{stage.name}: {error}"))
     return code
+
+
+def one_line(message: str) -> str:
+    """A message without ends of lines, and with other control characters written out."""
+    joined = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in joined)
 
 
 def _split(
     given: Sequence[str], own: Sequence[Flag]
-) -> tuple[set[str], list[str], Path | None, dict[str, object]]:
+) -> tuple[set[str], list[str], dict[str, Path], dict[str, object]]:
     flags: set[str] = set()
     overrides: list[str] = []
-    params = None
+    files: dict[str, Path] = {}
     values: dict[str, object] = {}
     known = {f"--{flag.name}": flag for flag in own}
     words = iter(given)
@@ -150,15 +157,17 @@ def _split(
             flags.add("--help")
         elif word in ("--show", "--traceback"):
             flags.add(word)
-        elif word == "--params":
-            params = Path(next(words, ""))
+        elif word in ("--params", "--pinned"):
+            if not (file := next(words, "")):
+                raise ConfigError(f"command line: {word}: the name of a file is missing after it")
+            files[word] = Path(file)
         elif word in known:
             values[known[word].name] = _flag_value(known[word], words)
         elif word.startswith("-"):
             raise ConfigError(f"command line: there is no flag {word}; options look like group.option=value")
         else:
             overrides.append(word)
-    return flags, overrides, params, values
+    return flags, overrides, files, values
 
 
 def _flag_value(flag: Flag, words: Iterator[str]) -> object:

@@ -7,9 +7,11 @@
   of the same form as params.yaml, in its place.
 
 Nothing else is read and the working directory stays what it is; relative paths are relative to it.
+`${group.option}` as a whole value is the value of another option; nothing else is ever filled in. What says
+where this machine writes, or whom it connects to (`local` in the schema), is taken from params.yaml, presets
+and the command line alone: a file given with --params and an experiment may come from somebody else.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +19,42 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING, OmegaConf
 
+from pipeline.arguments import COMMAND_LINE, assignment, assignments
 from pipeline.consistency import check_together
-from pipeline.options import ConfigError, all_options, check_limits, check_type, leaves, suggestion
+from pipeline.options import (
+    REFERENCE,
+    ConfigError,
+    all_options,
+    at_home,
+    check_limits,
+    check_type,
+    leaves,
+    shown,
+    suggestion,
+)
 from pipeline.schema import GROUPS, Config
+from pipeline.yaml_reading import PROJECT, read_mapping, shown_path
 
-PROJECT = Path(__file__).resolve().parents[1]
+__all__ = (
+    "COMMAND_LINE",
+    "CONF",
+    "PROJECT",
+    "Resolved",
+    "as_dict",
+    "assignment",
+    "assignments",
+    "load",
+    "presets_of",
+    "read_yaml",
+    "resolve",
+)
+
 CONF = PROJECT / "conf"
 SCHEMA = PROJECT / "pipeline/schema.py"
-COMMAND_LINE = "command line"
+MODELS = ("runs", "models")
+"""Folders of the project in which a file of somebody else may name a model."""
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -60,20 +84,21 @@ class _CommandLine:
     experiment: str | None
 
 
-def load(arguments: Sequence[str] = (), *, params: Path | None = None) -> Config:
+def load(arguments: Sequence[str] = (), *, params: Path | None = None, own: bool = False) -> Config:
     """The configuration that the command-line `arguments` ask for.
 
     Args:
         arguments: `group=preset`, `group.option=value` or `experiment=NAME`.
         params: read in place of the project's params.yaml.
+        own: whether this program wrote `params`, so that its paths and its tracking store are taken.
 
     Raises:
         ConfigError: anything unknown, of the wrong type, out of range or contradictory.
     """
-    return resolve(arguments, params=params).config
+    return resolve(arguments, params=params, own=own).config
 
 
-def resolve(arguments: Sequence[str] = (), *, params: Path | None = None) -> Resolved:
+def resolve(arguments: Sequence[str] = (), *, params: Path | None = None, own: bool = False) -> Resolved:
     """Like `load`, with presets and sources.
 
     Raises:
@@ -83,24 +108,27 @@ def resolve(arguments: Sequence[str] = (), *, params: Path | None = None) -> Res
     file = params or PROJECT / "params.yaml"
     if command_line.experiment is not None:
         file = _preset_file("experiment", command_line.experiment, COMMAND_LINE)
+        own = False
     chosen, pinned = _read_params(file)
+    if not own and file.resolve() != (PROJECT / "params.yaml").resolve():
+        require_harmless(pinned, shown_path(file))
     presets = {**chosen, **command_line.presets}
     replaced = {group for group, preset in presets.items() if chosen[group] != preset}
 
-    layers = [(_shown_path(CONF / "config.yaml"), dict(leaves(_main_values())))]
+    layers = [(shown_path(CONF / "config.yaml"), dict(leaves(_main_values())))]
     for group, preset in presets.items():
-        origin = COMMAND_LINE if group in command_line.presets else _shown_path(file)
+        origin = COMMAND_LINE if group in command_line.presets else shown_path(file)
         path = _preset_file(group, preset, origin)
-        layers.append((_shown_path(path), dict(leaves({group: read_yaml(path)}))))
+        layers.append((shown_path(path), dict(leaves({group: read_yaml(path, section=group)}))))
     kept = {name: value for name, value in pinned.items() if name.partition(".")[0] not in replaced}
-    layers += [(_shown_path(file), kept), (COMMAND_LINE, command_line.values)]
+    layers += [(shown_path(file), kept), (COMMAND_LINE, command_line.values)]
     for source, values in layers:
         for name, value in values.items():
             check_type(name, value, source)
 
     config, sources = _merge(presets, layers)
     notes = [
-        f"{group}={presets[group]}: what {_shown_path(file)} pins for {group}={chosen[group]} does not apply"
+        f"{group}={presets[group]}: what {shown_path(file)} pins for {group}={chosen[group]} does not apply"
         for group in sorted(replaced)
         if any(name.startswith(f"{group}.") for name in pinned)
     ]
@@ -119,42 +147,11 @@ def as_dict(config: Config) -> dict[str, Any]:
     return {str(k): v for k, v in plain.items()}
 
 
-def assignments(arguments: Sequence[str]) -> list[tuple[str, Any]]:
-    """(key, value) of arguments of the form key=value.
-
-    Raises:
-        ConfigError: one is not of that form.
-    """
-    return [(override.key_or_group, override.value()) for override in _parse_overrides(arguments)]
-
-
-def assignment(key: str, value: object) -> str:
-    """The argument of which `assignments` makes key and value again."""
-    return f"{key}={_hydra_text(value)}"
-
-
-def _hydra_text(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case str():
-            # Backslashes count only where they stand before a quote.
-            quoted = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), value)
-            return f"'{quoted}'"
-        case list() | tuple():
-            return f"[{','.join(map(_hydra_text, value))}]"
-        case _:
-            return repr(value)
-
-
 def _parse(arguments: Sequence[str]) -> _CommandLine:
     presets: dict[str, str] = {}
     values: dict[str, Any] = {}
     experiment = None
-    for override in _parse_overrides(arguments):
-        key, value = override.key_or_group, override.value()
+    for key, value in assignments(arguments):
         if key == "experiment":
             experiment = str(value)
         elif key in GROUPS:
@@ -166,26 +163,9 @@ def _parse(arguments: Sequence[str]) -> _CommandLine:
     return _CommandLine(presets=presets, values=values, experiment=experiment)
 
 
-def _parse_overrides(arguments: Sequence[str]) -> list[Override]:
-    overrides = []
-    for argument in arguments:
-        try:
-            (override,) = OverridesParser.create().parse_overrides([argument])
-        except HydraException:
-            forms = "group.option=value, group=preset or experiment=NAME"
-            raise ConfigError(f"{COMMAND_LINE}: {argument!r} is not of the form {forms}") from None
-        if override.is_add() or override.is_force_add() or override.is_delete():
-            problem = f"options can be set, not added or removed: write it without {argument[0]}"
-            raise ConfigError(f"{COMMAND_LINE}: {argument!r}: {problem}")
-        if override.is_sweep_override():
-            raise ConfigError(f"{COMMAND_LINE}: {argument!r} gives several values; one run takes one")
-        overrides.append(override)
-    return overrides
-
-
 def _read_params(file: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """Presets and pinned values of params.yaml or of an experiment."""
-    source = _shown_path(file)
+    source = shown_path(file)
     tree = read_yaml(file)
     chosen = tree.pop("preset", None)
     if not isinstance(chosen, Mapping):
@@ -197,19 +177,23 @@ def _read_params(file: Path) -> tuple[dict[str, str], dict[str, Any]]:
     if missing := [group for group in GROUPS if group not in chosen]:
         known = _list(presets_of(missing[0]))
         raise ConfigError(f"{source}: preset.{missing[0]} is missing; there are {known}")
-    pinned = {name: value for name, value in leaves(tree) if not (name in GROUPS and value is None)}
+    pinned: dict[str, Any] = {}
+    for name, value in leaves(tree):
+        if name in pinned:
+            raise ConfigError(f"{source}: {name} stands there twice: leave one of them")
+        if not (name in GROUPS and value is None):
+            pinned[name] = value
     return {group: str(chosen[group]) for group in GROUPS}, pinned
 
 
 def _preset_file(group: str, preset: str, source: str) -> Path:
-    path = CONF / group / f"{preset}.yaml"
-    if not path.is_file():
-        known = presets_of(group)
+    known = presets_of(group)
+    if preset not in known:
         raise ConfigError(
             f"{source}: {group}={preset}: there is no conf/{group}/{preset}.yaml, "
             f"but {_list(known)}{suggestion(preset, known)}"
         )
-    return path
+    return CONF / group / f"{preset}.yaml"
 
 
 def _main_values() -> dict[str, Any]:
@@ -218,21 +202,55 @@ def _main_values() -> dict[str, Any]:
     return values
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+def read_yaml(path: Path, *, section: str = "", schema: type = Config) -> dict[str, Any]:
+    """The mapping that a YAML file holds; values of options that are texts stay as they are typed.
+
+    Args:
+        path: of the file.
+        section: dotted name of the options' section, if the file does not say it.
+        schema: of options beside those of a run.
 
     Raises:
-        ConfigError: there is no such file, or it holds something else.
+        ConfigError: see `pipeline.yaml_reading.read_mapping`.
     """
-    try:
-        tree = OmegaConf.to_container(OmegaConf.load(path))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file") from None
-    except Exception as error:  # the parsers' own classes have nothing else in common
-        raise ConfigError(f"{_shown_path(path)} is no valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{_shown_path(path)}: a mapping of options to values is needed")
-    return {str(k): v for k, v in tree.items()}
+    options = all_options() | all_options(schema)
+    texts = [name for name, option in options.items() if str in option.types]
+
+    def is_text(name: str) -> bool:
+        names = (name, f"{section}.{name}", name.partition(".")[2])  # the last is one below fixed or space
+        return any(one == text or one.startswith(f"{text}.") for one in names for text in texts)
+
+    return read_mapping(path, is_text=is_text)
+
+
+def require_harmless(values: Mapping[str, Any], source: str, schema: type = Config) -> None:
+    """Refuse values of a file that may be somebody else's and say where this machine writes or connects.
+
+    What the project itself has (conf/config.yaml) may stand there, and a model of the project.
+
+    Raises:
+        ConfigError: naming file and option.
+    """
+    usual, options = dict(leaves(_main_values())), all_options(schema)
+    private = {name for name, option in options.items() if option.metadata["local"]}
+    for name, value in values.items():
+        refers = REFERENCE.fullmatch(str(value))
+        if name not in private and (refers is None or refers[1] not in private):
+            continue
+        expected = usual.get(name, options[name].default) if name in options else None
+        if value == expected or (name == "paths.model" and _is_own_model(value)):
+            continue
+        raise ConfigError(
+            f"{source}: {name} = {shown(value)}: only params.yaml of the project says where this machine "
+            f"writes and whom it connects to: take it out, or give it on the command line, {name}=..."
+        )
+
+
+def _is_own_model(value: object) -> bool:
+    path = Path(str(value))
+    return (
+        not path.is_absolute() and path.parts[:1] in [(name,) for name in MODELS] and ".." not in path.parts
+    )
 
 
 def _merge(
@@ -241,35 +259,46 @@ def _merge(
     """The typed configuration, and which layer set each option last."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         tree = compose("config", overrides=[f"{group}={preset}" for group, preset in presets.items()])
+    values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for source, values in layers:
-        for name, value in values.items():
-            OmegaConf.update(tree, name, value)
-            sources[name] = source
+    for source, own in layers:
+        values |= own
+        sources |= dict.fromkeys(own, source)
+    for name in values:
+        OmegaConf.update(tree, name, _final(name, values, sources))
     for name in all_options():
         group = name.partition(".")[0]
         missing = OmegaConf.is_missing(tree, name)
         if missing:
             source = f"conf/{group}/{presets[group]}.yaml" if group in presets else "params.yaml"
         else:
-            source = sources.setdefault(name, _shown_path(SCHEMA))
-        check_limits(name, MISSING if missing else _selected(tree, name, source), source)
+            source = sources.setdefault(name, shown_path(SCHEMA))
+        value = MISSING if missing else OmegaConf.select(tree, name)
+        check_limits(name, OmegaConf.to_container(value) if OmegaConf.is_list(value) else value, source)
     config = OmegaConf.to_object(tree)
     assert isinstance(config, Config)
     check_together(config, sources)
     return config, sources
 
 
-def _selected(tree: DictConfig, name: str, source: str) -> object:
-    try:
-        return OmegaConf.select(tree, name)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{source}: {name}: {' '.join(str(error).split())}") from None
+def _final(name: str, values: Mapping[str, Any], sources: Mapping[str, str]) -> object:
+    """The value of an option, references to others followed and ~ replaced."""
+    followed, value = [name], values[name]
+    while isinstance(value, str) and (found := REFERENCE.fullmatch(value)):
+        target = found[1]
+        if target not in all_options():
+            problem = f"there is no option {target}{suggestion(target, all_options())}"
+            raise ConfigError(f"{sources[name]}: {name} = {shown(values[name])}: {problem}")
+        if target in followed:
+            raise ConfigError(f"{sources[name]}: {name} = {shown(values[name])} refers to itself")
+        followed.append(target)
+        value = values.get(target, all_options()[target].default)
+    if len(followed) > 1:
+        option = all_options()[name]
+        value = str(value) if option.is_text and value is not None else value
+        check_type(name, value, sources[name])
+    return at_home(name, value)
 
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(names)
-
-
-def _shown_path(path: Path) -> str:
-    return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)

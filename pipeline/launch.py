@@ -53,7 +53,7 @@ def run(config: Config, *, stage: str = "train") -> int | None:
     with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
         params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
         params.write_text(pinned(config))
-        command = [sys.executable, "-m", *_launcher(config), f"pipeline.{stage}", "--params", str(params)]
+        command = [sys.executable, "-m", *_launcher(config), f"pipeline.{stage}", "--pinned", str(params)]
         environment = {**os.environ, **_environment(config, device), outcome.FILE: str(file)}
         if asked.machines == 1:
             environment[workers.MEETING] = str(Path(folder) / "meeting")

@@ -90,7 +90,7 @@ def _files(config: Config, target: Path, note: str) -> dict[str, bytes]:
     card = model_card(target, subject, measured, note=note, likeness=likeness)
     files = model_files(subject.generator, discriminator, settings, dtype=torch.float16)
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
-    files |= {"README.md": card.encode(), "params.yaml": pinned(config).encode()}
+    files |= {"README.md": card.encode(), "params.yaml": pinned(config, given_away=True).encode()}
     files["metrics.json"] = _metrics(measured).encode()
     return files
 

@@ -21,6 +21,9 @@ def option(
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
+    endless: bool = False,
+    path: bool = False,
+    local: bool = False,
     default: Any = MISSING,
 ) -> Any:
     """A field of a group: its meaning, and the values it can take.
@@ -30,10 +33,14 @@ def option(
         choices: the only values.
         low: smallest value.
         above: greatest lower bound that is not itself a value.
-        high: largest value.
+        high: largest value; without it a number is at most 1e9, and always finite.
+        endless: .inf is a value, too.
+        path: a file or folder; ~ at its beginning is somebody's home.
+        local: where this machine writes, or whom it connects to: not taken from files of other people.
         default: value that changes nothing; without it every preset states the option.
     """
     metadata = {"meaning": meaning, "choices": tuple(choices), "low": low, "above": above, "high": high}
+    metadata |= {"endless": endless, "path": path, "local": local}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default="???" if default is MISSING else default, metadata=metadata)
@@ -44,7 +51,9 @@ class DataConfig:
     """Pictures to learn from, and held-out ones to measure with."""
 
     kind: str = option("where pictures come from", choices=("heads", "cars", "images"))
-    path: str | None = option("folder or zip of a data set of your own (kind images)", default=None)
+    path: str | None = option(
+        "folder or zip of a data set of your own (kind images)", path=True, default=None
+    )
     size: int = option("pixels along one side, a power of two", low=4)
     identities: int = option("generated heads or cars to train on, one view each", low=1)
     test_identities: int = option("held-out heads or cars; held-out pictures for kind images", low=1)
@@ -115,8 +124,10 @@ class LaunchConfig:
     processes: int = option("processes of each machine, one a GPU; 1 starts no launcher", low=1, default=1)
     machines: int = option("machines that train together", low=1, default=1)
     machine_rank: int = option("number of this machine, from 0", low=0, default=0)
-    main_address: str = option("address of machine 0, of several", default="127.0.0.1")
-    main_port: int = option("port on machine 0, of several; only its network may reach it", low=0, default=0)
+    main_address: str = option("address of machine 0, of several", local=True, default="127.0.0.1")
+    main_port: int = option(
+        "port on machine 0, of several; only its network may reach it", low=0, high=65535, default=0
+    )
     max_restarts: int = option("times that all start anew after one of them died", low=0, default=0)
 
 
@@ -134,7 +145,7 @@ class TrainConfig:
     lr_discriminator: float = option("learning rate of the discriminator", low=0)
     lr_manifold: float = option("of the manifold predictor, or of neusample's network", low=0)
     betas: list[float] = option("of Adam")
-    grad_clip: float = option("largest norm of the generator's gradient", above=0)
+    grad_clip: float = option("largest norm of the generator's gradient; inf: any", above=0, endless=True)
     r1_weight: float = option("lambda of R1 on real pictures", low=0)
     r1_every: int = option("steps between R1 terms, each weighted by this number", low=1)
     pose_weight: float = option("of the pose error on generated pictures", low=0)
@@ -165,7 +176,9 @@ class TrainConfig:
     keep_every: int = option("steps between checkpoints that stay for good; 0: none", low=0, default=0)
     measure_every: int = option("steps between distances to real pictures; 0: never", low=0, default=0)
     measure_images: int = option("pictures on each side of that distance", low=2, default=1000)
-    start_from: str | None = option("checkpoint of another training to go on from, a step-*", default=None)
+    start_from: str | None = option(
+        "checkpoint of another training to go on from, a step-*", path=True, default=None
+    )
     stop_on_collapse: bool = option("end a run whose pictures or surfaces are gone", default=True)
     deterministic: bool = option("bit-equal repetition on one device, somewhat slower on a GPU")
     threads: int = option("CPU threads; 0 leaves it to torch", low=0)
@@ -182,6 +195,7 @@ class EvaluateConfig:
     extractor: str = option("features that are compared", choices=("effnetlite0", "inception-v3-compat"))
     inception_weights: str | None = option(
         "file of Inception's weights, which then measures; null downloads it where extractor asks",
+        path=True,
         default=None,
     )
     batch_size: int = option("pictures at a time", low=1)
@@ -208,7 +222,9 @@ class ExportConfig:
     """Meshes, layered surfaces, a viewer and videos of a trained model."""
 
     seeds: list[int] = option("one mesh and one turntable for each, from 0")
-    latents: str | None = option("file of latents in place of seeds, .safetensors or .npy", default=None)
+    latents: str | None = option(
+        "file of latents in place of seeds, .safetensors or .npy", path=True, default=None
+    )
     formats: list[str] = option("of surface meshes, any of glb, ply, obj")
     texture: int = option("pixels along one side of a mesh's UV texture; 0 colours its vertices", low=0)
     faces: int = option("most triangles of a mesh; 0: as many as it has", low=0)
@@ -240,7 +256,9 @@ class TrackingConfig:
     """Where runs are recorded, beside the files that every stage writes."""
 
     kind: str = option("record in MLflow or not at all", choices=("mlflow", "none"))
-    uri: str | None = option("store; null is MLFLOW_TRACKING_URI or mlflow.db in the project", default=None)
+    uri: str | None = option(
+        "store; null is MLFLOW_TRACKING_URI or mlflow.db in the project", local=True, default=None
+    )
     experiment: str = option("name that groups runs")
     run: str | None = option("name of the run; null leaves it to MLflow", default=None)
     parent: str | None = option("identifier of the run that this one belongs to", default=None)
@@ -250,15 +268,15 @@ class TrackingConfig:
 class PathsConfig:
     """Files and folders, relative to where the stage is started; dvc.yaml relies on these."""
 
-    train_data: str = option("data set to train on")
-    test_data: str = option("held-out data set")
-    checkpoints: str = option("unfinished training, one folder a configuration")
-    train: str = option("what training writes")
-    evaluate: str = option("what evaluation writes")
-    export: str = option("what export writes")
-    noise: str = option("what the measurement of sampling noise writes")
-    report: str = option("the page that tells what came of all of it")
-    model: str = option("model that is evaluated and exported")
+    train_data: str = option("data set to train on", path=True, local=True)
+    test_data: str = option("held-out data set", path=True, local=True)
+    checkpoints: str = option("unfinished training, one folder a configuration", path=True, local=True)
+    train: str = option("what training writes", path=True, local=True)
+    evaluate: str = option("what evaluation writes", path=True, local=True)
+    export: str = option("what export writes", path=True, local=True)
+    noise: str = option("what the measurement of sampling noise writes", path=True, local=True)
+    report: str = option("the page that tells what came of all of it", path=True, local=True)
+    model: str = option("model that is evaluated and exported", path=True, local=True)
 
 
 @dataclass(kw_only=True)

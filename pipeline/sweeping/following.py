@@ -44,7 +44,7 @@ class Training(threading.Thread):
 
     def run(self) -> None:
         """Start the process and wait for its end."""
-        command = [sys.executable, "-m", "pipeline.lifeline", "pipeline.train", "--params", str(self._params)]
+        command = [sys.executable, "-m", "pipeline.lifeline", "pipeline.train", "--pinned", str(self._params)]
         environment = os.environ | lifeline.for_children()
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])

@@ -17,9 +17,10 @@ from pipeline.config import (
     assignments,
     presets_of,
     read_yaml,
+    require_harmless,
     resolve,
 )  # fmt: skip
-from pipeline.options import ConfigError, all_options, check_limits, check_type, leaves, suggestion
+from pipeline.options import ConfigError, all_options, at_home, check_limits, check_type, leaves, suggestion
 from pipeline.schema import GROUPS, Config
 from pipeline.sweeping import space as spaces
 from pipeline.sweeping.settings import RayConfig, Settings, SweepConfig
@@ -115,7 +116,7 @@ def read(arguments: Sequence[str], params: Path | None) -> Request:
     rest: list[str] = []
     for argument in arguments:
         if argument.partition("=")[0].partition(".")[0] in ("sweep", "ray"):
-            own |= dict(assignments([argument]))
+            own |= dict(assignments([argument], Settings))
         else:
             rest.append(argument)
     chosen = str(own.pop("sweep", DEFAULT))
@@ -150,7 +151,7 @@ def _document(chosen: str) -> tuple[Path, dict[str, Any]]:
             f"{COMMAND_LINE}: sweep={chosen}: there is no conf/sweep/{chosen}.yaml, "
             f"but {', '.join(known)}{suggestion(chosen, known)}; or give the path of a file.yaml"
         )
-    tree = read_yaml(file)
+    tree = read_yaml(file, section="sweep", schema=Settings)
     options = [option.name for option in fields(SweepConfig)]
     for key in tree:
         if key not in (*_OWN, "ray", *options):
@@ -168,6 +169,7 @@ def _trial_arguments(tree: dict[str, Any], rest: Sequence[str], source: str) -> 
     experiment, fixed = tree.pop("experiment", None), tree.pop("fixed", None) or {}
     if not isinstance(fixed, Mapping):
         raise ConfigError(f"{source}: fixed holds options and their values, as train.steps: 400")
+    require_harmless(dict(leaves(fixed)), f"{source}: fixed")
     overrides = []
     for name, value in leaves(fixed):
         if name not in GROUPS:
@@ -184,11 +186,13 @@ def _trial_arguments(tree: dict[str, Any], rest: Sequence[str], source: str) -> 
 
 def _settings(tree: Mapping[str, Any], own: Mapping[str, Any], source: str, *, name: str) -> Settings:
     in_file = {(key if key == "ray" else f"sweep.{key}"): value for key, value in tree.items()}
+    if not (PROJECT / source).is_relative_to(CONF):
+        require_harmless(dict(leaves(in_file)), source, Settings)
     settings = OmegaConf.structured(Settings(sweep=SweepConfig(name=name), ray=RayConfig()))
     for origin, values in ((source, dict(leaves(in_file))), (COMMAND_LINE, own)):
         for option, value in values.items():
             check_type(option, value, origin, Settings)
-            OmegaConf.update(settings, option, value)
+            OmegaConf.update(settings, option, at_home(option, value, Settings))
             check_limits(option, OmegaConf.select(settings, option), origin, Settings)
     done = OmegaConf.to_object(settings)
     assert isinstance(done, Settings)

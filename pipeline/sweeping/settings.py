@@ -10,7 +10,9 @@ class SweepConfig:
     """A search, and what it may use."""
 
     name: str | None = option("of its folder and its run; null is that of its file", default=None)
-    folder: str = option("of all sweeps; many machines need one that all of them see", default="sweeps")
+    folder: str = option(
+        "of all sweeps; many machines need one that all of them see", path=True, local=True, default="sweeps"
+    )
     search: str = option(
         "every combination, points drawn at random, or chosen by Optuna",
         choices=("grid", "random", "optuna"), default="grid",
@@ -41,7 +43,7 @@ class RayConfig:
     """The cluster."""
 
     address: str | None = option(
-        "auto, or HOST:PORT of a running cluster; null is this machine alone", default=None
+        "auto, or HOST:PORT of a running cluster; null is this machine alone", local=True, default=None
     )
 
 

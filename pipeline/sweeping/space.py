@@ -95,7 +95,12 @@ def _dimension(name: str, entry: object, source: str) -> Dimension:
     known = [*all_options(), *GROUPS, "experiment"]
     if name not in known:
         raise ConfigError(f"{where}: there is no such option{suggestion(name, known)}")
+    option = all_options().get(name)
+    if option is not None and option.metadata["local"]:
+        raise ConfigError(f"{where}: it says where this machine writes or connects: it cannot be searched")
     if isinstance(entry, list):
+        if option is not None and option.is_text:
+            _require_texts(entry, where)
         return _choice(entry, where)
     if isinstance(entry, Mapping) and len(entry) == 1:
         ((kind, ends),) = entry.items()
@@ -109,6 +114,13 @@ def _dimension(name: str, entry: object, source: str) -> Dimension:
     raise ConfigError(
         f"{where} = {entry!r}: it takes a list of values, or {{loguniform: [LOW, HIGH]}} and the like"
     )
+
+
+def _require_texts(values: Sequence[Any], where: str) -> None:
+    """Refuse what a grammar has made of texts that stand in no quotes, as 20241105 of 2024_11_05."""
+    for value in values:
+        if value is not None and not isinstance(value, str):
+            raise ConfigError(f"{where} = {list(values)}: {value!r} is no text: write it in quotes, ['...']")
 
 
 def _choice(values: Sequence[Any], where: str) -> Choice:

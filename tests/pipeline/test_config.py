@@ -1,5 +1,7 @@
 """conf/ < params.yaml < command line, and errors that a person understands."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -201,13 +203,130 @@ def test_a_mistake_in_params_yaml_is_named_with_the_file(
 def test_broken_yaml_is_named(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("preset: [")
-    with pytest.raises(ConfigError, match=r"params\.yaml is no valid YAML: .*line 1"):
+    with pytest.raises(ConfigError, match=r"params\.yaml is no valid YAML: .*line 2"):
         load(params=params)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: there is no such file"):
         load(params=tmp_path / "nowhere.yaml")
+
+
+RESOLVERS = (
+    "${oc.env:SECRET}",
+    "${oc.decode:'1'}",
+    "${hydra:runtime.cwd}",
+    "a${train.steps}",
+    "${train}",
+    "${}",
+)
+
+
+@pytest.mark.parametrize("text", RESOLVERS)
+@pytest.mark.parametrize("option", ["tracking.run", "train.steps", "data.path", "sampler.delta"])
+def test_no_file_and_no_argument_reads_the_environment(
+    text: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "7")
+    group, name = option.split(".")
+    for arguments, sections in ([f"{option}={text}"], {}), ([], {group: {name: text}}):
+        with pytest.raises(ConfigError) as error:
+            load(arguments, params=write_params(tmp_path, **sections))
+        assert text in str(error.value) and option in str(error.value)
+
+
+def test_nor_does_a_list_or_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    preset = conf / "tracking/none.yaml"
+    preset.write_text(preset.read_text().replace("run: null", "run: ${oc.env:HOME}"))
+    with pytest.raises(ConfigError, match="nothing else is filled in"):
+        load(["train.betas=[0,'${oc.env:HOME}']"])
+    monkeypatch.setattr("pipeline.config.CONF", conf)
+    with pytest.raises(ConfigError, match=r"none.yaml: tracking.run = .*nothing else is filled in"):
+        load(params=write_params(tmp_path))
+
+
+def test_a_value_may_be_that_of_another_option(tmp_path: Path) -> None:
+    params = write_params(
+        tmp_path,
+        train={"steps": "${train.log_every}", "log_every": "${seed}"},
+        tracking={"run": "${data.size}"},
+    )
+    config = load(["seed=6"], params=params)
+    assert (config.train.steps, config.train.log_every, config.tracking.run) == (6, 6, "16")
+    for text, problem in (
+        ("${train.stepz}", "there is no option train.stepz; did you mean train.steps?"),
+        ("${train.steps}", "refers to itself"),
+        ("${data.kind}", "train.steps = 'heads', but it takes a whole number"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(problem)):
+            load([f"train.steps={text}"], params=params)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("paths", "train_data", "/own/folder"),
+        ("paths", "train", "runs/export"),
+        ("paths", "checkpoints", "../elsewhere"),
+        ("paths", "model", "/own/model"),
+        ("paths", "model", "runs/../../model"),
+        ("tracking", "uri", "http://alice:secret@host"),
+        ("tracking", "experiment", "${tracking.uri}"),
+        ("train", "launch", {"main_address": "host.of.somebody"}),
+    ],
+)
+def test_only_the_projects_own_file_says_where_this_machine_writes_and_connects(
+    section: str, name: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = write_params(tmp_path, **{section: {name: value}})
+    with pytest.raises(ConfigError) as error:
+        load(params=params)
+    assert f"{params}: {section}.{name}" in str(error.value)
+    assert "give it on the command line" in str(error.value)
+    assert "secret" not in str(error.value)
+    load(["tracking.uri=x"], params=params, own=True)
+    monkeypatch.setattr("pipeline.config.PROJECT", tmp_path)
+    load(["tracking.uri=x"])
+
+
+def test_what_is_as_in_the_project_may_stand_in_anybodys_file(tmp_path: Path) -> None:
+    paths = {**yaml.safe_load((CONF / "config.yaml").read_text())["paths"], "model": "runs/train/best"}
+    assert (
+        load(params=write_params(tmp_path, paths=paths, tracking={"uri": None})).paths.model == paths["model"]
+    )
+
+
+def test_an_experiment_is_a_name_and_no_path() -> None:
+    for name in ("../experiment/tiny", "/etc/passwd", "tiny.yaml"):
+        with pytest.raises(ConfigError, match=r"experiment=.*there is no conf/experiment/"):
+            load([f"experiment={name}"])
+
+
+def test_texts_of_files_stay_as_typed_and_a_home_is_filled_into_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/of/me")
+    params = write_params(tmp_path)
+    typed = "data: {path: 2024_11_05}\ntracking: {run: 1e5, experiment: true}\ntrain: {precision: no}\n"
+    params.write_text(params.read_text() + typed)
+    config = load(params=params)
+    assert (config.data.path, config.tracking.run, config.tracking.experiment) == (
+        "2024_11_05",
+        "1e5",
+        "true",
+    )
+    assert config.train.precision == "no"
+    params.write_text(params.read_text().replace("2024_11_05", "~/a").replace("1e5", "~/a"))
+    config = load(["paths.train=~/b c", "export.latents=~nobody-here/x"], params=params)
+    assert (config.data.path, config.tracking.run) == ("/home/of/me/a", "~/a")
+    assert (config.paths.train, config.export.latents) == ("/home/of/me/b c", "~nobody-here/x")
+
+
+def test_an_option_stands_in_a_file_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.steps stands there twice"):
+        load(params=write_params(tmp_path, **{"train.steps": 3, "train": {"steps": 4}}))
 
 
 def test_every_option_has_a_meaning() -> None:

@@ -179,7 +179,7 @@ def test_workers_get_the_very_configuration(experiment: str, tmp_path: Path) -> 
         ]
     )
     (tmp_path / "params.yaml").write_text(pinned(config))
-    assert load(params=tmp_path / "params.yaml") == config
+    assert load(params=tmp_path / "params.yaml", own=True) == config
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_bad_trial_goes_on_from_a_good_ones_weights_with_another_learning_rate
         assert donor in found and donor != trial.name
         step = json.loads((start / "checkpoint.json").read_text())["step"]
         assert f"going on from step {step} in {start}" in continuations(trial.name, file)[-1]
-        params = resolve(params=folder_of(file, trial.name) / "params.yaml").config
+        params = resolve(params=folder_of(file, trial.name) / "params.yaml", own=True).config
         assert params.train.lr_discriminator == trial.values["train.lr_discriminator"]
         assert 1e-6 <= params.train.lr_discriminator <= 1e-2
         steps = [r["step"] for r in reports(file, trial.name)]

@@ -111,3 +111,45 @@ def test_a_sweep_remembers_what_was_typed() -> None:
     typed = "sweep=quick sweep.name=mine 'sweep.space.sampler.points=[6, 24]' train.steps=8"
     asked = folder.described(request.read(given, None))
     assert asked["command"] == f"python -m pipeline.sweep {typed}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            TINY.replace("sampler.delta: null", "paths.train: /own/folder"),
+            "fixed: paths.train = '/own/folder'",
+        ),
+        (
+            TINY.replace("sampler.delta: null", "tracking.uri: 'http://a:b@host'"),
+            "tracking.uri = 'http://***@host'",
+        ),
+        (TINY.replace("sampler.points: [4", "paths.train: ['a', 'b"), "is no valid YAML"),
+        (TINY.replace("sampler.points: [4, 6]", "paths.train: [a, b]"), "space: paths.train: it says where"),
+        (TINY + "folder: /own/folder\n", "sweep.folder = '/own/folder'"),
+        (TINY + "ray: {address: somebody:6379}\n", "ray.address = 'somebody:6379'"),
+        (TINY.replace("sampler.delta: null", "tracking.run: '${oc.env:HOME}'"), "nothing else is filled in"),
+        (TINY.replace("experiment: tiny", "experiment: ../experiment/tiny"), "there is no conf/experiment/"),
+    ],
+)
+def test_a_sweep_of_somebody_else_says_not_where_this_machine_writes_and_connects(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, text=text)
+    assert said in str(error.value)
+
+
+def test_texts_of_a_sweep_stay_as_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TINY.replace("sampler.points: [4, 6]", "data.path: [2024_11_05, 'a, b', 1e5]") + "name: 007\n"
+    asked = read(tmp_path, text=text)
+    assert asked.name == "007"
+    assert [asked.compose(point).config.data.path for point in asked.points or []] == [
+        "2024_11_05",
+        "a, b",
+        "1e5",
+    ]
+    with pytest.raises(ConfigError, match=r"20241105 is no text: write it in quotes"):
+        read(tmp_path, "sweep.space.data.path=[2024_11_05]")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read(tmp_path, "sweep.folder=~/a b", "sweep.name=1e5").folder == tmp_path / "a b/1e5"
