@@ -133,7 +133,7 @@ class DatasetWriter:
             licence=licence,
             seed=seed,
             content_hash=self._content.hexdigest(),
-            prepared=prepared,
+            prepared=None if prepared is None else dict(prepared),
         )
         (self._partial / "dataset.json").write_text(
             json.dumps({"labels": self._labels, "identities": self._identities})

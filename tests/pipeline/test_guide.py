@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from pipeline import launch
+from pipeline import workers
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
 from pipeline.config import PROJECT, load
 
@@ -48,7 +48,7 @@ def test_the_kubernetes_job_trains_with_a_pod_a_machine_and_requeues() -> None:
     assert (service["metadata"]["name"], service["spec"]["selector"]) == (subdomain, {"job-name": name})
     actions = {rule["action"]: rule["onExitCodes"]["values"] for rule in spec["podFailurePolicy"]["rules"]}
     assert actions == {"Ignore": [EXIT_REQUEUE], "FailJob": [EXIT_USAGE]}
-    assert pod["terminationGracePeriodSeconds"] > launch.STOP_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > workers.STOP_SECONDS
 
 
 def test_the_ray_job_takes_the_machines_that_its_cluster_has() -> None:
