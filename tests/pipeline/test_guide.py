@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from pipeline import workers
+from pipeline import launch, workers
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
 from pipeline.config import PROJECT, load
 
