@@ -107,7 +107,9 @@ def test_what_a_dead_process_had_moved_away_comes_back(tmp_path: Path, dead: int
     assert names(tmp_path) == ["x"]
 
 
-def test_leftovers_of_the_dead_go_and_those_of_the_living_and_of_others_stay(tmp_path: Path, dead: int) -> None:
+def test_leftovers_of_the_dead_go_and_those_of_the_living_and_of_others_stay(
+    tmp_path: Path, dead: int
+) -> None:
     """The parent of this process lives; the user's own folders have other names."""
     path, living = tmp_path / "x", os.getppid()
     own = ["x.old", "x.partial", ".x", ".y.partial", ".x.y.partial.d"]

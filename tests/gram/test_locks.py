@@ -1,4 +1,4 @@
-"""Locks keep processes apart, name who holds them, and end with their holder, on file systems with and without."""
+"""Locks keep processes apart, name their holder and end with it, on file systems with and without locks."""
 
 import errno
 import fcntl
@@ -64,7 +64,9 @@ def without(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_second_process_is_told_who_holds_it_since_when_and_for_what(tmp_path: Path, without: bool) -> None:
     path = tmp_path / "lock"
     with other(path, without=without) as process:
-        told = rf"runs/x is in use by process {process.pid} \(export\) on {socket.gethostname()}, since 20\d\d-"
+        told = (
+            rf"runs/x is in use by process {process.pid} \(export\) on {socket.gethostname()}, since 20\d\d-"
+        )
         with pytest.raises(BusyError, match=told), held(path, what="runs/x", task="export"):
             pass
         with pytest.raises(BusyError, match=told), held(path, what="runs/x", task="train", shared=True):
@@ -121,7 +123,9 @@ def test_of_many_that_want_it_at_once_one_gets_it(tmp_path: Path) -> None:
     assert not (tmp_path / "lock").exists()
 
 
-def test_without_locks_a_process_of_another_machine_is_believed_to_live(tmp_path: Path, without: bool) -> None:
+def test_without_locks_a_process_of_another_machine_is_believed_to_live(
+    tmp_path: Path, without: bool
+) -> None:
     if not without:
         pytest.skip("the kernel knows")
     path = tmp_path / "lock"

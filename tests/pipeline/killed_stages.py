@@ -1,0 +1,95 @@
+"""Stages that are ended by signals: a process that has all modules loaded forks a child for every attempt."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pipeline.config import PROJECT
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+class Stages:
+    """Runs stages in children of a process that is loaded already.
+
+    Args:
+        process: started by `loaded`.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, stage: str, arguments: Sequence[str], *, after: float = 0.0, sent: int = 0) -> int | None:
+        """The exit code of a stage; None if the signal, sent after so many seconds, ended it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        request = {"stage": stage, "arguments": [*arguments], "after": after, "sent": sent}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+@contextmanager
+def loaded() -> Iterator[Stages]:
+    """Stages whose modules are loaded once."""
+    process = subprocess.Popen(
+        [sys.executable, __file__], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    try:
+        yield Stages(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def moments(seconds: float, count: int, *, seed: int) -> Iterator[tuple[float, signal.Signals]]:
+    """Moments within a stage that takes so long, and what is sent then."""
+    rng = random.Random(seed)
+    for number in range(count):
+        yield rng.uniform(0.0, seconds), SIGNALS[number % len(SIGNALS)]
+
+
+def _serve() -> None:
+    import importlib
+
+    importlib.import_module("gram.metrics")
+    importlib.import_module("matplotlib.pyplot")
+    stages = {
+        name: importlib.import_module(f"pipeline.{name}")
+        for name in ("prepare", "train", "evaluate", "export", "report", "pack", "noise")
+    }
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _be(stages[request["stage"]], request["arguments"])
+        if request["sent"]:
+            time.sleep(request["after"])
+            os.kill(child, request["sent"])
+        _, status = os.waitpid(child, 0)
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+        print(json.dumps(None if code == 130 else code), flush=True)  # noqa: T201
+
+
+def _be(module: object, arguments: Sequence[str]) -> None:
+    from pipeline.cli import main
+
+    code = 1
+    os.dup2(2, 1)  # answers go there
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = main(module.STAGE, module.run, [*arguments])  # type: ignore[attr-defined]
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
