@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.config import Resolved, presets_of, resolve
 from pipeline.console import say, write
 from pipeline.options import ConfigError, Option, all_options
+from pipeline.places import beside_own_runs
 from pipeline.schema import GROUPS, Config
 
 EXIT_ERROR = 1
@@ -86,6 +87,8 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
         if stage.reads_model:
             overrides = [_model_folder(override) for override in overrides]
         resolved = stage.resolve(overrides, params)
+        if stage.reads_model:
+            resolved = beside_own_runs(resolved, stage.name)
         if "--help" in flags:
             write(help_text(stage, resolved))
             return 0

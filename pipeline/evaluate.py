@@ -2,11 +2,12 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import kernels, pictures, tracking
+from pipeline import identity, kernels, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -45,6 +46,8 @@ PARTS: dict[str, Part] = {
     "sampling_noise": noise.find,
 }
 """Name in metrics.json -> what finds it, in the order of the report."""
+DOCUMENTS = ("metrics.json", "protocol.json", "noise.json", "inversions.safetensors")
+"""Files that an evaluation writes beside its pictures."""
 
 
 def run(config: Config) -> None:
@@ -65,13 +68,15 @@ def run(config: Config) -> None:
     protocols = {name or "trained": m.protocol for name, m in measured.items()}
     values |= {name: dict(finding.values) for name, finding in findings.items() if not finding.skipped}
     _write_json(out / "metrics.json", _nested(values))
-    _write_json(out / "protocol.json", protocols | {name: f.account for name, f in findings.items()})
+    protocols |= {name: finding.account for name, finding in findings.items()}
+    _write_json(out / "protocol.json", protocols | {identity.KEY: subject.made_of})
     drawn = drawings.draw(subject)
     for finding in findings.values():
         drawn |= finding.pictures
     for name, pixels in drawn.items():
         pictures.write_png(out / f"{name}.png", pixels)
-    _track(config, out, values, described["made_from"]["run"])
+    written = [*(f"{name}.png" for name in drawn), *DOCUMENTS]
+    _track(config, [out / name for name in written], values, described["made_from"].get("run"))
     for name, numbers in values.items():
         say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
     for name, finding in findings.items():
@@ -79,13 +84,17 @@ def run(config: Config) -> None:
             say(f"{name:20} skipped: {finding.skipped}")
 
 
-def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_id: str | None) -> None:
+def _track(
+    config: Config, files: Sequence[Path], values: dict[str, dict[str, float]], run_id: str | None
+) -> None:
     """Add to the run that trained the model."""
-    tracker = tracking.start(config.tracking, run_id=run_id)
+    tracker = tracking.of_model(config.tracking, run_id)
     for name, numbers in values.items():
         prefix = f"{name}." if name else ""
         tracker.values({f"{prefix}{metric}": value for metric, value in numbers.items()})
-    tracker.artifact(out, "evaluate")
+    for file in files:
+        if file.is_file():
+            tracker.artifact(file, "evaluate")
     tracker.finish()
 
 

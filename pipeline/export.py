@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import kernels, tracking
+from pipeline import identity, kernels, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.exporting.manifolds import export_layers, manifolds_of
-from pipeline.exporting.subject import Ending, Part, Subject, subjects
+from pipeline.exporting.subject import TOGETHER, Ending, Part, Subject, subjects
 from pipeline.exporting.surface import export_surface
 from pipeline.exporting.videos import export_interpolation, export_turntable
 from pipeline.exporting.viewer import export_viewer
@@ -51,6 +51,7 @@ def run(config: Config) -> None:
         ValueError: the model or the latents cannot be used, or there is no surface at export.level.
     """
     generator = load_model(config.paths.model).to(kernels.working_device(config.train))
+    digest = identity.generator_digest(config.paths.model)
     out = Path(config.paths.export)
     chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
     out.mkdir(parents=True, exist_ok=True)
@@ -59,13 +60,23 @@ def run(config: Config) -> None:
         for subject in chosen:
             facts[subject.name] = _export(subject, progress, done=len(facts) * len(PARTS))
     together = [path for ending in ENDINGS for path in ending(chosen)]
+    for fact in facts.values():
+        fact[TOGETHER] = [path.name for path in together]
+        fact[identity.KEY] = {"generator": digest}
     (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n")
     for name, fact in facts.items():
         say(f"{out / name}: {_in_words(fact)}")
     for path in together:
         say(f"{path}: {', '.join(facts)}")
-    tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
-    tracker.artifact(out, "export")
+    files = [
+        out / "meshes.json",
+        *(out / name for fact in facts.values() for name in fact["files"]),
+        *together,
+    ]
+    made_from = load_settings(config.paths.model).get("made_from", {})
+    tracker = tracking.of_model(config.tracking, made_from.get("run"))
+    for file in files:
+        tracker.artifact(file, "export")
     tracker.finish()
 
 

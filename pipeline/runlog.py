@@ -12,12 +12,15 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.pictures import Pixels, write_png
 
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"
 CURVES = "curves.csv"
+ORIGIN = "training.json"
+"""File that tells of which training the others are."""
 
 
 class RunLog:
@@ -35,7 +38,7 @@ class RunLog:
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
         kept = [json.dumps(record) for record in read(self.metrics) if record["step"] <= step]
         _write_lines(self.metrics, kept)
-        for name in (METRICS, CURVES, SAMPLES):
+        for name in (METRICS, CURVES, SAMPLES, ORIGIN):
             _remove(published / name)
         published.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.metrics, published / METRICS)
@@ -59,6 +62,22 @@ class RunLog:
     def finish(self) -> None:
         """Write the curves that `dvc plots` shows."""
         write_curves(self.metrics, self._published / CURVES)
+
+
+def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
+    """Tell of which training the record in a folder is: fingerprint, data, seed."""
+    aside = folder / f".{ORIGIN}.{os.getpid()}"
+    aside.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+    aside.replace(folder / ORIGIN)
+
+
+def read_origin(folder: Path) -> dict[str, Any]:
+    """What `write_origin` has told; empty where there is nothing, or no JSON."""
+    try:
+        found = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read(path: Path) -> Iterator[dict[str, float]]:
