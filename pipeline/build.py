@@ -9,11 +9,13 @@ import torch
 from gram import models
 from gram.cameras import look_at_origin, pixel_rays
 from gram.data.format import DatasetMeta
+from gram.folders import write_folder
 from gram.generator import Generator
 from gram.poses import PosePrior
 from gram.precision import Precision
 from gram.samplers import SurfaceSampler
 from gram.state import TrainingSettings, TrainingState
+from pipeline import identity
 from pipeline.schema import Config
 
 PROBED_POSES = 256
@@ -177,7 +179,9 @@ def save_model(path: Path, state: TrainingState, settings: dict[str, Any], made_
     """Write the model folder; `made_from` tells where it comes from."""
     generator = copy.deepcopy(averaged(state))  # its mean is for the folder alone, training has none
     generator.update_mean_film(generator=torch.Generator().manual_seed(0))
-    models.save_model(path, generator, state.discriminator, {**settings, "made_from": made_from})
+    described = {**settings, "made_from": made_from}
+    files = models.model_files(generator, state.discriminator, described)
+    write_folder(path, identity.signed(files, described))
 
 
 def untrained_twin(path: str) -> Generator:

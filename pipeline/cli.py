@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.config import Resolved, presets_of, resolve
 from pipeline.console import say, write
+from pipeline.destinations import beside_own_runs
 from pipeline.options import ConfigError, Option, all_options
 from pipeline.schema import GROUPS, Config
 
@@ -90,6 +91,8 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
             resolved = resolve(overrides, params=files["--pinned"], own=True)
         else:
             resolved = stage.resolve(overrides, files.get("--params"))
+        if stage.reads_model:
+            resolved = beside_own_runs(resolved, stage.name)
         if "--help" in flags:
             write(help_text(stage, resolved))
             return 0

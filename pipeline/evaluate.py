@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import kernels, outputs, pictures, tracking
+from pipeline import identity, kernels, outputs, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -64,7 +64,7 @@ def run(config: Config) -> None:
     ):
         paths = replace(config.paths, evaluate=str(aside))
         values, findings = _evaluate(replace(config, paths=paths), aside)
-    _track(config, out, values, load_settings(config.paths.model)["made_from"]["run"])
+    _track(config, out, values, load_settings(config.paths.model)["made_from"].get("run"))
     for name, numbers in values.items():
         say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
     for name, finding in findings.items():
@@ -83,7 +83,8 @@ def _evaluate(config: Config, out: Path) -> tuple[dict[str, dict[str, float]], d
     protocols = {name or "trained": m.protocol for name, m in measured.items()}
     values |= {name: dict(finding.values) for name, finding in findings.items() if not finding.skipped}
     _write_json(out / "metrics.json", _nested(values))
-    _write_json(out / "protocol.json", protocols | {name: f.account for name, f in findings.items()})
+    protocols |= {name: finding.account for name, finding in findings.items()}
+    _write_json(out / "protocol.json", protocols | {identity.KEY: subject.made_of})
     drawn = drawings.draw(subject)
     for finding in findings.values():
         drawn |= finding.pictures
@@ -94,7 +95,7 @@ def _evaluate(config: Config, out: Path) -> tuple[dict[str, dict[str, float]], d
 
 def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_id: str | None) -> None:
     """Add to the run that trained the model."""
-    tracker = tracking.start(config.tracking, run_id=run_id)
+    tracker = tracking.of_model(config.tracking, run_id)
     for name, numbers in values.items():
         prefix = f"{name}." if name else ""
         tracker.values({f"{prefix}{metric}": value for metric, value in numbers.items()})

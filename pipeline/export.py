@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import kernels, outputs, tracking
+from pipeline import identity, kernels, outputs, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.exporting.manifolds import export_layers, manifolds_of
-from pipeline.exporting.subject import Ending, Part, Subject, subjects
+from pipeline.exporting.subject import TOGETHER, Ending, Part, Subject, subjects
 from pipeline.exporting.surface import export_surface
 from pipeline.exporting.videos import export_interpolation, export_turntable
 from pipeline.exporting.viewer import export_viewer
@@ -59,7 +59,8 @@ def run(config: Config) -> None:
         say(f"{out / name}: {_in_words(fact)}")
     for path in together:
         say(f"{out / path.name}: {', '.join(facts)}")
-    tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
+    made_from = load_settings(config.paths.model)["made_from"]
+    tracker = tracking.of_model(config.tracking, made_from.get("run"))
     tracker.artifact(out, "export")
     tracker.finish()
 
@@ -67,12 +68,16 @@ def run(config: Config) -> None:
 def _write(config: Config, out: Path) -> tuple[dict[str, dict[str, Any]], list[Path]]:
     """All files: what meshes.json says of each latent, and those of all latents together."""
     generator = load_model(config.paths.model).to(kernels.working_device(config.train))
+    digest = identity.generator_digest(config.paths.model)
     chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
     facts: dict[str, dict[str, Any]] = {}
     with Progress("export", total=len(chosen) * len(PARTS), items="parts") as progress:
         for subject in chosen:
             facts[subject.name] = _export(subject, progress, done=len(facts) * len(PARTS))
     together = [path for ending in ENDINGS for path in ending(chosen)]
+    for fact in facts.values():
+        fact[TOGETHER] = [path.name for path in together]
+        fact[identity.KEY] = {"generator": digest}
     (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n")
     return facts, together
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,19 @@ PROTOCOL = {
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was measured of one field, how, and a part of a picture of it."""
+    """What was measured of one field, how, and a part of a picture of it; `made_of` where it is a model's."""
 
     title: str
     protocol: dict[str, Any]
     measured: Sequence[SamplingNoise]
     skipped: Sequence[Skipped]
     crops: Crops
+    made_of: Mapping[str, str | None] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in noise.json."""
         return {
+            "made_of": self.made_of,
             "protocol": self.protocol,
             "measured": [asdict(one) for one in self.measured],
             "skipped": [asdict(one) for one in self.skipped],
@@ -104,6 +106,7 @@ def of_model(
     *,
     kind: str,
     size: int,
+    made_of: Mapping[str, str | None] | None = None,
 ) -> Report:
     """A trained model, with its own sampler and others in its place.
 
@@ -114,6 +117,7 @@ def of_model(
         settings: how many pictures, seeds and points.
         kind: of the model's own sampler.
         size: pixels along one side of the model's pictures.
+        made_of: digests of the generator and of pictures, for noise.json.
     """
     rng = torch.Generator().manual_seed(settings.seed)
     z = torch.randn(settings.noise_views, generator.z_dim, generator=rng).to(_device(generator))
@@ -139,7 +143,8 @@ def of_model(
 
     shown, title = subject(1, 2 * size), "the trained model"
     whole = _pixels(draw(shown.build(kind, own.points_per_ray), shown.views), 2 * size)
-    return _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
+    report = _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
+    return replace(report, made_of=made_of)
 
 
 def write_numbers(out: Path, reports: Mapping[str, Report]) -> None:

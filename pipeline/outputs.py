@@ -16,7 +16,11 @@ from pipeline.recognition import Kind
 
 TRAINED = {"model": recognition.MODEL, "best": recognition.MODEL, "samples": recognition.SAMPLES}
 """Folders that training publishes in paths.train."""
-RECORDS = {"metrics.jsonl": recognition.is_record, "curves.csv": recognition.is_curves}
+RECORDS = {
+    "metrics.jsonl": recognition.is_record,
+    "curves.csv": recognition.is_curves,
+    "training.json": recognition.is_origin,
+}
 """Files that it publishes there."""
 
 

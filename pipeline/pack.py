@@ -15,7 +15,7 @@ from gram.generator import Generator
 from gram.metrics import Measurement
 from gram.metrics.likeness import psnr
 from gram.models import load_discriminator, load_model, load_settings, model_files
-from pipeline import kernels, outputs
+from pipeline import identity, kernels, outputs
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say
 from pipeline.evaluating import drawings, images
@@ -88,7 +88,9 @@ def _files(config: Config, target: Path, note: str) -> dict[str, bytes]:
     drawn = drawings.draw(subject)
     shown = {"samples.png": drawn["samples"], "sweep.png": drawn["sweep"]}
     card = model_card(target, subject, measured, note=note, likeness=likeness)
-    files = model_files(subject.generator, discriminator, settings, dtype=torch.float16)
+    files = identity.signed(
+        model_files(subject.generator, discriminator, settings, dtype=torch.float16), settings
+    )
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
     files |= {"README.md": card.encode(), "params.yaml": pinned(config, given_away=True).encode()}
     files["metrics.json"] = _metrics(measured).encode()

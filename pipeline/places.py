@@ -10,7 +10,7 @@ from pipeline.schema import PathsConfig
 
 REPLACED = ("train_data", "test_data", "evaluate", "export", "noise")
 """Options of folders that a stage replaces as a whole."""
-TRAINED = ("best", "model", "samples", "metrics.jsonl", "curves.csv")
+TRAINED = ("best", "model", "samples", "metrics.jsonl", "curves.csv", "training.json")
 """What training replaces in paths.train."""
 FOLDERS = ("checkpoints", "train", "evaluate", "export", "noise")
 """Options of folders; data sets to train on may be archives, too."""

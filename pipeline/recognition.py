@@ -77,6 +77,11 @@ def is_curves(file: Path) -> bool:
     return columns in ([""], ["step"]) or {"step", "loss/discriminator"} <= set(columns)
 
 
+def is_origin(file: Path) -> bool:
+    """Whether a file is the training.json of a training."""
+    return '"fingerprint"' in _beginning(file)
+
+
 def is_page(file: Path) -> bool:
     """Whether a file is a report of a run."""
     text = _beginning(file)

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_settings
-from pipeline import outputs, page, runlog, tracking
+from pipeline import identity, outputs, page, runlog, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.reporting import curves, numbers
 from pipeline.reporting.exports import Exports
-from pipeline.reporting.facts import facts, meta_of, recipe
+from pipeline.reporting.facts import facts, recipe
+from pipeline.reporting.sources import Sources, data_of, sources_of
 from pipeline.schema import Config
 
 STAGE = Stage(
@@ -19,7 +20,7 @@ STAGE = Stage(
 One self-contained page, paths.report: samples, people turned with their depth and normals, one becoming
 another, where the surfaces are, every number with its meaning and its protocol, learning curves, turntables,
 the exports in a 3D viewer, and how to make the run again. It reads what the other stages wrote, measures
-nothing, and leaves out what is not there.""",
+nothing, and leaves out what is not there and what is of another model.""",
     groups=("paths",),
     examples=(
         ("python -m pipeline.report", "of the run in runs/"),
@@ -27,6 +28,7 @@ nothing, and leaves out what is not there.""",
     ),
     reads_model=True,
 )
+NOTHING_TOLD = Sources()
 TEMPLATE = Path(__file__).parent / "reporting" / "report.html.jinja"
 
 
@@ -34,30 +36,40 @@ def run(config: Config) -> None:
     """Write the page to paths.report and to the run that trained the model.
 
     Raises:
-        ValueError: there is no model, it was not evaluated, or something else is where the page goes.
+        ValueError: there is no model, it was not evaluated but another one was, or something else is where
+            the page goes.
     """
     path = Path(config.paths.report)
     with outputs.replacing_page(path):
         described = load_settings(config.paths.model)
-        page.write(path, as_page(config, described))
-    tracker = tracking.start(config.tracking, run_id=described["made_from"]["run"])
+        sources = sources_of(config, described)
+        if identity.is_another(sources.evaluated):
+            raise ValueError(f"{config.paths.evaluate} is {sources.evaluated} first")
+        page.write(path, as_page(config, described, sources))
+    for part, words in (("exports", sources.exported), ("learning curves", sources.trained)):
+        if words:
+            say(f"report: {part}: {words}")
+    tracker = tracking.of_model(config.tracking, described["made_from"].get("run"))
     tracker.artifact(path)
     tracker.finish()
     say(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def as_page(config: Config, described: dict[str, Any]) -> str:
-    """The page of a run."""
+def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHING_TOLD) -> str:
+    """The page of a run; what is of another model is named and left out."""
     evaluated, exported = Path(config.paths.evaluate), Path(config.paths.export)
-    records = list(runlog.read(Path(config.paths.train) / runlog.METRICS))
+    other_training = identity.is_another(sources.trained)
+    records = [] if other_training else list(runlog.read(Path(config.paths.train) / runlog.METRICS))
+    others = identity.is_another(sources.exported)
     commands, values = recipe(config)
     return page.render(
         TEMPLATE,
-        facts=facts(described, meta_of(Path(config.paths.train_data))),
+        facts=facts(described, data_of(Path(config.paths.train_data), described)),
+        sources=sources,
         sections=numbers.read(evaluated),
         pictures={file.stem: page.embedded(file) for file in sorted(evaluated.glob("*.png"))},
         curves=page.figure(lambda style: curves.draw(records, style)),
-        exports=Exports.read(exported),
+        exports=Exports.none(exported) if others else Exports.read(exported),
         commands=commands,
         values=values,
     )

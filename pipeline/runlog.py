@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from gram.folders import naming, remove, sweep_inside, write_file
 from pipeline.pictures import Pixels, write_png
@@ -19,6 +20,8 @@ from pipeline.pictures import Pixels, write_png
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"
 CURVES = "curves.csv"
+ORIGIN = "training.json"
+"""File that tells of which training the others are."""
 
 
 class RunLog:
@@ -37,7 +40,7 @@ class RunLog:
         kept = [json.dumps(record) for record in read(self.metrics) if record["step"] <= step]
         _write_lines(self.metrics, kept)
         sweep_inside(folder / SAMPLES)
-        for name in (METRICS, CURVES, SAMPLES):
+        for name in (METRICS, CURVES, SAMPLES, ORIGIN):
             remove(published / name)
         published.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.metrics, published / METRICS)
@@ -61,6 +64,20 @@ class RunLog:
     def finish(self) -> None:
         """Write the curves that `dvc plots` shows."""
         write_curves(self.metrics, self._published / CURVES)
+
+
+def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
+    """Tell of which training the record in a folder is: fingerprint, data, seed."""
+    write_file(folder / ORIGIN, (json.dumps(origin, indent=2) + "\n").encode())
+
+
+def read_origin(folder: Path) -> dict[str, Any]:
+    """What `write_origin` has told; empty where there is nothing, or no JSON."""
+    try:
+        found = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read(path: Path) -> Iterator[dict[str, float]]:

@@ -54,6 +54,7 @@ class Observer:
         self._config, self._state, self._meta = config, state, dataset.meta
         self._folder, self._tracker, self._conditions = folder, tracker, conditions
         self._log = RunLog(folder, published=Path(config.paths.train), step=state.step)
+        runlog.write_origin(Path(config.paths.train), origin)
         prior = scene.training_poses(config.data, dataset.meta)
         rng = torch.Generator().manual_seed(config.seed)
         self._z = torch.randn(SHOWN, config.model.z_dim, generator=rng)

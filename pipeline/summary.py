@@ -4,31 +4,44 @@ import json
 import sys
 from pathlib import Path
 
+from gram.models import load_settings
 from pipeline.config import load
 from pipeline.console import write
+from pipeline.identity import is_another
+from pipeline.reporting.sources import Sources, sources_of
+from pipeline.schema import Config
 from pipeline.store import default_uri
 
 
 def main() -> int:
-    """Print paths and numbers; 1 where a stage has left nothing."""
-    paths = load().paths
+    """Print paths and numbers; 1 where a stage has left nothing, or something of another model."""
+    config = load()
+    paths = config.paths
     metrics = Path(paths.evaluate) / "metrics.json"
+    sources = _sources(config)
     rows = [
-        ("report", Path(paths.report)),
-        ("pictures", Path(paths.evaluate) / "samples.png"),
-        ("turned", Path(paths.evaluate) / "sweep.png"),
-        ("in training", Path(paths.train) / "samples"),
-        ("model", Path(paths.model)),
-        ("meshes", Path(paths.export)),
-        ("metrics", metrics),
+        ("report", Path(paths.report), sources.reported),
+        ("pictures", Path(paths.evaluate) / "samples.png", sources.evaluated),
+        ("turned", Path(paths.evaluate) / "sweep.png", sources.evaluated),
+        ("in training", Path(paths.train) / "samples", sources.trained),
+        ("model", Path(paths.model), ""),
+        ("meshes", Path(paths.export), sources.exported),
+        ("metrics", metrics, sources.evaluated),
     ]
-    missing = [path for _, path in rows if not path.exists()]
-    lines = [f"  {name:12} {path}{'   (missing)' if path in missing else ''}" for name, path in rows]
-    if metrics.exists():
-        lines += ["", *_numbers(json.loads(metrics.read_text()))]
+    told = {path: words if path.exists() else "missing" for _, path, words in rows}
+    lines = [f"  {name:12} {path}{f'   ({told[path]})' if told[path] else ''}" for name, path, _ in rows]
+    if metrics.exists() and not is_another(sources.evaluated):
+        lines += ["", *_numbers(json.loads(metrics.read_text(encoding="utf-8")))]
     lines += ["", f"  runs         {default_uri()}", "               make ui  opens them in a browser"]
     write("\n" + "\n".join(lines) + "\n\n")
-    return 1 if missing else 0
+    return 1 if any(words == "missing" or is_another(words) for words in told.values()) else 0
+
+
+def _sources(config: Config) -> Sources:
+    """Of which model everything is; nothing is told where there is no model."""
+    if not Path(config.paths.model).exists():
+        return Sources()
+    return sources_of(config, load_settings(config.paths.model))
 
 
 def _numbers(metrics: dict[str, float | dict[str, float]]) -> list[str]:

@@ -198,6 +198,22 @@ def start(config: TrackingConfig, *, state: Path | None = None, run_id: str | No
     return MlflowTracker(client, run.info.run_id, state=state)
 
 
+def of_model(config: TrackingConfig, run_id: str | None) -> Tracker:
+    """The tracker of the run that trained a model; one that records nothing where the store has no such run.
+
+    A model that came from elsewhere thus makes no run, unless tracking.run names one for it.
+
+    Raises:
+        TrackingError: MLflow is not installed, or the store cannot be used.
+    """
+    if config.kind == "none" or config.run is not None:
+        return start(config, run_id=run_id)
+    if run_id is not None and revive(client := open_store(config), run_id):
+        return MlflowTracker(client, run_id)
+    say("tracking: this model has no run in the store, nothing is recorded; tracking.run=NAME makes one")
+    return NoTracker()
+
+
 def provenance(*, data_hash: str, fingerprint: str) -> dict[str, str]:
     """Tags that tell what a run was made from: commit, uncommitted changes, data, configuration."""
     return {"data_hash": data_hash, "fingerprint": fingerprint, **program()}

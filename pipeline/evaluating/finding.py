@@ -11,7 +11,7 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
 from gram.poses import PosePrior
-from pipeline import scene
+from pipeline import identity, scene
 from pipeline.pictures import Pixels
 from pipeline.schema import Config
 
@@ -62,6 +62,15 @@ class Subject:
             held_out=held_out,
             prior=scene.training_poses(config.data, dataset.meta),
         )
+
+    @property
+    def made_of(self) -> dict[str, str | None]:
+        """Digests of the generator's folder and of both data sets."""
+        return {
+            "generator": identity.generator_digest(self.config.paths.model),
+            "data": self.dataset.content_hash,
+            "held_out": None if self.held_out is None else self.held_out.content_hash,
+        }
 
     @property
     def size(self) -> int:

@@ -19,7 +19,13 @@ def find(subject: Subject) -> Finding:
     untrained = build.untrained_twin(config.paths.model).to(subject.device)
     kind = subject.described["sampler"]["kind"]
     trained = noise_report.of_model(
-        subject.generator, untrained, subject.prior, settings, kind=kind, size=subject.size
+        subject.generator,
+        untrained,
+        subject.prior,
+        settings,
+        kind=kind,
+        size=subject.size,
+        made_of=subject.made_of,
     )
     analytic = noise_report.of_analytic_field(
         settings.noise_points, seeds=settings.noise_seeds, views=settings.noise_views, size=ANALYTIC_SIZE

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pipeline.exporting.manifolds import Manifolds
 
 
+TOGETHER = "together"
+"""Entry of every latent in meshes.json: names of the files that are made of all latents."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """One latent of a trained model.

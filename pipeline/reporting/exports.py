@@ -1,5 +1,6 @@
 """What the export stage left: meshes with their facts, turntables, and the 3D viewer."""
 
+import glob
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import page
+from pipeline.exporting.subject import TOGETHER
+
+VIEWER, INTERPOLATION = "viewer.html", "interpolation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,27 +43,46 @@ class Exports:
 
     @classmethod
     def read(cls, folder: Path) -> "Exports":
-        """What is there; nothing of it has to be."""
-        path, viewer = folder / "meshes.json", folder / "viewer.html"
-        facts = json.loads(path.read_text()) if path.is_file() else {}
+        """What meshes.json names and is there; nothing of it has to be."""
+        path, viewer = folder / "meshes.json", folder / VIEWER
+        facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        shared = _shared(facts)
+        video = _video(folder / INTERPOLATION) if shared is None or INTERPOLATION in _stems(shared) else None
+        shown = viewer.is_file() and (shared is None or VIEWER in shared)
         return cls(
             folder=folder,
             all=[_exported(folder, name, facts[name]) for name in facts],
-            interpolation=_video(folder / "interpolation"),
-            viewer=viewer.read_text() if viewer.is_file() else None,
+            interpolation=video,
+            viewer=viewer.read_text(encoding="utf-8") if shown else None,
         )
+
+    @classmethod
+    def none(cls, folder: Path) -> "Exports":
+        """Nothing, as of a model that was not exported."""
+        return cls(folder=folder, all=[], interpolation=None, viewer=None)
 
 
 def _exported(folder: Path, name: str, facts: Mapping[str, Any]) -> Exported:
     picture = folder / f"{name}.png"
-    files = sorted(file for file in folder.glob(f"{name}*") if file.is_file())
+    named = facts.get("files")
+    files = sorted(folder.glob(f"{glob.escape(name)}*") if named is None else (folder / one for one in named))
     return Exported(
         name=name,
         facts=facts,
         picture=page.embedded(picture) if picture.is_file() else None,
         video=_video(folder / name),
-        files=[(file.name, file.stat().st_size) for file in files],
+        files=[(file.name, file.stat().st_size) for file in files if file.is_file()],
     )
+
+
+def _shared(facts: Mapping[str, Mapping[str, Any]]) -> Sequence[str] | None:
+    """Files of all latents together, None where meshes.json, of an earlier version, does not name them."""
+    known = [one[TOGETHER] for one in facts.values() if TOGETHER in one]
+    return known[0] if known else None
+
+
+def _stems(names: Sequence[str]) -> set[str]:
+    return {Path(name).stem for name in names}
 
 
 def _video(stem: Path) -> tuple[str, bool] | None:

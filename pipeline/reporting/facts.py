@@ -1,9 +1,7 @@
 """Where a model comes from, and how to make it again."""
 
-import json
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,12 +43,6 @@ def recipe(config: Config) -> tuple[list[str], str]:
     commit = tracking.program().get("mlflow.source.git.commit", "")
     commands = [f"git checkout {commit}"] if commit else []
     return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], pinned(config)
-
-
-def meta_of(folder: Path) -> dict[str, Any]:
-    """What meta.json in a data set's folder says, if there is one."""
-    path = folder / "meta.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def _program(tags: Mapping[str, str]) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from gram.metrics import Measurement
 from pipeline.evaluating.drawings import SHOWN_PSI
 from pipeline.evaluating.finding import Subject
-from pipeline.reporting.facts import facts, meta_of
+from pipeline.reporting.facts import facts
+from pipeline.reporting.sources import data_of
 
 NAMES = {"trained": "this model", "at_initialisation": "untrained", "real_against_real": "real against real"}
 
@@ -23,7 +24,7 @@ def model_card(
         note: a line of whoever gives it away; empty for none.
         likeness: decibels between its pictures and those before its weights were rounded.
     """
-    known = facts(subject.described, meta_of(Path(subject.config.paths.train_data)))
+    known = facts(subject.described, data_of(Path(subject.config.paths.train_data), subject.described))
     for name, here in (("program", "packed with"), ("report made on", "packed on")):
         known[here] = known.pop(name, "unknown")
     known |= {"note": note} if note else {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline import identity
 from pipeline.reporting.meanings import DISTANCES, PARTS, Grid, Meaning, PartMeaning, meaning_of
 
 PICTURES = "pictures"
@@ -64,7 +65,7 @@ def read(folder: Path) -> list[Section]:
         protocols = json.loads((folder / "protocol.json").read_text())
     except FileNotFoundError as error:
         raise ValueError(f"{error.filename} is missing: run python -m pipeline.evaluate first") from error
-    parts = [name for name in protocols if name not in (OWN, UNTRAINED, REALS)]
+    parts = [name for name in protocols if name not in (OWN, UNTRAINED, REALS, identity.KEY)]
     return [_pictures(metrics, protocols), *(_part(n, metrics.get(n, {}), protocols[n]) for n in parts)]
 
 

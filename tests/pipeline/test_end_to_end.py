@@ -66,7 +66,7 @@ def test_every_promised_file_is_there_and_opens(clone: Path) -> None:
             assert np.asarray(image).std() > 0, name
     metrics = json.loads((clone / "runs/evaluate/metrics.json").read_text())
     protocol = json.loads((clone / "runs/evaluate/protocol.json").read_text())
-    assert set(protocol) == {"trained", "at_initialisation", "real_against_real", *PARTS}
+    assert set(protocol) == {"trained", "at_initialisation", "real_against_real", "made_of", *PARTS}
     for values in (metrics, metrics["at_initialisation"], metrics["real_against_real"]):
         numbers = {name: value for name, value in values.items() if not isinstance(value, dict)}
         assert set(numbers) == {f"{name}_effnetlite0" for name in ("fid", "kid", "precision", "recall")}

@@ -69,6 +69,31 @@ def test_parameters_metrics_pictures_and_artifacts_arrive(folder: Path, tmp_path
     assert any(name.startswith("images/samples") and name.endswith(".png") for name in names)
 
 
+@pytest.mark.parametrize("run_id", [None, "0" * 32])
+def test_a_model_from_elsewhere_makes_no_run_unless_one_is_named(
+    folder: Path, run_id: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def runs() -> int:
+        client = client_of(folder)
+        return len(client.search_runs([client.get_experiment_by_name("test").experiment_id]))
+
+    store.open_store(settings(folder))
+    before = runs()
+    tracker = tracking.of_model(settings(folder, run=None), run_id)
+    tracker.values({"fid": 1.0})
+    tracker.finish()
+    assert (runs(), tracker.run_id) == (before, None)
+    assert "this model has no run in the store, nothing is recorded" in capsys.readouterr().err
+    named = tracking.of_model(settings(folder, run="mine"), run_id)
+    named.finish()
+    assert runs() == before + 1
+    own = tracking.of_model(settings(folder, run=None), named.run_id)
+    own.values({"fid": 2.0})
+    own.finish()
+    assert client_of(folder).get_run(named.run_id).data.metrics == {"fid": 2.0}
+    assert runs() == before + 1
+
+
 def test_a_resumed_training_goes_on_in_the_same_run_without_repeating_a_step(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,118 @@
+"""Of which model, pictures and training the results are that a report or a summary puts together."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import identity, runlog
+from pipeline.fingerprint import fingerprint
+from pipeline.schema import Config
+
+PROTOCOL, MESHES, DATA = "protocol.json", "meshes.json", "meta.json"
+DIGEST = re.compile(r'<meta name="generator-digest" content="([0-9a-f]{64})">')
+HEAD = 4096
+"""Characters of a page that hold its digest, if it has one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Words about each part that is not, or may not be, of the model; empty where it is, or is not there.
+
+    Attributes:
+        digest: of the model's generator; empty where nobody asked.
+        evaluated: about the evaluation.
+        measured: about the pictures that the evaluation compared with.
+        exported: about the exports.
+        trained: about the learning curves.
+        configured: about the configuration.
+        reported: about the page itself.
+    """
+
+    digest: str = ""
+    evaluated: str = ""
+    measured: str = ""
+    exported: str = ""
+    trained: str = ""
+    configured: str = ""
+    reported: str = ""
+
+
+def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
+    """What can be told of results in the folders of a configuration.
+
+    Args:
+        config: names the model and the folders.
+        described: the settings in the model's folder.
+
+    Raises:
+        ValueError: there is no model.
+        OSError: a file cannot be read.
+    """
+    digest = identity.generator_digest(config.paths.model)
+    protocol = read_json(Path(config.paths.evaluate) / PROTOCOL)
+    made_of = protocol.get(identity.KEY)
+    exported = read_json(Path(config.paths.export) / MESHES).values()
+    evaluated = identity.mismatch([made_of], digest) if protocol else ""
+    exports = identity.mismatch([facts.get(identity.KEY) for facts in exported], digest)
+    return Sources(
+        digest=digest,
+        evaluated=_with_remedy(evaluated, "evaluate", config),
+        measured=_other_pictures(made_of, described),
+        exported=_with_remedy(exports, "export", config),
+        trained=_other_training(Path(config.paths.train), described),
+        configured=_other_configuration(config, described),
+        reported=_with_remedy(_other_page(Path(config.paths.report), digest), "report", config),
+    )
+
+
+def data_of(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
+    """What meta.json says of the pictures in a folder; empty where the model learned from others."""
+    meta = read_json(folder / DATA)
+    return meta if meta.get("content_hash") == described["made_from"]["data_hash"] else {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file holds, empty where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _with_remedy(words: str, stage: str, config: Config) -> str:
+    return f"{words}: run {identity.command(stage, config)}" if words else ""
+
+
+def _other_pictures(made_of: Mapping[str, Any] | None, described: Mapping[str, Any]) -> str:
+    learned = described["made_from"].get("data_hash")
+    compared = (made_of or {}).get("data")
+    if learned is None or compared is None or learned == compared:
+        return ""
+    short = identity.short
+    return f"compared with other pictures than it was trained on: {short(compared)}, not {short(learned)}"
+
+
+def _other_training(folder: Path, described: Mapping[str, Any]) -> str:
+    own, found = described["made_from"]["fingerprint"], runlog.read_origin(folder).get("fingerprint")
+    if not (folder / runlog.METRICS).is_file() or found == own:
+        return ""
+    if found is None:
+        return "of a training that is not recorded"
+    return f"of another model: {found}, not {own}; python -m pipeline.train with its options gives its own"
+
+
+def _other_page(report: Path, digest: str) -> str:
+    if not report.is_file():
+        return ""
+    with report.open(encoding="utf-8", errors="replace") as file:
+        told = DIGEST.search(file.read(HEAD))
+    return identity.mismatch([{"generator": told[1]} if told else None], digest)
+
+
+def _other_configuration(config: Config, described: Mapping[str, Any]) -> str:
+    made = described["made_from"]
+    asked = fingerprint(config, data_hash=made["data_hash"]).partition("-")[0]
+    trained = made["fingerprint"].partition("-")[0]
+    if asked == trained:
+        return ""
+    return f"of another model: {asked}, not {trained}; give the experiment and options of its training"
