@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import kernels, pictures, tracking
+from pipeline import estimates, kernels, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -36,6 +36,7 @@ of this model and of a field in closed form, with its own sampler and with all o
         ("python -m pipeline.evaluate evaluate=inception", "published FID and KID, on 20 thousand pictures"),
     ),
     reads_model=True,
+    flags=(estimates.FORCE,),
 )
 PARTS: dict[str, Part] = {
     "inversions": inversions.find,
@@ -47,12 +48,17 @@ PARTS: dict[str, Part] = {
 """Name in metrics.json -> what finds it, in the order of the report."""
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, force: bool = False) -> None:
     """Write metrics.json, protocol.json and pictures to paths.evaluate.
+
+    Args:
+        config: of the run.
+        force: begin even what is estimated to be too much for this machine.
 
     Raises:
         ValueError: the model, the data or the extractor's weights cannot be used.
     """
+    estimates.require_room("evaluate", config, force=force)
     generator = load_model(config.paths.model).to(kernels.working_device(config.train))
     described = load_settings(config.paths.model)
     subject = Subject.of(config, generator, described)

@@ -9,7 +9,7 @@ from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.poses import GaussianPoses, SphericalPoses
-from pipeline import scene
+from pipeline import estimates, scene
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.progress import Progress
@@ -29,16 +29,18 @@ a dataset.json with cam2world and intrinsics of each), checks every picture and 
         ("python -m pipeline.prepare data=cars128 data.identities=2000", "two thousand cars"),
         ("python -m pipeline.prepare data=images data.path=photos.zip data.size=64", "pictures of your own"),
     ),
+    flags=(estimates.FORCE,),
 )
 
 
-def run(config: Config) -> None:
-    """Write both splits.
+def run(config: Config, *, force: bool = False) -> None:
+    """Write both splits; `force` begins even what is estimated to be too much for this machine.
 
     Raises:
         DatasetError: the user's own pictures cannot be used; the message says which and why.
         ValueError: data.path is missing.
     """
+    estimates.require_room("prepare", config, force=force)
     if config.data.kind == "images":
         _convert(config)
     else:

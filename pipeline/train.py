@@ -8,7 +8,17 @@ from typing import Any
 
 from gram.data.reader import ImageDataset
 from gram.state import TrainingState
-from pipeline import build, checkpoints, launch, out_of_memory, outcome, scene, torch_settings, tracking
+from pipeline import (
+    build,
+    checkpoints,
+    estimates,
+    launch,
+    out_of_memory,
+    outcome,
+    scene,
+    torch_settings,
+    tracking,
+)
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
@@ -44,11 +54,16 @@ several machines train together. The result does not depend on their number, but
     exit_codes=f"""\
   {EXIT_REQUEUE}   stopped by SIGTERM or SIGUSR1 with a checkpoint: schedulers may requeue
   {EXIT_INTERRUPTED}  stopped by Ctrl-C with a checkpoint""",
+    flags=(estimates.FORCE,),
 )
 
 
-def run(config: Config) -> int | None:
+def run(config: Config, *, force: bool = False) -> int | None:
     """Train, and write the model, metrics.jsonl, curves.csv and samples to paths.train.
+
+    Args:
+        config: of the run.
+        force: begin even what is estimated to be too much for this machine.
 
     Returns:
         An exit code where a signal stopped training, or a collapse did, which is told; else None.
@@ -57,6 +72,8 @@ def run(config: Config) -> int | None:
         ValueError: data and configuration do not fit, or the machine cannot do what is asked.
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
+    if not outcome.is_worker():  # whoever started workers has asked
+        estimates.require_room("train", config, force=force)
     if (code := launch.run(config)) is not None:
         return code
     torch_settings.apply(config.train)
