@@ -22,7 +22,7 @@ from pipeline import (
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import fingerprint, what_matters
 from pipeline.options import leaves
 from pipeline.processes import Team, join
 from pipeline.schema import Config
@@ -108,7 +108,8 @@ def _run_first(
     """What the process does that writes files and talks to people."""
     with checkpoints.work_folder(Path(config.paths.checkpoints), mark, steps=config.train.steps) as folder:
         now = checkpoints.conditions(config, team)
-        checkpoints.resume(state, folder, team, now, start_from=config.train.start_from)
+        matters = what_matters(config, data_hash=dataset.content_hash)
+        checkpoints.resume(state, folder, team, now, start_from=config.train.start_from, matters=matters)
         with _tracked(config, dataset, mark, folder) as tracker:
             origin = {"seed": config.seed, "data_hash": dataset.content_hash, "fingerprint": mark}
             origin["run"] = tracker.run_id
