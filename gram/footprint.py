@@ -5,7 +5,6 @@ import re
 import resource
 import sys
 import time
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -73,9 +72,15 @@ def measure(state: TrainingState, prior: PosePrior, settings: TrainingSettings, 
 
 def kinds_of_steps(settings: TrainingSettings) -> dict[int, float]:
     """A step of each kind (with R1 or not, with M updated or not) -> the share of steps of its kind."""
-    cycle = math.lcm(settings.r1_every, settings.manifold_every)
-    kinds = [(step % settings.r1_every == 0, step % settings.manifold_every == 0) for step in range(cycle)]
-    return {kinds.index(kind): count / cycle for kind, count in Counter(kinds).items()}
+    r1, manifold = settings.r1_every, settings.manifold_every
+    shares = {0: 1 / math.lcm(r1, manifold)}
+    if r1 % manifold:
+        shares[r1] = 1 / r1 - shares[0]
+    if manifold % r1:
+        shares[manifold] = 1 / manifold - shares[0]
+    if min(r1, manifold) > 1:
+        shares[1] = 1.0 - sum(shares.values())
+    return shares
 
 
 def forget_peak(device: torch.device) -> None:

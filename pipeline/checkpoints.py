@@ -11,6 +11,7 @@ from gram import checkpoint, locks
 from gram.devices import has_kernels
 from gram.folders import sweep_inside
 from gram.state import TrainingState
+from pipeline import beginnings
 from pipeline.console import say
 from pipeline.fingerprint import made_by_another_program
 from pipeline.processes import Team
@@ -72,14 +73,21 @@ def conditions(config: Config, team: Team) -> dict[str, Any]:
 
 
 def resume(
-    state: TrainingState, folder: Path, team: Team, now: Mapping[str, Any], *, start_from: str | None = None
+    state: TrainingState,
+    folder: Path,
+    team: Team,
+    now: Mapping[str, Any],
+    *,
+    start_from: str | None = None,
+    matters: Mapping[str, Any] | None = None,
 ) -> None:
     """Bring every process to the newest checkpoint of the first one's folder, and say so.
 
     Where there is none yet, `start_from` names that of another training, which is gone on with under the
     settings of this one.
 
-    Where `now`, the conditions of this run, are not those of the checkpoint, it says what differs.
+    Where `now`, the conditions of this run, are not those of the checkpoint, it says what differs; where
+    training begins anew beside unfinished training, what `matters` that was another there.
     """
     found = checkpoint.read_newest(folder) if team.is_first else None
     if team.is_first and found is None and start_from is not None:
@@ -91,11 +99,16 @@ def resume(
         checkpoint.restore(state, step, tensors, source=str(folder))
     if not team.is_first:
         return
+    if matters is not None:
+        beginnings.write(folder, matters)
     if found is not None:
         say(f"train: going on from step {found.step} in {folder}")
         if changed := changes(now, found.conditions):
             say(f"train: now {'; '.join(changed)}: as good, but not bit for bit what it would have become")
         return
+    say(f"train: beginning at step 0, checkpoints go to {folder.absolute()}")
+    if matters is not None and (note := beginnings.told(folder, matters)):
+        say(f"train: {note}")
     others = made_by_another_program(folder.parent, folder.name)
     if others:
         say(f"train: {folder.name} starts anew, as gram has changed since {others[-1].name} was trained")

@@ -12,14 +12,16 @@ where this machine writes, or whom it connects to (`local` in the schema), is ta
 and the command line alone: a file given with --params and an experiment may come from somebody else.
 """
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from pipeline.arguments import COMMAND_LINE, assignment, assignments
 from pipeline.consistency import check_together
@@ -257,8 +259,8 @@ def _merge(
     presets: Mapping[str, str], layers: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> tuple[Config, dict[str, str]]:
     """The typed configuration, and which layer set each option last."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        tree = compose("config", overrides=[f"{group}={preset}" for group, preset in presets.items()])
+    files = [CONF / "config.yaml", *(CONF / group / f"{preset}.yaml" for group, preset in presets.items())]
+    tree = copy.deepcopy(_composed(tuple((file, file.stat().st_mtime_ns) for file in files)))
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for source, own in layers:
@@ -279,6 +281,14 @@ def _merge(
     assert isinstance(config, Config)
     check_together(config, sources)
     return config, sources
+
+
+@lru_cache(maxsize=64)
+def _composed(files: tuple[tuple[Path, int], ...]) -> DictConfig:
+    """config.yaml with presets as Hydra composes them; `files` and the times of their last change."""
+    (main, _), *presets = files
+    with initialize_config_dir(str(main.parent), version_base="1.3"):
+        return compose("config", overrides=[f"{file.parent.name}={file.stem}" for file, _ in presets])
 
 
 def _final(name: str, values: Mapping[str, Any], sources: Mapping[str, str]) -> object:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import identity, kernels, outputs, pictures, tracking
+from pipeline import estimates, identity, kernels, outputs, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -38,6 +38,7 @@ of this model and of a field in closed form, with its own sampler and with all o
         ("python -m pipeline.evaluate evaluate=inception", "published FID and KID, on 20 thousand pictures"),
     ),
     reads_model=True,
+    flags=(estimates.FORCE,),
 )
 PARTS: dict[str, Part] = {
     "inversions": inversions.find,
@@ -49,13 +50,18 @@ PARTS: dict[str, Part] = {
 """Name in metrics.json -> what finds it, in the order of the report."""
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, force: bool = False) -> None:
     """Write metrics.json, protocol.json and pictures to paths.evaluate.
+
+    Args:
+        config: of the run.
+        force: begin even what is estimated to be too much for this machine.
 
     Raises:
         ValueError: the model, the data or the extractor's weights cannot be used, or something that this
             stage did not write is in its place.
     """
+    estimates.require_room("evaluate", config, force=force)
     out = Path(config.paths.evaluate)
     with (
         outputs.reading(Path(config.paths.train_data), STAGE.name),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.models import load_model, load_settings
-from pipeline import identity, kernels, outputs, tracking
+from pipeline import estimates, identity, kernels, outputs, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.exporting.manifolds import export_layers, manifolds_of
@@ -38,6 +38,7 @@ that the model draws, and how much the layers look like the model's own pictures
         ("python -m pipeline.export model=models/heads64", "a model from a folder"),
     ),
     reads_model=True,
+    flags=(estimates.FORCE,),
 )
 PARTS: tuple[Part, ...] = (export_surface, export_layers, export_turntable)
 """What is made of each latent."""
@@ -45,13 +46,18 @@ ENDINGS: tuple[Ending, ...] = (export_interpolation, export_viewer)
 """What is made of all of them, afterwards."""
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, force: bool = False) -> None:
     """Write meshes, videos and meshes.json to paths.export.
+
+    Args:
+        config: of the run.
+        force: begin even what is estimated to be too much for this machine.
 
     Raises:
         ValueError: the model or the latents cannot be used, there is no surface at export.level, or something
             that this stage did not write is in its place.
     """
+    estimates.require_room("export", config, force=force)
     out = Path(config.paths.export)
     with outputs.replacing(out, EXPORT) as aside:
         facts, together = _write(config, aside)

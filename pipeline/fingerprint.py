@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -40,14 +41,18 @@ def fingerprint(config: Config, *, data_hash: str) -> str:
     Equal for runs that differ in their length alone, so that raising train.steps goes on from where the last
     run stopped. A change of the data, of an option that matters, or of a loaded module of gram starts anew.
     """
+    canonical = json.dumps(what_matters(config, data_hash=data_hash), sort_keys=True)
+    return f"{hashlib.sha256(canonical.encode()).hexdigest()[:12]}-{program_hash()}"
+
+
+def what_matters(config: Config, *, data_hash: str) -> dict[str, Any]:
+    """The seed, the sections and the data that shape training; equal for runs of one fingerprint."""
     settings = as_dict(config)
     train = {name: value for name, value in settings["train"].items() if name not in NOT_THE_RESULT}
     if train["start_from"] is None:
         del train["start_from"]  # as if the option did not exist
     what = {"seed": config.seed, "model": settings["model"], "sampler": settings["sampler"], "train": train}
-    what |= {"scene": {name: settings["data"][name] for name in SCENE}, "data": data_hash}
-    canonical = json.dumps(what, sort_keys=True)
-    return f"{hashlib.sha256(canonical.encode()).hexdigest()[:12]}-{program_hash()}"
+    return what | {"scene": {name: settings["data"][name] for name in SCENE}, "data": data_hash}
 
 
 def program_hash() -> str:

@@ -14,6 +14,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from pipeline.schema import Config
 JOIN_SECONDS = 600
 """How long machines wait for each other, also after one of them ended."""
 LOOPBACK = "127.0.0.1"
+ADDRESS_SECONDS = 5
+"""How long the name of machine 0 may take to be found."""
 
 
 def run(config: Config, *, stage: str = "train") -> int | None:
@@ -41,7 +45,10 @@ def run(config: Config, *, stage: str = "train") -> int | None:
         ValueError: train.launch contradicts itself, the batch or the machine.
     """
     asked = config.train.launch
-    if outcome.is_worker() or asked.processes * asked.machines == 1:
+    if outcome.is_worker():
+        return None
+    _check_rank(config)
+    if asked.processes * asked.machines == 1:
         return None
     device = build.device(config.train.device)
     check(config, device)
@@ -68,16 +75,13 @@ def check(config: Config, device: torch.device) -> None:
     """
     asked, batch = config.train.launch, config.train.batch_size
     total = asked.processes * asked.machines
-    if asked.machine_rank >= asked.machines:
-        raise ValueError(
-            f"train.launch.machine_rank = {asked.machine_rank}, but train.launch.machines = "
-            f"{asked.machines}: machines have the numbers 0 to {asked.machines - 1}"
-        )
+    _check_rank(config)
     if asked.machines > 1 and asked.main_port == 0:
         raise ValueError(
             f"train.launch.machines = {asked.machines} with main_port = 0: machines can only meet at a port "
             "that all know; choose a free one of machine 0, for instance train.launch.main_port=29500"
         )
+    _check_address(asked.main_address)
     if batch % total:
         raise ValueError(
             f"train.batch_size = {batch} cannot be shared out evenly to {asked.machines} x {asked.processes} "
@@ -90,12 +94,45 @@ def check(config: Config, device: torch.device) -> None:
         )
 
 
+def _check_rank(config: Config) -> None:
+    asked = config.train.launch
+    if asked.machine_rank >= asked.machines:
+        numbers = f"0 to {asked.machines - 1}" if asked.machines > 1 else "0 alone"
+        raise ValueError(
+            f"train.launch.machine_rank = {asked.machine_rank}, but train.launch.machines = "
+            f"{asked.machines}: machines have the numbers {numbers}"
+        )
+
+
+def _check_address(address: str) -> None:
+    """Refuse a name that this machine does not know, in seconds.
+
+    A name server that does not answer keeps the thread that asks, which dies with the process.
+    """
+    found: list[object] = []
+
+    def ask() -> None:
+        with suppress(OSError, UnicodeError):
+            found.append(socket.getaddrinfo(address, None))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ADDRESS_SECONDS)
+    if not found:
+        raise ValueError(
+            f"train.launch.main_address = {address}: no machine of that name is known here: give machine 0's "
+            "name or number, as 10.0.0.1"
+        )
+
+
 def _launcher(config: Config) -> list[str]:
     """Module and first arguments of the program that starts the workers of this machine."""
     asked = config.train.launch
     if asked.machines == 1:
         return ["pipeline.workers", str(asked.processes), str(asked.max_restarts)]
     return ["pipeline.launcher", *_options(config), "-m"]
+
+
 
 
 def _options(config: Config) -> list[str]:

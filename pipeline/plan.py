@@ -10,7 +10,7 @@ import torch
 
 from gram.data.format import DatasetMeta
 from gram.distributed import Processes
-from pipeline import footprints, scene
+from pipeline import estimates, footprints, scene
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say, write
 from pipeline.hardware import amount
@@ -46,6 +46,7 @@ It needs no data set. What processes lose by waiting for each other is not measu
         ("python -m pipeline.plan --memory 8 train.recompute=true", "for 8 GiB, activations computed anew"),
     ),
     flags=(
+        estimates.FORCE,
         Flag(
             name="memory", value="GIB", read=_read_gib, expected="a number of GiB above 0",
             meaning="plan for this much memory of each process in place of what is free",
@@ -62,16 +63,18 @@ class Room(NamedTuple):
     text: str
 
 
-def run(config: Config, *, memory: float | None = None) -> None:
+def run(config: Config, *, memory: float | None = None, force: bool = False) -> None:
     """Measure, and write plan.yaml.
 
     Args:
         config: of the training.
         memory: GiB of each process; None is what is free.
+        force: begin even with networks that seem beyond this machine.
 
     Raises:
         ValueError: nothing fits, the device is not to be had, or the batch cannot be shared out.
     """
+    estimates.require_room("plan", config, force=force)
     meta, pictures = _data(config)
     share = _share(config)
     room = _room(config, memory, pictures * 3 * meta.size**2)

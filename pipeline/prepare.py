@@ -13,7 +13,7 @@ from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.poses import GaussianPoses, SphericalPoses
-from pipeline import outputs, scene
+from pipeline import estimates, outputs, scene
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.preparation import preparation
@@ -35,19 +35,21 @@ a dataset.json with cam2world and intrinsics of each), checks every picture and 
         ("python -m pipeline.prepare data=cars128 data.identities=2000", "two thousand cars"),
         ("python -m pipeline.prepare data=images data.path=photos.zip data.size=64", "pictures of your own"),
     ),
+    flags=(estimates.FORCE,),
 )
 
 Made = tuple[int, DatasetMeta]
 """Number of pictures of a data set, and what it tells about itself."""
 
 
-def run(config: Config) -> None:
-    """Write both splits.
+def run(config: Config, *, force: bool = False) -> None:
+    """Write both splits; `force` begins even what is estimated to be too much for this machine.
 
     Raises:
         DatasetError: the user's own pictures cannot be used; the message says which and why.
         ValueError: data.path is missing, or something that this stage did not write is in its place.
     """
+    estimates.require_room("prepare", config, force=force)
     source = _source(config) if config.data.kind == "images" else None
     places = _targets(config.paths)
     for place in places:

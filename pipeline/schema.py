@@ -54,10 +54,12 @@ class DataConfig:
     path: str | None = option(
         "folder or zip of a data set of your own (kind images)", path=True, default=None
     )
-    size: int = option("pixels along one side, a power of two", low=4)
-    identities: int = option("generated heads or cars to train on, one view each", low=1)
-    test_identities: int = option("held-out heads or cars; held-out pictures for kind images", low=1)
-    views: int = option("views of each held-out head or car", low=1)
+    size: int = option("pixels along one side, a power of two", low=4, high=65_536)
+    identities: int = option("generated heads or cars to train on, one view each", low=1, high=10**9)
+    test_identities: int = option(
+        "held-out heads or cars; held-out pictures for kind images", low=1, high=10**7
+    )
+    views: int = option("views of each held-out head or car", low=1, high=10**5)
     fov_degrees: float | None = option(
         "between outermost pixel centres; null is what the labels of your own pictures say",
         above=0, high=179,
@@ -72,7 +74,7 @@ class DataConfig:
     yaw_std: float = option("of gaussian poses, around the frontal view", low=0)
     pitch_std: float = option("of gaussian poses, around the horizon", low=0)
     supersampling: int = option("rays along one side of a pixel", low=1, high=16)
-    processes: int = option("processes that render; 0 is one a core", low=0)
+    processes: int = option("processes that render; 0 is one a core", low=0, high=4096)
     seed: int = option("the same seed gives the same bytes", low=0)
 
 
@@ -80,24 +82,24 @@ class DataConfig:
 class ModelConfig:
     """Sizes of the networks."""
 
-    z_dim: int = option("dimension of the latents", low=1)
-    mapping_width: int = option("of the mapping network's hidden layers", low=1)
-    mapping_layers: int = option("number of them", low=1)
-    hidden: int = option("width of the radiance field's sine layers", low=1)
-    layers: int = option("number of them, the view-dependent one not counted", low=2)
+    z_dim: int = option("dimension of the latents", low=1, high=65_536)
+    mapping_width: int = option("of the mapping network's hidden layers", low=1, high=65_536)
+    mapping_layers: int = option("number of them", low=1, high=1000)
+    hidden: int = option("width of the radiance field's sine layers", low=1, high=65_536)
+    layers: int = option("number of them, the view-dependent one not counted", low=2, high=1000)
     view_dependent: bool = option("whether colour depends on the direction it is seen from")
     frequency_scale: float = option("gamma = scale * gamma_hat + offset, in radians")
     frequency_offset: float = option("see frequency_scale")
     box: float = option("edge of the cube that the radiance field sees as [-1, 1]", above=0)
-    manifold_hidden: int = option("width of the manifold predictor", low=1)
-    manifold_layers: int = option("number of its hidden layers", low=1)
+    manifold_hidden: int = option("width of the manifold predictor", low=1, high=65_536)
+    manifold_layers: int = option("number of its hidden layers", low=1, high=1000)
     manifold_centre: list[float] = option("centre of its initial spheres, in units of 0.12")
     manifold_init: str = option("as published, or a sphere at any width", choices=("published", "sphere"))
-    ray_hidden: int = option("width of the network that places the points of neusample", low=1)
-    ray_layers: int = option("number of its hidden layers", low=1)
-    ray_frequencies: int = option("octaves of its positional encoding", low=0)
-    discriminator_width: float = option("factor on all channels of the discriminator", above=0)
-    discriminator_max_channels: int = option("bound of its channels before that factor", low=1)
+    ray_hidden: int = option("width of the network that places the points of neusample", low=1, high=65_536)
+    ray_layers: int = option("number of its hidden layers", low=1, high=1000)
+    ray_frequencies: int = option("octaves of its positional encoding", low=0, high=60)
+    discriminator_width: float = option("factor on all channels of the discriminator", above=0, high=100)
+    discriminator_max_channels: int = option("bound of its channels before that factor", low=1, high=65_536)
 
 
 @dataclass(kw_only=True)
@@ -107,10 +109,12 @@ class SamplerConfig:
     kind: str = option(
         "on surfaces (learned, their initial spheres, or planes) or in a volume", choices=SAMPLERS
     )
-    points: int = option("points per ray, a background plane included; of hierarchical, all together", low=1)
+    points: int = option(
+        "points per ray, a background plane included; of hierarchical, all together", low=1, high=100_000
+    )
     first_level: float = option("value of the outermost isosurface (manifold, spheres)")
     last_level: float = option("value of the innermost isosurface (manifold, spheres)")
-    num_samples: int = option("points per ray of the search for intersections", low=2)
+    num_samples: int = option("points per ray of the search for intersections", low=2, high=100_000)
     mode: str = option("intersections as published, or to 1e-6", choices=("linear", "refined"))
     delta: float | None = option(
         "of surfaces: occupancy = 1 - exp(-delta * density); null is 0.96 / points", above=0
@@ -121,8 +125,10 @@ class SamplerConfig:
 class LaunchConfig:
     """Processes that train together. As one process, or under `accelerate launch`, nothing here matters."""
 
-    processes: int = option("processes of each machine, one a GPU; 1 starts no launcher", low=1, default=1)
-    machines: int = option("machines that train together", low=1, default=1)
+    processes: int = option(
+        "processes of each machine, one a GPU; 1 starts no launcher", low=1, high=4096, default=1
+    )
+    machines: int = option("machines that train together", low=1, high=65_536, default=1)
     machine_rank: int = option("number of this machine, from 0", low=0, default=0)
     main_address: str = option("address of machine 0, of several", local=True, default="127.0.0.1")
     main_port: int = option(
@@ -135,10 +141,10 @@ class LaunchConfig:
 class TrainConfig:
     """The adversarial training."""
 
-    steps: int = option("updates of each network", low=0)
-    batch_size: int = option("pictures an update, of all processes together", low=1)
+    steps: int = option("updates of each network", low=0, high=99_999_999)
+    batch_size: int = option("pictures an update, of all processes together", low=1, high=10**7)
     micro_batch: int = option("pictures at a time on each process; 0 is all", low=0, default=0)
-    patches: int = option("parts of an image that are back-propagated in turn", low=1, default=1)
+    patches: int = option("parts of an image that are back-propagated in turn", low=1, high=65_536, default=1)
     recompute: bool = option("keep no activations of the radiance field", default=False)
     precision: str = option("of matrix products", choices=("no", "bf16", "fp16"), default="no")
     lr_generator: float = option("learning rate of mapping network and radiance field", low=0)
@@ -172,16 +178,16 @@ class TrainConfig:
     log_every: int = option("steps between reports", low=1)
     sample_every: int = option("steps between sample pictures", low=1)
     checkpoint_every: int = option("steps between checkpoints: the most that a killed run loses", low=1)
-    keep_checkpoints: int = option("newest checkpoints that stay", low=1)
+    keep_checkpoints: int = option("newest checkpoints that stay", low=1, high=10**6)
     keep_every: int = option("steps between checkpoints that stay for good; 0: none", low=0, default=0)
     measure_every: int = option("steps between distances to real pictures; 0: never", low=0, default=0)
-    measure_images: int = option("pictures on each side of that distance", low=2, default=1000)
+    measure_images: int = option("pictures on each side of that distance", low=2, high=10**7, default=1000)
     start_from: str | None = option(
         "checkpoint of another training to go on from, a step-*", path=True, default=None
     )
     stop_on_collapse: bool = option("end a run whose pictures or surfaces are gone", default=True)
     deterministic: bool = option("bit-equal repetition on one device, somewhat slower on a GPU")
-    threads: int = option("CPU threads; 0 leaves it to torch", low=0)
+    threads: int = option("CPU threads; 0 leaves it to torch", low=0, high=4096)
     kernels: bool = option("on a GPU, Triton's kernels where they work; else plain torch", default=True)
     device: str = option("auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
     launch: LaunchConfig = field(default_factory=LaunchConfig)
@@ -191,30 +197,38 @@ class TrainConfig:
 class EvaluateConfig:
     """Metrics of a trained model."""
 
-    images: int = option("pictures on each side of a metric", low=2)
+    images: int = option("pictures on each side of a metric", low=2, high=10**7)
     extractor: str = option("features that are compared", choices=("effnetlite0", "inception-v3-compat"))
     inception_weights: str | None = option(
         "file of Inception's weights, which then measures; null downloads it where extractor asks",
         path=True,
         default=None,
     )
-    batch_size: int = option("pictures at a time", low=1)
+    batch_size: int = option("pictures at a time", low=1, high=10**6)
     psi: float = option("truncation of measured pictures; 1 is none", low=0)
     at_initialisation: bool = option("measure the untrained model, too")
     real_against_real: bool = option("measure one half of the real pictures against the other, too")
     seed: int = option("of latents and poses", low=0)
-    noise_views: int = option("pictures whose sampling noise is measured; 0: not at all", low=0)
-    noise_seeds: int = option("times that each of them is drawn with every sampler", low=2)
-    noise_points: list[int] = option("points per ray that it is measured with, next to the model's own")
-    surfaces_views: int = option("cameras that tell where the surfaces are; 0: not at all", low=0)
-    consistency_latents: int = option("samples whose views are warped onto each other; 0: none", low=0)
-    consistency_views: int = option("views of each of them, in equal steps of yaw", low=3)
-    pose_images: int = option("pictures whose cameras are estimated; 0: none", low=0)
-    pose_steps: int = option("updates of the network that estimates them", low=1)
-    inversion_identities: int = option("held-out heads or cars that the model is fitted to; 0: none", low=0)
-    inversion_views: int = option("views of each that the fit sees; the others measure it", low=1)
-    inversion_steps: int = option("updates of each latent", low=1)
-    inversion_tuning: int = option("updates of the radiance field after that, for each; 0: none", low=0)
+    noise_views: int = option("pictures whose sampling noise is measured; 0: not at all", low=0, high=10**4)
+    noise_seeds: int = option("times that each of them is drawn with every sampler", low=2, high=10**4)
+    noise_points: list[int] = option(
+        "points per ray that it is measured with, next to the model's own", high=100_000
+    )
+    surfaces_views: int = option("cameras that tell where the surfaces are; 0: not at all", low=0, high=10**5)
+    consistency_latents: int = option(
+        "samples whose views are warped onto each other; 0: none", low=0, high=10**5
+    )
+    consistency_views: int = option("views of each of them, in equal steps of yaw", low=3, high=10**4)
+    pose_images: int = option("pictures whose cameras are estimated; 0: none", low=0, high=10**7)
+    pose_steps: int = option("updates of the network that estimates them", low=1, high=10**8)
+    inversion_identities: int = option(
+        "held-out heads or cars that the model is fitted to; 0: none", low=0, high=10**6
+    )
+    inversion_views: int = option("views of each that the fit sees; the others measure it", low=1, high=10**5)
+    inversion_steps: int = option("updates of each latent", low=1, high=10**7)
+    inversion_tuning: int = option(
+        "updates of the radiance field after that, for each; 0: none", low=0, high=10**7
+    )
 
 
 @dataclass(kw_only=True)
@@ -226,15 +240,19 @@ class ExportConfig:
         "file of latents in place of seeds, .safetensors or .npy", path=True, default=None
     )
     formats: list[str] = option("of surface meshes, any of glb, ply, obj")
-    texture: int = option("pixels along one side of a mesh's UV texture; 0 colours its vertices", low=0)
-    faces: int = option("most triangles of a mesh; 0: as many as it has", low=0)
+    texture: int = option(
+        "pixels along one side of a mesh's UV texture; 0 colours its vertices", low=0, high=65_536
+    )
+    faces: int = option("most triangles of a mesh; 0: as many as it has", low=0, high=10**9)
     layers: int | None = option(
         "pixels along one side of the textures of layered surfaces; 0: none, null: 128 where there are any",
-        low=0, default=None,
+        low=0, high=65_536, default=None,
     )  # fmt: skip
-    between: int = option("latents between two neighbours on the viewer's slider and in videos", low=0)
+    between: int = option(
+        "latents between two neighbours on the viewer's slider and in videos", low=0, high=10**6
+    )
     videos: list[str] = option("of turntables and interpolations, any of gif, mp4")
-    resolution: int = option("cells along the longest side of the marching-cubes grid", low=8)
+    resolution: int = option("cells along the longest side of the marching-cubes grid", low=8, high=16_384)
     level: float | None = option(
         "opacity in front of the surface, in (0, 1); null: half of the most", default=None
     )
@@ -244,9 +262,9 @@ class ExportConfig:
         low=0,
         high=0.1,
     )
-    frames: int = option("pictures of a turntable", low=1)
-    fps: int = option("pictures a second", low=1)
-    size: int = option("pixels along one side of a turntable picture", low=4)
+    frames: int = option("pictures of a turntable", low=1, high=10**6)
+    fps: int = option("pictures a second", low=1, high=1000)
+    size: int = option("pixels along one side of a turntable picture", low=4, high=65_536)
     yaw: float = option("turn to either side of the frontal view", low=0)
     psi: float = option("truncation: towards the mean below 1", low=0)
 

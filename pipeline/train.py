@@ -11,6 +11,7 @@ from gram.state import TrainingState
 from pipeline import (
     build,
     checkpoints,
+    estimates,
     launch,
     out_of_memory,
     outcome,
@@ -22,7 +23,7 @@ from pipeline import (
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import fingerprint, what_matters
 from pipeline.options import leaves
 from pipeline.processes import Team, join
 from pipeline.schema import Config
@@ -54,11 +55,16 @@ several machines train together. The result does not depend on their number, but
     exit_codes=f"""\
   {EXIT_REQUEUE}   stopped by SIGTERM or SIGUSR1 with a checkpoint: schedulers may requeue
   {EXIT_INTERRUPTED}  stopped by Ctrl-C with a checkpoint""",
+    flags=(estimates.FORCE,),
 )
 
 
-def run(config: Config) -> int | None:
+def run(config: Config, *, force: bool = False) -> int | None:
     """Train, and write the model, metrics.jsonl, curves.csv and samples to paths.train.
+
+    Args:
+        config: of the run.
+        force: begin even what is estimated to be too much for this machine.
 
     Returns:
         An exit code where a signal stopped training, or a collapse did, which is told; else None.
@@ -69,6 +75,8 @@ def run(config: Config) -> int | None:
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
     outputs.require_run(Path(config.paths.train))
+    if not outcome.is_worker():  # whoever started workers has asked
+        estimates.require_room("train", config, force=force)
     if (code := launch.run(config)) is not None:
         return code
     torch_settings.apply(config.train)
@@ -108,7 +116,8 @@ def _run_first(
         outputs.publishing(Path(config.paths.train)),
     ):
         now = checkpoints.conditions(config, team)
-        checkpoints.resume(state, folder, team, now, start_from=config.train.start_from)
+        matters = what_matters(config, data_hash=dataset.content_hash)
+        checkpoints.resume(state, folder, team, now, start_from=config.train.start_from, matters=matters)
         with _tracked(config, dataset, mark, folder) as tracker:
             origin = {"seed": config.seed, "data_hash": dataset.content_hash, "fingerprint": mark}
             origin["run"] = tracker.run_id

@@ -1,14 +1,16 @@
 """conf/ < params.yaml < command line, and errors that a person understands."""
 
+import math
 import re
 import shutil
 from pathlib import Path
+from typing import get_origin
 
 import pytest
 import yaml
 
-from pipeline.config import CONF, PROJECT, as_dict, load, presets_of, resolve
-from pipeline.options import ConfigError, all_options
+from pipeline.config import CONF, PROJECT, as_dict, assignments, load, presets_of, resolve
+from pipeline.options import ConfigError, all_options, check_limits, check_type
 from pipeline.schema import GROUPS
 
 PRESET = {
@@ -327,6 +329,29 @@ def test_texts_of_files_stay_as_typed_and_a_home_is_filled_into_paths(
 def test_an_option_stands_in_a_file_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train\.steps stands there twice"):
         load(params=write_params(tmp_path, **{"train.steps": 3, "train": {"steps": 4}}))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300", "-1e300", "1e10"])
+def test_numbers_are_finite_and_of_this_world(number: str, tmp_path: Path) -> None:
+    for name, option in all_options().items():
+        if not {int, float} & set(option.types) or (name, number) == ("train.grad_clip", "inf"):
+            continue
+        text = number if get_origin(option.type) is not list else f"[0,{number}]"
+        ((_, value),) = assignments([f"{name}={text}"])
+        with pytest.raises(ConfigError) as error:
+            check_type(name, value, "here")
+            check_limits(name, value, "here")
+        assert f"here: {name} = " in str(error.value) and "but it takes" in str(error.value), name
+        if float in option.types and not math.isfinite(float(number)):
+            assert str(error.value).endswith("and a finite one")
+    assert load(["train.grad_clip=inf"], params=write_params(tmp_path)).train.grad_clip == math.inf
+
+
+def test_whole_numbers_of_no_machine_are_refused() -> None:
+    for name, option in all_options().items():
+        if int in option.types:
+            with pytest.raises(ConfigError, match=re.escape(f"{name} = ")):
+                check_limits(name, [10**30] if get_origin(option.type) is list else 10**30, "here")
 
 
 def test_every_option_has_a_meaning() -> None:

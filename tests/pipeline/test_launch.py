@@ -186,6 +186,14 @@ def test_workers_get_the_very_configuration(experiment: str, tmp_path: Path) -> 
     ("options", "message"),
     [
         (["machines=2", "machine_rank=2", "main_port=29500"], "machines have the numbers 0 to 1"),
+        (
+            ["machine_rank=5"],
+            "machine_rank = 5, but train.launch.machines = 1: machines have the numbers 0 alone",
+        ),
+        (
+            ["processes=2", "main_address=nowhere.invalid"],
+            "main_address = nowhere.invalid: no machine of that",
+        ),
         (["machines=2"], "machines = 2 with main_port = 0: machines can only meet at a port that all know"),
         (["processes=3"], "train.batch_size = 4 cannot be shared out evenly to 1 x 3 processes"),
         (["machines=4", "processes=2", "main_port=29500"], "choose a multiple of 8"),
