@@ -116,15 +116,10 @@ def left_aside(path: Path) -> Path | None:
     return next((entry for entry in there if left.fullmatch(entry.name) or entry.name == older), None)
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder; a symbolic link to a folder stays, and leads to an empty one."""
-    if path.is_symlink() and path.is_dir():
-        for entry in path.iterdir():
-            entry.unlink() if entry.is_symlink() else remove(entry)
-    elif path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def remove_folder(path: Path) -> None:
+    """Remove a folder, if there is one; a symbolic link to it stays, with nothing at its end."""
+    if (place := real(path)).is_dir():
+        shutil.rmtree(place)
 
 
 @contextmanager

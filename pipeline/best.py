@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gram.data.reader import ImageDataset
-from gram.folders import remove, write_folder
+from gram.folders import remove_folder, write_folder
 from gram.models import SETTINGS, load_settings
 from gram.state import TrainingState
 from pipeline import build, scene
@@ -50,7 +50,7 @@ class Best:
     ) -> None:
         self._config, self._state, self._dataset, self._origin = config, state, dataset, origin
         self._kept, self.published = folder / FOLDER, Path(config.paths.train) / FOLDER
-        remove(self.published)
+        remove_folder(self.published)
         if self.is_measured:
             _copy(self._kept, self.published)
         self._ruler = self._make_ruler() if config.train.measure_every else None

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gram.folders import naming, remove, sweep_inside, write_file
+from gram.folders import naming, replacing, sweep_inside, write_file
 from pipeline.pictures import Pixels, write_png
 
 METRICS = "metrics.jsonl"
@@ -40,11 +40,11 @@ class RunLog:
         kept = [json.dumps(record) for record in read(self.metrics) if record["step"] <= step]
         _write_lines(self.metrics, kept)
         sweep_inside(folder / SAMPLES)
-        for name in (METRICS, CURVES, SAMPLES, ORIGIN):
-            remove(published / name)
-        published.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.metrics, published / METRICS)
-        shutil.copytree(folder / SAMPLES, published / SAMPLES, dirs_exist_ok=True)
+        for name in (CURVES, ORIGIN):
+            (published / name).unlink(missing_ok=True)
+        write_file(published / METRICS, self.metrics.read_bytes())
+        with replacing(published / SAMPLES, alone=True) as fresh:
+            shutil.copytree(folder / SAMPLES, fresh, dirs_exist_ok=True)
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add one line: the step, the time, and every metric (null where it is not finite)."""

@@ -60,7 +60,7 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
 
 
 def _forget(folder: Path) -> None:
-    """Remove what a sweep has written that did not begin; what else is in the folder stays, and the folder."""
+    """Remove what a sweep has written that did not begin; what else is in the folder stays, with it."""
     for name in (ASKED, _LOCK, STATE, STOP):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):

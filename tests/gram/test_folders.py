@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gram import folders
-from gram.folders import remove, replacing, sweep, sweep_inside, write_file, write_folder
+from gram.folders import remove_folder, replacing, sweep, sweep_inside, write_file, write_folder
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -176,17 +176,19 @@ def test_a_full_disk_is_told_with_the_name_of_the_file_and_leaves_the_old_one(
     assert contents(tmp_path) == {"a": b"old"}
 
 
-def test_removing_keeps_links_to_folders_and_what_links_inside_lead_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [True, False], ids=["full", "nothing at its end"])
+def test_removing_keeps_a_link_to_a_folder_and_what_links_inside_lead_to(tmp_path: Path, there: bool) -> None:
     kept = tmp_path / "kept"
     write_folder(kept, {"a": b"1"})
-    write_folder(tmp_path / "disk", {"b": b"1"})
-    (tmp_path / "disk" / "link").symlink_to(kept)
     (tmp_path / "x").symlink_to(tmp_path / "disk")
-    remove(tmp_path / "x")
+    if there:
+        write_folder(tmp_path / "disk", {"b": b"1"})
+        (tmp_path / "disk" / "link").symlink_to(kept)
+    remove_folder(tmp_path / "x")
+    assert names(tmp_path) == ["kept", "x"]
     assert (tmp_path / "x").is_symlink()
-    assert names(tmp_path / "disk") == []
     assert contents(kept) == {"a": b"1"}
-    remove(tmp_path / "nothing")
+    remove_folder(tmp_path / "nothing")
 
 
 def test_an_empty_folder_is_given_and_vanishes_when_the_block_fails(tmp_path: Path) -> None:
