@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from pipeline.cli import explained
 from pipeline.config import load
 from pipeline.console import write
 from pipeline.store import default_uri
@@ -48,4 +49,4 @@ def _numbers(metrics: dict[str, float | dict[str, float]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained("summary", main))
