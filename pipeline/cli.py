@@ -120,12 +120,21 @@ def on_folder(name: str, about: str, work: Callable[[Path], None], arguments: Se
     if len(arguments) != 1 or arguments[0].startswith("-"):
         say(f"usage: python -m pipeline.{name} FOLDER\n\n{about}")
         return EXIT_USAGE
+    return explained(name, lambda: work(Path(arguments[0])))
+
+
+def explained(name: str, work: Callable[[], int | None]) -> int:
+    """The exit code of a command without options; errors in what the user has are one line on stderr.
+
+    Args:
+        name: of its module, below pipeline.
+        work: returns its exit code, or None.
+    """
     try:
-        work(Path(arguments[0]))
+        return work() or 0
     except (ValueError, OSError) as error:
-        say(f"{name.rpartition('.')[2]}: {error}")
-        return EXIT_ERROR
-    return 0
+        say(one_line(f"{name.rpartition('.')[2]}: {error}"))
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_ERROR
 
 
 def _model_folder(override: str) -> str:
@@ -177,6 +186,9 @@ def _flag_value(flag: Flag, words: Iterator[str]) -> object:
     if not flag.value:
         return True
     word = next(words, "")
+    if not word:
+        takes = flag.expected or "one"
+        raise ConfigError(f"command line: --{flag.name}: {flag.value} is missing after it: it takes {takes}")
     try:
         return flag.read(word)
     except ValueError:

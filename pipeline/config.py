@@ -159,7 +159,8 @@ def _parse(arguments: Sequence[str]) -> _CommandLine:
         elif key in GROUPS:
             presets[key] = str(value)
         elif key.startswith("preset."):
-            raise ConfigError(f"{COMMAND_LINE}: choose a preset as {key.removeprefix('preset.')}={value}")
+            chosen = f"{key.removeprefix('preset.')}={value}"
+            raise ConfigError(f"{COMMAND_LINE}: {key}: choose a preset as {chosen}")
         else:
             values[key] = value
     return _CommandLine(presets=presets, values=values, experiment=experiment)

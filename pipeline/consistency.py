@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
-from pipeline.options import ConfigError, suggestion
+from pipeline.options import ConfigError, shown, suggestion
 from pipeline.places import check_paths
 from pipeline.schema import MESH_FORMATS, VIDEO_FORMATS, Config, DataConfig, ExportConfig
 
@@ -37,7 +37,9 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
         raise ConfigError(f"{sources.get(name, 'configuration')}: {name} = {problem}")
 
     if data.size & (data.size - 1):
-        refuse("data.size", f"{data.size} is no power of two: pictures are halved down to 2 x 2")
+        below = 1 << (data.size.bit_length() - 1)
+        halved = f"pictures are halved down to 2 x 2: take {below} or {2 * below}"
+        refuse("data.size", f"{data.size} is no power of two: {halved}")
     if data.near >= data.far:
         refuse("data.near", f"{data.near}, which must be less than data.far = {data.far}")
     if data.kind != "images":
@@ -53,18 +55,21 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
             f"{sampler.first_level}, which must be greater than sampler.last_level = {sampler.last_level}: "
             "values fall along a ray, and the first level is the outermost surface",
         )
-    for name, values, count in (
-        ("train.betas", config.train.betas, 2),
-        ("train.ema_decays", config.train.ema_decays, 2),
-        ("model.manifold_centre", config.model.manifold_centre, 3),
+    for name, values, example in (
+        ("train.betas", config.train.betas, [0.0, 0.9]),
+        ("train.ema_decays", config.train.ema_decays, [0.999, 0.9999]),
+        ("model.manifold_centre", config.model.manifold_centre, [0.0, 0.0, -1.5]),
     ):
-        if len(values) != count:
-            refuse(name, f"{values}: it takes {count} numbers")
+        if len(values) != len(example):
+            refuse(name, f"{shown(values)}: it takes {len(example)} numbers, as {example}")
     for name, values in (("train.betas", config.train.betas), ("train.ema_decays", config.train.ema_decays)):
         if not all(0.0 <= value < 1.0 for value in values):
             refuse(name, f"{values}: each lies in [0, 1)")
     if not config.evaluate.noise_points or min(config.evaluate.noise_points) < 2:
-        refuse("evaluate.noise_points", f"{config.evaluate.noise_points}: it takes numbers of at least 2")
+        refuse(
+            "evaluate.noise_points",
+            f"{shown(config.evaluate.noise_points)}: it takes numbers from 2, as [6, 12]",
+        )
     _check_export(config.export, refuse)
     check_paths(config.paths, refuse)
 
@@ -74,14 +79,14 @@ def _check_export(export: ExportConfig, refuse: Callable[[str, str], None]) -> N
     if export.latents is None and not export.seeds:
         refuse("export.seeds", "[]: give at least one, or a file of latents")
     if min(export.seeds, default=0) < 0 or len(set(export.seeds)) < len(export.seeds):
-        refuse("export.seeds", f"{export.seeds}: seeds are different whole numbers from 0")
+        refuse("export.seeds", f"{shown(export.seeds)}: seeds are different whole numbers from 0")
     for name, given, known in (
         ("export.formats", export.formats, MESH_FORMATS),
         ("export.videos", export.videos, VIDEO_FORMATS),
     ):
         for unknown in (one for one in given if one not in known):
             hint = suggestion(unknown, known)
-            refuse(name, f"{given}: there is no {unknown}, but {', '.join(known)}{hint}")
+            refuse(name, f"{shown(given)}: there is no {unknown}, but {', '.join(known)}{hint}")
     if export.level is not None and not 0.0 < export.level < 1.0:
         refuse("export.level", f"{export.level}: an opacity lies between 0 and 1; null chooses it")
     if 0 < export.faces < FEWEST_FACES:

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import torch
 
-from gram.discriminator import FULL_CHANNELS_LOG2
 from pipeline import hardware
 from pipeline.cli import Flag
 from pipeline.hardware import amount
@@ -173,6 +172,8 @@ def _weights(config: Config) -> Iterator[Need]:
 
 def _channels(config: Config, side: int) -> int:
     """Of the discriminator where a picture has `side` pixels along one side."""
+    from gram.discriminator import FULL_CHANNELS_LOG2  # other stages depend on no network
+
     model = config.model
     most = min(model.discriminator_max_channels, 2**FULL_CHANNELS_LOG2 // side)
     return max(1, round(model.discriminator_width * most))

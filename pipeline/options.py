@@ -141,6 +141,8 @@ def check_type(name: str, value: object, source: str, schema: type = Config) -> 
 def _fits(option: Option, value: object, schema: type) -> bool:
     """Whether a value is of an option's type; texts and truth values are not made of numbers."""
     items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, list | dict) for item in items):
+        return False
     if str in option.types:
         if not all(item is None or isinstance(item, str) for item in items):
             return False

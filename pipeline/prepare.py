@@ -126,7 +126,8 @@ def _convert(source: Path, config: Config) -> list[Made]:
 def _source(config: Config) -> Path:
     if config.data.path is None:
         raise ValueError(
-            "data.path is not set: python -m pipeline.prepare data=images data.path=FOLDER_OR_ZIP"
+            "data.path is not set, and data.kind = images needs it: "
+            "python -m pipeline.prepare data=images data.path=FOLDER_OR_ZIP"
         )
     source = Path(config.data.path)
     for target in _targets(config.paths):

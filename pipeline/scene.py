@@ -46,13 +46,13 @@ def open_dataset(path: str, data: DataConfig) -> ImageDataset:
     """
     dataset = ImageDataset(path)
     meta, kind = dataset.meta, "custom" if data.kind == "images" else data.kind
-    for made, asked in (
-        (_subject(meta.kind, meta.size), _subject(kind, data.size)),
-        (_space(meta), _space(data)),
+    for made, asked, options in (
+        (_subject(meta.kind, meta.size), _subject(kind, data.size), "data.kind, data.size"),
+        (_space(meta), _space(data), "data.near, data.far, data.background"),
     ):
         if made != asked:
             raise MismatchError(
-                f"{path} holds {made}, but the configuration asks for {asked}: run "
+                f"{path} holds {made}, but the configuration asks for {asked} ({options}): run "
                 "python -m pipeline.prepare with the same arguments, or choose the matching data=PRESET"
             )
     require_field_of_view(path, meta, data)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from gram.models import load_settings
+from pipeline.cli import explained
 from pipeline.config import load
 from pipeline.console import write
 from pipeline.identity import is_another
@@ -61,4 +62,4 @@ def _numbers(metrics: dict[str, float | dict[str, float]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(explained("summary", main))

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from pipeline.cli import explained
 from pipeline.config import load
 from pipeline.console import say
 from pipeline.store import open_store
@@ -21,4 +22,4 @@ def main(port: str = "5000") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    sys.exit(explained("ui", lambda: main(*sys.argv[1:2])))

@@ -165,7 +165,7 @@ def test_the_committed_params_are_the_experiment_heads32() -> None:
         ("export.fps=60", "export.fps = 60: viewers of GIF show at most 50 pictures a second"),
         ("data=head32", "there is no conf/data/head32.yaml, but"),
         ("experiment=tny", "there is no conf/experiment/tny.yaml, but"),
-        ("preset.data=tiny", "command line: choose a preset as data=tiny"),
+        ("preset.data=tiny", "command line: preset.data: choose a preset as data=tiny"),
         ("+train.x=1", "options can be set, not added or removed"),
         ("~train.steps", "options can be set, not added or removed"),
         ("train.steps=1,2", "gives several values; one run takes one"),

@@ -1,8 +1,10 @@
 """dvc.yaml says what the stages really read, import and write."""
 
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +125,18 @@ def test_a_change_of_training_does_not_make_new_data() -> None:
 def test_what_dvc_exp_run_sets_is_pinned_in_params_yaml(option: str) -> None:
     group, name = option.split(".")
     assert name in PARAMS[group]
+
+
+def test_options_that_are_not_pinned_take_a_plus_with_dvc(tmp_path: Path) -> None:
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides  # of dvc exp run -S
+
+    file = tmp_path / "params.yaml"
+    shutil.copyfile(PROJECT / "params.yaml", file)
+    with pytest.raises(DvcException, match="Invalid `--set-param` value"):
+        apply_overrides(file, ["train.r1_weight=2"])
+    apply_overrides(file, ["+train.r1_weight=2", "+data.path='2024_11_05'", "train.steps=7"])
+    config = load(params=file)
+    assert (config.train.r1_weight, config.train.steps, config.train.batch_size) == (2.0, 7, 16)
+    assert config.data.path == "2024_11_05"
+    assert "dvc exp run -S +train.r1_weight=2" in (PROJECT / "README.md").read_text()
