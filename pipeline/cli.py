@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import Resolved, presets_of, resolve
-from pipeline.console import say, write
+from pipeline.console import lost_result, say, write
 from pipeline.options import ConfigError, Option, all_options
 from pipeline.schema import GROUPS, Config
+from pipeline.signals import stoppable
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_REQUEUE = 85
 """Stopped by SIGTERM or SIGUSR1 with a checkpoint: run again to go on. HTCondor's convention."""
+EXIT_HANGUP = 129
+"""Stopped with a checkpoint as its terminal was closed: run again to go on."""
 EXIT_INTERRUPTED = 130
 """Stopped by Ctrl-C with a checkpoint: run again to go on."""
 
 EXIT_CODES = f"""Exit codes
   0    done
   {EXIT_ERROR}    something is wrong with the data, the model or the machine; the message says what
-  {EXIT_USAGE}    something is wrong with the configuration; the message says where"""
+  {EXIT_USAGE}    something is wrong with the configuration; the message says where
+  128+n  ended by signal n: 130 by Ctrl-C, 143 by SIGTERM, 129 as its terminal was closed"""
 
 
 FLAGS = {
@@ -77,10 +81,19 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
     """Run a stage for command-line arguments (default: the process's own) and return its exit code.
 
     Errors in what the user gave are one line on stderr; `--traceback` shows where they were raised. Other
-    exceptions are defects of this program and keep their traceback. `run` gets the configuration, and the
+    exceptions are defects of this program and keep their traceback. A signal ends the stage in one line, with
+    128 + its number, unless the stage hears it itself. `run` gets the configuration, and the
     stage's own flags that were given as keyword arguments.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    code = stoppable(stage.name, lambda: _main(stage, run, given))
+    if code == 0 and (problem := lost_result()):
+        say(f"{stage.name}: what it found cannot be written to stdout: {problem}")
+        return EXIT_ERROR
+    return code
+
+
+def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) -> int:
     try:
         flags, overrides, params, values = _split(given, stage.flags)
         if stage.reads_model:
@@ -113,12 +126,17 @@ def on_folder(name: str, about: str, work: Callable[[Path], None], arguments: Se
     if len(arguments) != 1 or arguments[0].startswith("-"):
         say(f"usage: python -m pipeline.{name} FOLDER\n\n{about}")
         return EXIT_USAGE
-    try:
-        work(Path(arguments[0]))
-    except (ValueError, OSError) as error:
-        say(f"{name.rpartition('.')[2]}: {error}")
-        return EXIT_ERROR
-    return 0
+    called = name.rpartition(".")[2]
+
+    def run() -> int:
+        try:
+            work(Path(arguments[0]))
+        except (ValueError, OSError) as error:
+            say(f"{called}: {error}")
+            return EXIT_ERROR
+        return 0
+
+    return stoppable(called, run)
 
 
 def _model_folder(override: str) -> str:
