@@ -11,17 +11,23 @@ import threading
 
 DVC_STAGE = "DVC_STAGE"
 """Environment variable of what DVC starts."""
+PARENT = "GRAM_PARENT"
+"""Environment variable by which a process tells those that it starts its own number (`pipeline.lifeline`)."""
 
 
 def end_with_dvc() -> None:
     """Have this process killed when the DVC that it is a stage of ends, if it is one.
 
-    A thread waits for that, not the kernel as in `pipeline.lifeline`: a shell may stand between the two.
+    A thread waits for that, not the kernel as in `pipeline.lifeline`: a shell may stand between the two. Who
+    holds on to a parent of its own ends with that one.
     """
-    if DVC_STAGE not in os.environ or not sys.platform.startswith("linux"):
+    if DVC_STAGE not in os.environ or PARENT in os.environ or not sys.platform.startswith("linux"):
         return
+    number = _nearest_without(DVC_STAGE)
     try:
-        dvc = os.pidfd_open(_nearest_without(DVC_STAGE))
+        if os.getpgid(number) != os.getpgrp() != os.getpid():
+            _end()  # DVC has ended: what took its place is of another group
+        dvc = os.pidfd_open(number)
     except ProcessLookupError:
         _end()
     except OSError:  # a kernel before 5.3, or a sandbox
