@@ -5,3 +5,7 @@ import os
 # Threads that wait for each other sleep instead of spinning: on a machine with anything else to do, spinning
 # makes training several times slower. The OpenMP library reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from pipeline import starting
+
+starting.begin()

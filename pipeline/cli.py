@@ -6,22 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import Resolved, presets_of, resolve
-from pipeline.console import say, write
+from pipeline.console import lost_result, say, write
 from pipeline.destinations import beside_own_runs
 from pipeline.options import ConfigError, Option, all_options
 from pipeline.schema import GROUPS, Config
+from pipeline.signals import stoppable
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_REQUEUE = 85
 """Stopped by SIGTERM or SIGUSR1 with a checkpoint: run again to go on. HTCondor's convention."""
+EXIT_HANGUP = 129
+"""Stopped with a checkpoint as its terminal was closed: run again to go on."""
 EXIT_INTERRUPTED = 130
 """Stopped by Ctrl-C with a checkpoint: run again to go on."""
 
 EXIT_CODES = f"""Exit codes
   0    done
   {EXIT_ERROR}    something is wrong with the data, the model or the machine; the message says what
-  {EXIT_USAGE}    something is wrong with the configuration; the message says where"""
+  {EXIT_USAGE}    something is wrong with the configuration; the message says where
+  128+n  ended by signal n: 130 by Ctrl-C, 143 by SIGTERM, 129 as its terminal was closed"""
 
 
 FLAGS = {
@@ -79,10 +83,19 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
     """Run a stage for command-line arguments (default: the process's own) and return its exit code.
 
     Errors in what the user gave are one line on stderr; `--traceback` shows where they were raised. Other
-    exceptions are defects of this program and keep their traceback. `run` gets the configuration, and the
+    exceptions are defects of this program and keep their traceback. A signal ends the stage in one line, with
+    128 + its number, unless the stage hears it itself. `run` gets the configuration, and the
     stage's own flags that were given as keyword arguments.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    code = stoppable(stage.name, lambda: _main(stage, run, given))
+    if code == 0 and (problem := lost_result()):
+        say(f"{stage.name}: what it found cannot be written to stdout: {problem}")
+        return EXIT_ERROR
+    return code
+
+
+def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) -> int:
     try:
         flags, overrides, files, values = _split(given, stage.flags)
         if stage.reads_model:
@@ -130,11 +143,16 @@ def explained(name: str, work: Callable[[], int | None]) -> int:
         name: of its module, below pipeline.
         work: returns its exit code, or None.
     """
-    try:
-        return work() or 0
-    except (ValueError, OSError) as error:
-        say(one_line(f"{name.rpartition('.')[2]}: {error}"))
-        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_ERROR
+    called = name.rpartition(".")[2]
+
+    def run() -> int:
+        try:
+            return work() or 0
+        except (ValueError, OSError) as error:
+            say(one_line(f"{called}: {error}"))
+            return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_ERROR
+
+    return stoppable(called, run)
 
 
 def _model_folder(override: str) -> str:

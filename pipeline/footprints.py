@@ -84,6 +84,9 @@ def in_new_process(work: Callable[[], R]) -> R:
     except EOFError:
         process.join()
         raise EndedError(process.exitcode) from None
+    except KeyboardInterrupt:
+        process.kill()
+        raise
     process.join()
     if error is not None:
         raise error

@@ -5,16 +5,23 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.console import say
+from pipeline.signals import TOGETHER_SECONDS, heard
 
-TOGETHER_SECONDS = 3.0
-"""Signals within this time are one request: schedulers tell processes and the script that waits for them."""
-_EXIT_CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_REQUEUE, signal.SIGUSR1: EXIT_REQUEUE}
+_EXIT_CODES = {
+    signal.SIGHUP: EXIT_HANGUP,
+    signal.SIGINT: EXIT_INTERRUPTED,
+    signal.SIGTERM: EXIT_REQUEUE,
+    signal.SIGUSR1: EXIT_REQUEUE,
+}
 
 
 class Interrupts:
-    """While entered, SIGINT, SIGTERM and SIGUSR1 only set `exit_code`; a second request acts at once."""
+    """While entered, requests to stop only set `exit_code`; a second one acts at once.
+
+    SIGHUP, of a terminal that is closed, is one unless nohup has it ignored.
+    """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
@@ -22,7 +29,7 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in _EXIT_CODES}
+        self._before = {number: signal.signal(number, self._note) for number in heard(_EXIT_CODES)}
         return self
 
     def __exit__(

@@ -10,8 +10,8 @@ import runpy
 import signal
 import sys
 
-PARENT = "GRAM_PARENT"
-"""Environment variable by which a process tells those that it starts its own number."""
+from pipeline.orphans import PARENT
+
 _PR_SET_PDEATHSIG = 1
 
 

@@ -16,16 +16,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import lifeline
-from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.console import say
-from pipeline.interrupts import TOGETHER_SECONDS
+from pipeline.signals import ENDING, TOGETHER_SECONDS, heard
 
 FILE = "GRAM_OUTCOME"
 """Environment variable of workers: the file."""
 LINGER_SECONDS = 10
 """How long a launcher whose workers have stopped may wait for other machines."""
 LONGEST_MESSAGE = 160
-_STOPPED = (EXIT_REQUEUE, EXIT_INTERRUPTED)
+_STOPPED = (EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE)
 
 
 def is_worker() -> bool:
@@ -68,7 +68,7 @@ def _run(program: Callable[[], int]) -> int:
 
 
 def follow(launcher: subprocess.Popen[bytes], file: Path) -> int:
-    """Wait for a launcher, passing SIGINT, SIGTERM and SIGUSR1 on to it; returns the workers' exit code.
+    """Wait for a launcher, passing requests to stop on to it; returns the workers' exit code.
 
     Args:
         launcher: in a session of its own, or Ctrl-C reaches it twice.
@@ -131,8 +131,7 @@ def _passing_signals_on(launcher: subprocess.Popen[bytes]) -> Iterator[list[int]
     if threading.current_thread() is not threading.main_thread():
         yield passed  # signals reach the main thread alone
         return
-    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.signal(number, pass_on) for number in caught}
+    before = {number: signal.signal(number, pass_on) for number in heard(ENDING)}
     try:
         yield passed
     finally:

@@ -20,7 +20,7 @@ from pipeline import (
     torch_settings,
     tracking,
 )
-from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
+from pipeline.cli import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import fingerprint, what_matters
@@ -54,6 +54,7 @@ several machines train together. The result does not depend on their number, but
     ),
     exit_codes=f"""\
   {EXIT_REQUEUE}   stopped by SIGTERM or SIGUSR1 with a checkpoint: schedulers may requeue
+  {EXIT_HANGUP}  stopped with a checkpoint as its terminal was closed
   {EXIT_INTERRUPTED}  stopped by Ctrl-C with a checkpoint""",
     flags=(estimates.FORCE,),
 )

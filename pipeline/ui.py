@@ -1,25 +1,64 @@
 """`python -m pipeline.ui [PORT]`: MLflow's web page with all runs, on 127.0.0.1 only."""
 
 import os
+import socket
 import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
-from pipeline.cli import explained
+from pipeline.cli import EXIT_ERROR, EXIT_USAGE
 from pipeline.config import load
 from pipeline.console import say
 from pipeline.store import open_store
 
+HOST = "127.0.0.1"
+USAGE = "usage: python -m pipeline.ui [PORT], a number from 1 to 65535; without one, 5000"
 
-def main(port: str = "5000") -> None:
-    """Replace this process by MLflow's web server; where runs are on a server already, say its address."""
-    uri = open_store(load(["tracking=mlflow"]).tracking).tracking_uri
+
+def main(arguments: Sequence[str]) -> int:
+    """Become MLflow's web server; where runs are on a server already, say its address."""
+    word = arguments[0] if arguments else "5000"
+    if len(arguments) > 1 or not (word.isascii() and word.isdecimal() and 0 < int(word) < 2**16):
+        say(f"ui: {' '.join(arguments)} is no port; {USAGE}")
+        return EXIT_USAGE
+    try:
+        _require_free(int(word))
+        uri = open_store(load(["tracking=mlflow"]).tracking).tracking_uri
+    except (ValueError, OSError) as error:
+        say(f"ui: {error}")
+        return EXIT_ERROR
     if uri.startswith("http"):
         say(f"the runs are on {uri}")
-        return
-    say(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it), runs of {uri}")
+        return 0
+    say(f"MLflow: http://{HOST}:{word} (Ctrl-C ends it), runs of {uri}")
+    _become_server(uri, word)
+
+
+def _require_free(port: int) -> None:
+    """Refuse a port that something listens at, or that this user may not open."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            remedy = (
+                "end what uses it, or name another: python -m pipeline.ui PORT (make ui MLFLOW_PORT=PORT)"
+            )
+            raise OSError(f"port {port} of {HOST} cannot be had ({error.strerror}): {remedy}") from None
+
+
+def _become_server(uri: str, port: str) -> NoReturn:
+    """Be the server itself: a child, as MLflow has it, would stay when this process is killed."""
+    from mlflow import cli, server
+
+    def execute(command: Sequence[str], *, extra_env: Mapping[str, str], **_: object) -> NoReturn:
+        os.execvpe(command[0], list(command), {**os.environ, **extra_env})
+
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # one fourth of the start-up time
-    options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", port, "--workers", "1"]
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])
+    vars(server)["_exec_cmd"] = execute
+    options = ["--backend-store-uri", uri, "--host", HOST, "--port", port, "--workers", "1"]
+    sys.exit(cli.cli(["ui", *options]))
 
 
 if __name__ == "__main__":
-    sys.exit(explained("ui", lambda: main(*sys.argv[1:2])))
+    sys.exit(main(sys.argv[1:]))

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
     lifeline.hold()
     count, restarts, *command = arguments
     workers = Workers([sys.executable, "-m", *command], int(count))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, workers.send)
     for attempt in range(int(restarts) + 1):
         workers.start(Path(f"{os.environ[MEETING]}-{attempt}"))

@@ -131,19 +131,23 @@ def _spread_over_yaw(pool: NDArray[np.float64], views: int) -> NDArray[np.float6
 
 @contextmanager
 def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Shot]]]:
-    """A `map` that keeps the order: in this process, or over a pool that ends with the block, Ctrl-C
-    included.
+    """A `map` that keeps the order: in this process, or over a pool that ends with the block, at once where
+    that fails or is interrupted.
     """
     if processes == 1:
         yield map
         return
     context = multiprocessing.get_context("spawn")  # a fork could inherit locked threads of Torch or Embree
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=ignore_interrupts)
     try:
         yield partial(pool.map, chunksize=8)
         pool.shutdown()
-    finally:
+    except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()  # what they draw now, nobody waits for
+        raise
 
 
 def _check(**counts: int) -> None:
