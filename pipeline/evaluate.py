@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gram.models import load_model, load_settings
-from pipeline import kernels, pictures, tracking
+from gram.models import load_model
+from pipeline import build, kernels, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -53,8 +53,8 @@ def run(config: Config) -> None:
     Raises:
         ValueError: the model, the data or the extractor's weights cannot be used.
     """
+    described = build.described(config.paths.model, "run", "seed")
     generator = load_model(config.paths.model).to(kernels.working_device(config.train))
-    described = load_settings(config.paths.model)
     subject = Subject.of(config, generator, described)
     out = Path(config.paths.evaluate)
     out.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gram.models import load_model, load_settings
-from pipeline import kernels, tracking
+from gram.models import load_model
+from pipeline import build, kernels, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.exporting.manifolds import export_layers, manifolds_of
@@ -50,6 +50,7 @@ def run(config: Config) -> None:
     Raises:
         ValueError: the model or the latents cannot be used, or there is no surface at export.level.
     """
+    described = build.described(config.paths.model, "run")
     generator = load_model(config.paths.model).to(kernels.working_device(config.train))
     out = Path(config.paths.export)
     chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
@@ -64,7 +65,7 @@ def run(config: Config) -> None:
         say(f"{out / name}: {_in_words(fact)}")
     for path in together:
         say(f"{path}: {', '.join(facts)}")
-    tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
+    tracker = tracking.start(config.tracking, run_id=described["made_from"]["run"])
     tracker.artifact(out, "export")
     tracker.finish()
 

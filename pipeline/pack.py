@@ -14,8 +14,8 @@ from gram.folders import write_folder
 from gram.generator import Generator
 from gram.metrics import Measurement
 from gram.metrics.likeness import psnr
-from gram.models import SETTINGS, load_discriminator, load_model, load_settings, model_files
-from pipeline import kernels
+from gram.models import SETTINGS, load_discriminator, load_model, model_files
+from pipeline import build, kernels
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say
 from pipeline.evaluating import drawings, images
@@ -23,6 +23,7 @@ from pipeline.evaluating.finding import Subject
 from pipeline.fingerprint import fingerprint
 from pipeline.pictures import encode_png
 from pipeline.pinned import pinned
+from pipeline.reporting.facts import ORIGIN
 from pipeline.reporting.model_card import model_card
 from pipeline.schema import Config
 
@@ -66,9 +67,9 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
         OSError: it cannot be written; what was there is intact.
     """
     target = _target(to, config.paths.model)
+    settings = build.described(config.paths.model, *ORIGIN)
     trained = load_model(config.paths.model).to(kernels.working_device(config.train))
     discriminator = load_discriminator(config.paths.model)
-    settings = load_settings(config.paths.model)
     settings["made_from"]["run"] = None  # of a store that others do not have
     subject = Subject.of(config, rounded(trained), settings)
     _require_own_configuration(subject)

@@ -4,13 +4,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gram.models import load_settings
-from pipeline import page, runlog, tracking
+from pipeline import build, page, runlog, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.reporting import curves, numbers
 from pipeline.reporting.exports import Exports
-from pipeline.reporting.facts import facts, meta_of, recipe
+from pipeline.reporting.facts import ORIGIN, facts, meta_of, recipe
 from pipeline.schema import Config
 
 STAGE = Stage(
@@ -36,7 +35,7 @@ def run(config: Config) -> None:
     Raises:
         ValueError: there is no model, or it was not evaluated.
     """
-    described = load_settings(config.paths.model)
+    described = build.described(config.paths.model, *ORIGIN)
     path = page.write(Path(config.paths.report), as_page(config, described))
     tracker = tracking.start(config.tracking, run_id=described["made_from"]["run"])
     tracker.artifact(path)

@@ -1,17 +1,25 @@
 """`python -m pipeline.summary`: where the results of the last run are, for people."""
 
-import json
 import sys
 from pathlib import Path
 
 from pipeline.config import load
-from pipeline.console import write
+from pipeline.console import say, write
+from pipeline.reporting.numbers import read_metrics
+from pipeline.schema import PathsConfig
 from pipeline.store import default_uri
 
 
 def main() -> int:
-    """Print paths and numbers; 1 where a stage has left nothing."""
-    paths = load().paths
+    """Print paths and numbers; 1 where a stage has left nothing, or what it left is damaged."""
+    try:
+        return _summarise(load().paths)
+    except (ValueError, OSError) as error:
+        say(f"summary: {error}")
+        return 1
+
+
+def _summarise(paths: PathsConfig) -> int:
     metrics = Path(paths.evaluate) / "metrics.json"
     rows = [
         ("report", Path(paths.report)),
@@ -25,7 +33,7 @@ def main() -> int:
     missing = [path for _, path in rows if not path.exists()]
     lines = [f"  {name:12} {path}{'   (missing)' if path in missing else ''}" for name, path in rows]
     if metrics.exists():
-        lines += ["", *_numbers(json.loads(metrics.read_text()))]
+        lines += ["", *_numbers(read_metrics(metrics))]
     lines += ["", f"  runs         {default_uri()}", "               make ui  opens them in a browser"]
     write("\n" + "\n".join(lines) + "\n\n")
     return 1 if missing else 0
@@ -39,9 +47,9 @@ def _numbers(metrics: dict[str, float | dict[str, float]]) -> list[str]:
         if isinstance(value, dict):
             continue
         line = f"  {name:24} {value:10.4g}"
-        if isinstance(untrained, dict):
+        if isinstance(untrained, dict) and name in untrained:
             line += f"   untrained {untrained[name]:10.4g}"
-        if isinstance(reals, dict):
+        if isinstance(reals, dict) and name in reals:
             line += f"   real against real {reals[name]:10.4g}"
         lines.append(line)
     return lines

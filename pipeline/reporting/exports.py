@@ -1,12 +1,21 @@
 """What the export stage left: meshes with their facts, turntables, and the 3D viewer."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from gram import documents
 from pipeline import page
+
+REMEDY = "run python -m pipeline.export again"
+
+
+class _Facts(TypedDict):
+    triangles: NotRequired[int]
+    watertight: NotRequired[bool]
+    why_not_watertight: NotRequired[str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +48,27 @@ class Exports:
 
     @classmethod
     def read(cls, folder: Path) -> "Exports":
-        """What is there; nothing of it has to be."""
+        """What is there; nothing of it has to be.
+
+        Raises:
+            ValueError: meshes.json holds something else.
+        """
         path, viewer = folder / "meshes.json", folder / "viewer.html"
-        facts = json.loads(path.read_text()) if path.is_file() else {}
+        facts = _facts(path) if path.is_file() else {}
         return cls(
             folder=folder,
             all=[_exported(folder, name, facts[name]) for name in facts],
             interpolation=_video(folder / "interpolation"),
             viewer=viewer.read_text() if viewer.is_file() else None,
         )
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    facts = documents.read(path, dict[str, _Facts], remedy=REMEDY)
+    for name in facts:
+        if not re.fullmatch(r"[\w-]{1,64}", name):
+            raise ValueError(f"{path}: {documents.shown(name)} is no name of files: {REMEDY}")
+    return facts
 
 
 def _exported(folder: Path, name: str, facts: Mapping[str, Any]) -> Exported:

@@ -1,16 +1,24 @@
 """Where a model comes from, and how to make it again."""
 
-import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
+from gram import documents
 from pipeline import tracking
 from pipeline.pinned import pinned
 from pipeline.schema import Config
+
+ORIGIN = ("seed", "data_hash", "fingerprint", "run", "images", "steps")
+"""Fields of `made_from` in model.json that `facts` tells."""
+
+
+class _Meta(TypedDict):
+    kind: NotRequired[str]
+    licence: NotRequired[str]
 
 
 def facts(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
@@ -48,9 +56,15 @@ def recipe(config: Config) -> tuple[list[str], str]:
 
 
 def meta_of(folder: Path) -> dict[str, Any]:
-    """What meta.json in a data set's folder says, if there is one."""
+    """What meta.json in a data set's folder says, if there is one.
+
+    Raises:
+        ValueError: it says something else.
+    """
     path = folder / "meta.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return (
+        documents.read(path, _Meta, remedy="run python -m pipeline.prepare again") if path.is_file() else {}
+    )
 
 
 def _program(tags: Mapping[str, str]) -> str:
