@@ -127,6 +127,8 @@ def read(file: Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     settings = documents.read(file, ModelSettings, remedy=REMEDY)
+    if (size := settings["discriminator"]["size"]) & (size - 1):
+        raise documents.DocumentError(f"{file}: discriminator.size is {size}, no power of two: {REMEDY}")
     sampler = settings["sampler"]
     for field in _NEEDED.get(sampler["kind"], ("sampler.points",)):
         section, _, name = field.partition(".")

@@ -29,12 +29,12 @@ def stored(path: Path) -> dict[str, Stored]:
         TensorFileError: it is absent, damaged or no safetensors file.
         OSError: it cannot be read.
     """
+    if not path.is_file():
+        raise TensorFileError(f"{path} is missing: copy it again")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             parts = {name: file.get_slice(name) for name in file.keys()}
             return {name: Stored(tuple(p.get_shape()), p.get_dtype()) for name, p in parts.items()}
-    except FileNotFoundError:
-        raise TensorFileError(f"{path} is missing: copy it again") from None
     except safetensors.SafetensorError as error:
         words = " ".join(str(error).split())
         raise TensorFileError(f"{path} is damaged or no safetensors file ({words}): copy it again") from error

@@ -78,7 +78,7 @@ def read(path: Path) -> Iterator[dict[str, float]]:
     Raises:
         ValueError: another line is no record.
     """
-    if not path.exists():
+    if not path.is_file():
         return
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):

@@ -220,7 +220,7 @@ def program() -> dict[str, str]:
 
 
 def _read_state(state: Path | None) -> dict[str, Any]:
-    if state is None or not state.exists():
+    if state is None or not state.is_file():
         return {}
     try:
         return documents.read(state, _State, remedy="beginning a run of its own")
