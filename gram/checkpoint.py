@@ -1,20 +1,27 @@
 """Checkpoints of unfinished training: folders `step-00001000`, complete or absent; tensors and JSON only."""
 
+import hashlib
 import json
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
 import safetensors.torch
 from torch import Tensor
 
+from gram import documents, tensor_files
+from gram.documents import Bounds
 from gram.folders import write_folder
 
 TENSORS = "tensors.safetensors"
 DESCRIPTION = "checkpoint.json"
 FORMAT = 1
+READ_AT_ONCE = 2**22
+"""Bytes."""
+REMEDY = "remove its folder to go on from an older one"
+_NAME = re.compile(r"step-(\d{8})")
 
 
 @runtime_checkable
@@ -32,13 +39,32 @@ class Resumable(Protocol):
         ...
 
 
+class DamagedError(ValueError):
+    """A checkpoint whose files are not those that were written; the message names one."""
+
+
+class Damaged(NamedTuple):
+    """A checkpoint that cannot be read, and why."""
+
+    path: Path
+    error: DamagedError
+
+
 class Checkpoint(NamedTuple):
-    """What a folder holds; `conditions` are those that `save` was told."""
+    """What a folder holds; `conditions` are those that `save` was told, `damaged` are newer ones."""
 
     path: Path
     step: int
     tensors: dict[str, Tensor]
     conditions: dict[str, Any]
+    damaged: tuple[Damaged, ...] = ()
+
+
+class _Description(TypedDict):
+    format: int
+    step: Annotated[int, Bounds(low=0)]
+    conditions: NotRequired[dict[str, Any]]
+    digest: NotRequired[Annotated[str, Bounds(low=64, high=64)]]
 
 
 def save(
@@ -66,11 +92,10 @@ def save(
     """
     path = _path(folder, state.step)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
+    content = safetensors.torch.save(tensors)
     description = {"format": FORMAT, "step": state.step, "conditions": dict(conditions or {})}
-    write_folder(
-        path,
-        {TENSORS: safetensors.torch.save(tensors), DESCRIPTION: json.dumps(description, indent=1).encode()},
-    )
+    description["digest"] = _digest(description, content)
+    write_folder(path, {TENSORS: content, DESCRIPTION: json.dumps(description, indent=1).encode()})
     for old in steps(folder)[:-keep]:
         if not keep_every or old % keep_every:
             shutil.rmtree(_path(folder, old))
@@ -79,7 +104,7 @@ def save(
 
 def steps(folder: Path) -> list[int]:
     """Steps of all checkpoints in a folder, in order."""
-    names = (re.fullmatch(r"step-(\d{8})", path.name) for path in folder.glob("step-*"))
+    names = (_NAME.fullmatch(path.name) for path in folder.glob("step-*"))
     return sorted(int(name[1]) for name in names if name)
 
 
@@ -89,30 +114,49 @@ def newest_step(folder: Path) -> int | None:
 
 
 def read_newest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint, tensors on the CPU; None where there is none.
+    """The newest checkpoint that is whole, tensors on the CPU; None where there is none at all.
 
     Raises:
-        ValueError: it was made by another version of the format.
+        DamagedError: all are damaged.
+        ValueError: the newest was made by another version of the format.
     """
-    step = newest_step(folder)
-    return None if step is None else read(_path(folder, step))
+    damaged: list[Damaged] = []
+    for step in reversed(steps(folder)):
+        try:
+            return read(_path(folder, step))._replace(damaged=tuple(damaged))
+        except DamagedError as error:
+            damaged.append(Damaged(_path(folder, step), error))
+    if damaged:
+        raise damaged[0].error
+    return None
 
 
 def read(path: Path) -> Checkpoint:
     """The checkpoint of a folder `step-*`, tensors on the CPU.
 
     Raises:
+        DamagedError: its files are not those that were written.
         ValueError: there is none, or it was made by another version of the format.
     """
-    if not (path / DESCRIPTION).is_file():
+    file = path / DESCRIPTION
+    if not file.is_file():
+        if _NAME.fullmatch(path.name) and path.is_dir():
+            raise DamagedError(f"{file} is missing: {REMEDY}")
         raise ValueError(f"{path} is no checkpoint: it is a folder step-* of checkpoints/")
-    description = json.loads((path / DESCRIPTION).read_text())
-    if description["format"] != FORMAT:
-        raise ValueError(
-            f"{path} has format {description['format']}, this program reads {FORMAT}: remove it to start anew"
-        )
-    tensors = safetensors.torch.load_file(path / TENSORS)
-    return Checkpoint(path, description["step"], tensors, description.get("conditions", {}))
+    try:
+        told = documents.read(file, _Description, remedy=REMEDY)
+        if told["format"] != FORMAT:
+            raise ValueError(
+                f"{path} has format {told['format']}, this program reads {FORMAT}: remove it to start anew"
+            )
+        if (name := _NAME.fullmatch(path.name)) and int(name[1]) != told["step"]:
+            raise DamagedError(f"{file}: step is {told['step']}, not that of the folder: {REMEDY}")
+        tensors = tensor_files.read_all(path / TENSORS)
+        if told.get("digest", (digest := _digest(told, path / TENSORS))) != digest:
+            raise DamagedError(f"{path} does not hold the bytes that were written into it: {REMEDY}")
+    except (documents.DocumentError, tensor_files.TensorFileError) as error:
+        raise DamagedError(str(error)) from error
+    return Checkpoint(path, told["step"], tensors, told.get("conditions", {}))
 
 
 def restore(state: Resumable, step: int, tensors: dict[str, Tensor], *, source: str) -> None:
@@ -124,7 +168,8 @@ def restore(state: Resumable, step: int, tensors: dict[str, Tensor], *, source: 
     try:
         state.load_tensors(tensors)
     except (RuntimeError, KeyError, ValueError) as error:
-        raise ValueError(f"{source} is not of this model ({error}): remove it to start anew") from error
+        words = " ".join(str(error).split())
+        raise ValueError(f"{source} is not of this model ({words}): remove it to start anew") from error
     state.step = step
 
 
@@ -135,13 +180,27 @@ def load_newest(folder: Path, state: Resumable) -> int | None:
         Its step.
 
     Raises:
-        ValueError: it does not fit `state`, or was made by another version of the format.
+        ValueError: it does not fit `state`, or was made by another version of the format; or all there are
+            are damaged.
     """
     found = read_newest(folder)
     if found is None:
         return None
     restore(state, found.step, found.tensors, source=str(found.path))
     return found.step
+
+
+def _digest(description: Mapping[str, Any], tensors: bytes | Path) -> str:
+    """SHA-256 of the description, its own digest left out, and the file of tensors."""
+    told = {name: value for name, value in description.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    if isinstance(tensors, bytes):
+        digest.update(tensors)
+    else:
+        with tensors.open("rb") as file:
+            for block in iter(lambda: file.read(READ_AT_ONCE), b""):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _path(folder: Path, step: int) -> Path:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from gram import tensor_files
 from gram.folders import write_file
 from gram.shapes import Float
 
@@ -26,14 +27,9 @@ def read_latents(path: str | Path, *, z_dim: int) -> Float[Tensor, "count {z_dim
         ValueError: the file is absent, no such file, or its latents are of another generator.
     """
     path = Path(path)
-    z = _read(path)
-    if z.ndim not in (1, 2) or z.shape[-1] != z_dim or len(z) == 0:
-        raise ValueError(
-            f"{path} holds latents of shape {tuple(z.shape)}, but this model takes (count, {z_dim}): "
-            "give latents of the same model"
-        )
+    z = _read(path, z_dim)
     if not z.isfinite().all():
-        raise ValueError(f"{path} holds latents that are not finite")
+        raise ValueError(f"{path} holds latents that are not finite: give latents of this model")
     return z.view(-1, z_dim)
 
 
@@ -73,14 +69,40 @@ def _arc(
     return direction * torch.lerp(lengths[0], lengths[1], fractions)
 
 
-def _read(path: Path) -> Tensor:
+def _read(path: Path, z_dim: int) -> Tensor:
+    """The latents of a file whose header says that they fit."""
     if not path.is_file():
         raise ValueError(f"the file of latents {path} does not exist")
+    if path.suffix == ".npy":
+        return _read_array(path, z_dim)
     try:
-        if path.suffix == ".npy":
-            return torch.from_numpy(np.load(path, allow_pickle=False)).float()
-        return safetensors.torch.load_file(path)[KEY].float()
-    except (SafetensorError, ValueError, TypeError, OSError) as error:
+        stored = tensor_files.stored(path)
+    except tensor_files.TensorFileError as error:
         raise ValueError(f"{path} is no file of latents, .safetensors or .npy: {error}") from error
-    except KeyError:
-        raise ValueError(f"{path} holds no tensor {KEY!r}: latents are stored under that name") from None
+    if KEY not in stored:
+        raise ValueError(f"{path} holds no tensor {KEY!r}: latents are stored under that name")
+    shape, kind = stored[KEY]
+    _require_fit(path, shape, z_dim, kind, real=kind in tensor_files.FLOATS)
+    with safetensors.safe_open(path, framework="pt") as file:
+        return file.get_tensor(KEY).float()
+
+
+def _read_array(path: Path, z_dim: int) -> Tensor:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        shape, kind = array.shape, array.dtype
+    except Exception as error:  # a damaged header raises whatever its parser does
+        words = " ".join(str(error).split())
+        raise ValueError(f"{path} is no file of latents, .safetensors or .npy: {words}") from error
+    _require_fit(path, shape, z_dim, kind.name, real=kind.kind in "fiu")
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def _require_fit(path: Path, shape: tuple[int, ...], z_dim: int, kind: str, *, real: bool) -> None:
+    if len(shape) not in (1, 2) or shape[-1] != z_dim or shape[0] == 0:
+        raise ValueError(
+            f"{path} holds latents of shape {shape}, but this model takes (count, {z_dim}): "
+            "give latents of the same model"
+        )
+    if not real:
+        raise ValueError(f"{path} holds latents of kind {kind}, not real numbers: give latents of this model")

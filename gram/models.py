@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from gram import documents, model_settings, tensor_files
 from gram.discriminator import Discriminator
 from gram.folders import write_folder
 from gram.generator import Generator
@@ -104,23 +104,18 @@ def model_files(
 
 
 def load_settings(path: str | Path) -> dict[str, Any]:
-    """model.json of a model folder.
+    """model.json of a model folder, checked as `gram.model_settings` says.
 
     Raises:
-        ModelError: there is none, or it is no JSON.
+        ModelError: there is none, or it describes no model.
     """
     file = Path(path) / SETTINGS
     if not file.is_file():
         raise ModelError(f"{path} is no model: it has no {SETTINGS}. name a folder that training wrote")
     try:
-        settings = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{file} is no JSON ({error}): the folder is damaged, copy or train the model again"
-        ) from error
-    if not isinstance(settings, dict):
-        raise ModelError(f"{file} describes no model (it holds a {type(settings).__name__}): copy it again")
-    return settings
+        return model_settings.read(file)
+    except documents.DocumentError as error:
+        raise ModelError(str(error)) from error
 
 
 def load_model(path: str | Path) -> Generator:
@@ -129,9 +124,7 @@ def load_model(path: str | Path) -> Generator:
     Raises:
         ModelError: a file is missing or damaged, or tensors are missing, unknown or misshapen.
     """
-    generator = _described(path, build_generator)
-    _load(generator, Path(path) / GENERATOR)
-    return generator.eval().requires_grad_(False)
+    return _load(Path(path), GENERATOR, build_generator)
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
@@ -140,20 +133,26 @@ def load_discriminator(path: str | Path) -> Discriminator:
     Raises:
         ModelError: as `load_model`.
     """
-    discriminator = _described(path, build_discriminator)
-    _load(discriminator, Path(path) / DISCRIMINATOR)
-    return discriminator.eval().requires_grad_(False)
+    return _load(Path(path), DISCRIMINATOR, build_discriminator)
 
 
-def _described(path: str | Path, build: Callable[[Mapping[str, Any]], Network]) -> Network:
-    settings = load_settings(path)
+def _load(folder: Path, name: str, build: Callable[[Mapping[str, Any]], Network]) -> Network:
+    """A network with the weights of a file, built in memory only where these fit it."""
+    settings, file = load_settings(folder), folder / name
+    if not file.is_file():
+        raise ModelError(f"{file} is missing: the model folder is incomplete, copy it again")
     try:
-        return build(settings)
+        with torch.device("meta"):
+            wanted = build(settings).state_dict()
+        weights = tensor_files.read(file, wanted, described_by=SETTINGS)
+        network = build(settings)
+    except tensor_files.TensorFileError as error:
+        raise ModelError(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{Path(path) / SETTINGS} describes no model ({type(error).__name__}: {error}): "
-            "copy it again, or read it with the version of gram that wrote it"
-        ) from error
+        problem = f"{folder / SETTINGS} describes no model ({type(error).__name__}: {error})"
+        raise ModelError(f"{problem}: {model_settings.REMEDY}") from error
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)
 
 
 def _to_bytes(module: nn.Module, dtype: torch.dtype | None) -> bytes:
@@ -161,28 +160,3 @@ def _to_bytes(module: nn.Module, dtype: torch.dtype | None) -> bytes:
     if dtype is not None:
         tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
     return safetensors.torch.save(tensors)
-
-
-def _load(module: nn.Module, file: Path) -> None:
-    if not file.is_file():
-        raise ModelError(f"{file} is missing: the model folder is incomplete, copy it again")
-    try:
-        weights = safetensors.torch.load_file(file)
-    except safetensors.SafetensorError as error:
-        raise ModelError(f"{file} is damaged or no safetensors file ({error}): copy it again") from error
-    problems = _misfits(module.state_dict(), weights)
-    if problems:
-        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise ModelError(f"{file} does not fit {SETTINGS}: {shown}")
-    module.load_state_dict(weights)
-
-
-def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    missing = [f"{name} is missing" for name in wanted if name not in found]
-    unknown = [f"{name} is unknown" for name in found if name not in wanted]
-    shapes = [
-        f"{name} has shape {tuple(found[name].shape)}, not {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
-    ]
-    return missing + unknown + shapes

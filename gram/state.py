@@ -12,6 +12,9 @@ from gram.ema import averaged_copy
 from gram.generator import Generator
 from gram.precision import MixedPrecision, Precision
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Adam's, of the shape of their weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
@@ -102,8 +105,10 @@ class TrainingState:
         """Take over the values of `tensors()`; learning rates stay those of this object's settings.
 
         Raises:
-            RuntimeError: names or shapes do not fit.
+            RuntimeError: names or shapes of weights do not fit.
+            ValueError: those of moments do not, or a tensor holds numbers of another kind.
         """
+        self._require_kinds_and_moments(tensors)
         for name, module in self._modules():
             module.load_state_dict(_below(name, tensors))
         for name, optimizer in self._optimizers():
@@ -115,6 +120,20 @@ class TrainingState:
                 {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
             )
         self.precision.load_tensors(_below("precision", tensors))
+
+    def _require_kinds_and_moments(self, tensors: dict[str, Tensor]) -> None:
+        """The optimiser would take moments of any shape, and fail at its next step."""
+        own = self.tensors()
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() != (name not in own or own[name].is_floating_point()):
+                raise ValueError(f"{name} holds {tensor.dtype}")
+        for name, optimizer in self._optimizers():
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            shapes = {f"{i}/{kind}": w.shape for i, w in enumerate(weights) for kind in MOMENTS}
+            shapes |= {f"{i}/step": torch.Size() for i in range(len(weights))}
+            for key, value in _below(name, tensors).items():
+                if shapes.get(key) != value.shape:
+                    raise ValueError(f"{name}/{key} has shape {tuple(value.shape)}")
 
     def _modules(self) -> list[tuple[str, nn.Module]]:
         averages = [(f"ema{i}", ema) for i, ema in enumerate(self.emas)]

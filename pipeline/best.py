@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gram.data.reader import ImageDataset
 from gram.folders import remove_folder, write_folder
-from gram.models import SETTINGS, load_settings
+from gram.models import SETTINGS
 from gram.state import TrainingState
 from pipeline import build, scene
 from pipeline.console import say
@@ -104,7 +104,7 @@ class Best:
         """The smallest distance so far, if it was measured in the same way."""
         if not self.is_measured:
             return None
-        kept = load_settings(self._kept)["made_from"]["measured"]
+        kept = build.described(self._kept, "measured")["made_from"]["measured"]
         return min(kept["values"].values()) if kept["protocol"] == measurement.protocol else None
 
     def _keep(self, measurement: "Measurement") -> None:

@@ -184,9 +184,27 @@ def save_model(path: Path, state: TrainingState, settings: dict[str, Any], made_
     write_folder(path, identity.signed(files, described))
 
 
+def described(path: str | Path, *origin: str) -> dict[str, Any]:
+    """model.json of a folder whose `made_from` tells all of `origin`.
+
+    Args:
+        path: of the folder.
+        origin: fields of `gram.model_settings.MadeFrom`.
+
+    Raises:
+        ModelError: there is none, or it says something else.
+    """
+    settings = models.load_settings(path)
+    for name in origin:
+        if name not in settings.get("made_from", {}):
+            told = f"{Path(path) / models.SETTINGS}: made_from.{name} is missing"
+            raise models.ModelError(f"{told}: name a folder that pipeline.train wrote, or copy it again")
+    return settings
+
+
 def untrained_twin(path: str) -> Generator:
     """The generator of a model folder as it was before training."""
-    settings = models.load_settings(Path(path))
+    settings = described(path, "seed")
     torch.manual_seed(settings["made_from"]["seed"])
     generator = models.build_generator(settings).eval()
     generator.update_mean_film(generator=torch.Generator().manual_seed(0))

@@ -1,5 +1,6 @@
 """Unfinished training on disk: one folder a configuration, one process at a time."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,7 @@ def resume(
     Where `now`, the conditions of this run, are not those of the checkpoint, it says what differs; where
     training begins anew beside unfinished training, what `matters` that was another there.
     """
-    found = checkpoint.read_newest(folder) if team.is_first else None
+    found = _newest_whole(folder) if team.is_first else None
     if team.is_first and found is None and start_from is not None:
         found, folder = checkpoint.read(Path(start_from)), Path(start_from)
     mine = None if found is None else {**found.tensors, _STEP: torch.tensor(found.step)}
@@ -113,6 +114,18 @@ def resume(
     if others:
         say(f"train: {folder.name} starts anew, as gram has changed since {others[-1].name} was trained")
         say(f"train: to go on from there all the same: mv {others[-1]}/* {folder}/")
+
+
+def _newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
+    """The newest checkpoint that can be read; damaged ones are put aside, and that is said."""
+    found = checkpoint.read_newest(folder)
+    for path, error in () if found is None else found.damaged:
+        aside = path.with_name(f"damaged-{path.name}")
+        if aside.exists():
+            shutil.rmtree(aside)
+        path.rename(aside)
+        say(f"train: {path} is damaged, and now {aside.name}: an older one goes on ({error})")
+    return found
 
 
 def save(state: TrainingState, folder: Path, config: TrainConfig, now: Mapping[str, Any]) -> None:

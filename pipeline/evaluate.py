@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gram.models import load_model, load_settings
-from pipeline import estimates, identity, kernels, outputs, pictures, tracking
+from gram.models import load_model
+from pipeline import build, estimates, identity, kernels, outputs, pictures, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
@@ -62,6 +62,7 @@ def run(config: Config, *, force: bool = False) -> None:
             stage did not write is in its place.
     """
     estimates.require_room("evaluate", config, force=force)
+    described = build.described(config.paths.model, "run", "seed")
     out = Path(config.paths.evaluate)
     with (
         outputs.reading(Path(config.paths.train_data), STAGE.name),
@@ -69,8 +70,8 @@ def run(config: Config, *, force: bool = False) -> None:
         outputs.replacing(out, EVALUATION) as aside,
     ):
         paths = replace(config.paths, evaluate=str(aside))
-        values, findings = _evaluate(replace(config, paths=paths), aside)
-    _track(config, out, values, load_settings(config.paths.model)["made_from"].get("run"))
+        values, findings = _evaluate(replace(config, paths=paths), described, aside)
+    _track(config, out, values, described["made_from"]["run"])
     for name, numbers in values.items():
         say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
     for name, finding in findings.items():
@@ -78,10 +79,11 @@ def run(config: Config, *, force: bool = False) -> None:
             say(f"{name:20} skipped: {finding.skipped}")
 
 
-def _evaluate(config: Config, out: Path) -> tuple[dict[str, dict[str, float]], dict[str, Finding]]:
+def _evaluate(
+    config: Config, described: dict[str, Any], out: Path
+) -> tuple[dict[str, dict[str, float]], dict[str, Finding]]:
     """All parts: numbers by whose they are, and what was found."""
     generator = load_model(config.paths.model).to(kernels.working_device(config.train))
-    described = load_settings(config.paths.model)
     subject = Subject.of(config, generator, described)
     measured = images.measure(subject)
     findings = {name: part(subject) for name, part in PARTS.items()}

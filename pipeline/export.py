@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gram.models import load_model, load_settings
-from pipeline import estimates, identity, kernels, outputs, tracking
+from gram.models import load_model
+from pipeline import build, estimates, identity, kernels, outputs, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.exporting.manifolds import export_layers, manifolds_of
@@ -58,6 +58,7 @@ def run(config: Config, *, force: bool = False) -> None:
             that this stage did not write is in its place.
     """
     estimates.require_room("export", config, force=force)
+    described = build.described(config.paths.model, "run")
     out = Path(config.paths.export)
     with outputs.replacing(out, EXPORT) as aside:
         facts, together = _write(config, aside)
@@ -65,8 +66,7 @@ def run(config: Config, *, force: bool = False) -> None:
         say(f"{out / name}: {_in_words(fact)}")
     for path in together:
         say(f"{out / path.name}: {', '.join(facts)}")
-    made_from = load_settings(config.paths.model)["made_from"]
-    tracker = tracking.of_model(config.tracking, made_from.get("run"))
+    tracker = tracking.of_model(config.tracking, described["made_from"]["run"])
     tracker.artifact(out, "export")
     tracker.finish()
 

@@ -14,8 +14,8 @@ from gram.folders import write_file
 from gram.generator import Generator
 from gram.metrics import Measurement
 from gram.metrics.likeness import psnr
-from gram.models import load_discriminator, load_model, load_settings, model_files
-from pipeline import identity, kernels, outputs
+from gram.models import load_discriminator, load_model, model_files
+from pipeline import build, identity, kernels, outputs
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say
 from pipeline.evaluating import drawings, images
@@ -24,6 +24,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.pictures import encode_png
 from pipeline.pinned import pinned
 from pipeline.recognition import PACK
+from pipeline.reporting.facts import ORIGIN
 from pipeline.reporting.model_card import model_card
 from pipeline.schema import Config
 
@@ -67,19 +68,19 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
         OSError: it cannot be written; what was there is intact.
     """
     target = _target(to, config.paths.model)
+    settings = build.described(config.paths.model, *ORIGIN)
     reading = outputs.reading(Path(config.paths.train_data), STAGE.name)
     with reading, outputs.replacing(target, PACK) as aside:
-        files = _files(config, target, note)
+        files = _files(config, target, settings, note)
         for name, content in files.items():
             write_file(aside / name, content)
     say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")
 
 
-def _files(config: Config, target: Path, note: str) -> dict[str, bytes]:
+def _files(config: Config, target: Path, settings: dict[str, Any], note: str) -> dict[str, bytes]:
     """Name to content of all that is given away."""
     trained = load_model(config.paths.model).to(kernels.working_device(config.train))
     discriminator = load_discriminator(config.paths.model)
-    settings = load_settings(config.paths.model)
     settings["made_from"]["run"] = None  # of a store that others do not have
     subject = Subject.of(config, rounded(trained), settings)
     _require_own_configuration(subject)

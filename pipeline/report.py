@@ -4,13 +4,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gram.models import load_settings
-from pipeline import identity, outputs, page, runlog, tracking
+from pipeline import build, identity, outputs, page, runlog, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.reporting import curves, numbers
 from pipeline.reporting.exports import Exports
-from pipeline.reporting.facts import facts, recipe
+from pipeline.reporting.facts import ORIGIN, facts, recipe
 from pipeline.reporting.sources import Sources, data_of, sources_of
 from pipeline.schema import Config
 
@@ -41,7 +40,7 @@ def run(config: Config) -> None:
     """
     path = Path(config.paths.report)
     with outputs.replacing_page(path):
-        described = load_settings(config.paths.model)
+        described = build.described(config.paths.model, *ORIGIN)
         sources = sources_of(config, described)
         if identity.is_another(sources.evaluated):
             raise ValueError(f"{config.paths.evaluate} is {sources.evaluated} first")
@@ -49,7 +48,7 @@ def run(config: Config) -> None:
     for part, words in (("exports", sources.exported), ("learning curves", sources.trained)):
         if words:
             say(f"report: {part}: {words}")
-    tracker = tracking.of_model(config.tracking, described["made_from"].get("run"))
+    tracker = tracking.of_model(config.tracking, described["made_from"]["run"])
     tracker.artifact(path)
     tracker.finish()
     say(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")

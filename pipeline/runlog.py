@@ -12,8 +12,10 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
+from gram import documents
+from gram.documents import Bounds
 from gram.folders import naming, replacing, sweep_inside, write_file
 from pipeline.pictures import Pixels, write_png
 
@@ -22,6 +24,14 @@ SAMPLES = "samples"
 CURVES = "curves.csv"
 ORIGIN = "training.json"
 """File that tells of which training the others are."""
+MAX_LINE = 2**20
+"""Bytes of a record."""
+REMEDY = "it is no record of a training, move the file away"
+
+
+class _Record(TypedDict):
+    step: Annotated[int, Bounds(low=0)]
+    time: NotRequired[float]
 
 
 class RunLog:
@@ -81,14 +91,31 @@ def read_origin(folder: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> Iterator[dict[str, float]]:
-    """Records of a metrics file in order; a last line cut short and a missing file count as nothing."""
-    if not path.exists():
+    """Records of a metrics file in order; a last line cut short and a missing file count as nothing.
+
+    Raises:
+        ValueError: another line is no record.
+    """
+    if not path.is_file():
         return
-    for line in path.read_text().splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
+            try:
+                yield _record(line, f"{path}, line {number}")
+            except documents.DocumentError:
+                if not line.endswith(b"\n") and len(line) < MAX_LINE:
+                    return
+                raise
+
+
+def _record(line: bytes, source: str) -> dict[str, float]:
+    record = documents.parse(line, dict[str, Any], source=source, remedy=REMEDY)
+    documents.check(record, _Record, source=source, remedy=REMEDY)
+    for name, value in record.items():
+        if value is not None and type(value) not in (int, float):
+            problem = f"{documents.shown(name)} is {documents.shown(value)}, not a number"
+            raise documents.DocumentError(f"{source}: {problem}: {REMEDY}")
+    return record
 
 
 def write_curves(metrics: Path, path: Path) -> None:

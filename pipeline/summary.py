@@ -1,6 +1,5 @@
 """`python -m pipeline.summary`: where the results of the last run are, for people."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from pipeline.cli import explained
 from pipeline.config import load
 from pipeline.console import write
 from pipeline.identity import is_another
+from pipeline.reporting.numbers import read_metrics
 from pipeline.reporting.sources import Sources, sources_of
 from pipeline.schema import Config
 from pipeline.store import default_uri
@@ -32,7 +32,7 @@ def main() -> int:
     told = {path: words if path.exists() else "missing" for _, path, words in rows}
     lines = [f"  {name:12} {path}{f'   ({told[path]})' if told[path] else ''}" for name, path, _ in rows]
     if metrics.exists() and not is_another(sources.evaluated):
-        lines += ["", *_numbers(json.loads(metrics.read_text(encoding="utf-8")))]
+        lines += ["", *_numbers(read_metrics(metrics))]
     lines += ["", f"  runs         {default_uri()}", "               make ui  opens them in a browser"]
     write("\n" + "\n".join(lines) + "\n\n")
     return 1 if any(words == "missing" or is_another(words) for words in told.values()) else 0
@@ -53,9 +53,9 @@ def _numbers(metrics: dict[str, float | dict[str, float]]) -> list[str]:
         if isinstance(value, dict):
             continue
         line = f"  {name:24} {value:10.4g}"
-        if isinstance(untrained, dict):
+        if isinstance(untrained, dict) and name in untrained:
             line += f"   untrained {untrained[name]:10.4g}"
-        if isinstance(reals, dict):
+        if isinstance(reals, dict) and name in reals:
             line += f"   real against real {reals[name]:10.4g}"
         lines.append(line)
     return lines

@@ -10,8 +10,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
+from gram import documents
 from pipeline import runlog
 from pipeline.config import PROJECT
 from pipeline.console import say
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 BATCH = 100
 STATE = "tracking.json"
 """File beside the checkpoints that names the run."""
+
+
+class _State(TypedDict):
+    uri: str
+    run_id: str
+    step: int
 
 
 class Tracker(Protocol):
@@ -229,9 +236,12 @@ def program() -> dict[str, str]:
 
 
 def _read_state(state: Path | None) -> dict[str, Any]:
+    if state is None or not state.is_file():
+        return {}
     try:
-        return json.loads(state.read_text()) if state is not None else {}
-    except (FileNotFoundError, json.JSONDecodeError):
+        return documents.read(state, _State, remedy="beginning a run of its own")
+    except documents.DocumentError as error:
+        say(f"tracking: {error}")
         return {}
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from pipeline.cli import EXIT_ERROR, EXIT_USAGE
+from pipeline.cli import EXIT_USAGE, explained
 from pipeline.config import load
 from pipeline.console import say
 from pipeline.store import open_store
@@ -21,17 +21,17 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) > 1 or not (word.isascii() and word.isdecimal() and 0 < int(word) < 2**16):
         say(f"ui: {' '.join(arguments)} is no port; {USAGE}")
         return EXIT_USAGE
-    try:
-        _require_free(int(word))
-        uri = open_store(load(["tracking=mlflow"]).tracking).tracking_uri
-    except (ValueError, OSError) as error:
-        say(f"ui: {error}")
-        return EXIT_ERROR
+    return explained("ui", lambda: _serve(word))
+
+
+def _serve(port: str) -> int:
+    _require_free(int(port))
+    uri = open_store(load(["tracking=mlflow"]).tracking).tracking_uri
     if uri.startswith("http"):
         say(f"the runs are on {uri}")
         return 0
-    say(f"MLflow: http://{HOST}:{word} (Ctrl-C ends it), runs of {uri}")
-    _become_server(uri, word)
+    say(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it), runs of {uri}")
+    _become_server(uri, port)
 
 
 def _require_free(port: int) -> None:
@@ -55,7 +55,7 @@ def _become_server(uri: str, port: str) -> NoReturn:
         os.execvpe(command[0], list(command), {**os.environ, **extra_env})
 
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # one fourth of the start-up time
-    vars(server)["_exec_cmd"] = execute
+    server._exec_cmd = execute  # pyright: ignore[reportPrivateImportUsage]
     options = ["--backend-store-uri", uri, "--host", HOST, "--port", port, "--workers", "1"]
     sys.exit(cli.cli(["ui", *options]))
 

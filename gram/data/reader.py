@@ -225,8 +225,8 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         meta = DatasetMeta.from_json(self._storage.read("meta.json"), source=f"meta.json in {self.path}")
         if meta.size != self._file_size:
             raise DatasetError(
-                f"meta.json in {self.path} has size {meta.size}, but the images have {self._file_size} pixels "
-                "a side; correct it, or delete the file to use defaults"
+                f"meta.json in {self.path} has size {meta.size}, but the images have {self._file_size} "
+                "pixels a side; correct it, or delete the file to use defaults"
             )
         return meta
 

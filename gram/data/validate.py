@@ -92,10 +92,11 @@ def examine(dataset: ImageDataset) -> Report:
 
 
 def _decoded(dataset: ImageDataset) -> Iterator[NDArray[np.uint8] | DatasetError]:
-    """Every image (H, W, 3), or what is wrong with it, decoded by several threads."""
+    """Every image (H, W, 3), or what is wrong with it or its depth, decoded by several threads."""
 
     def decode(index: int) -> NDArray[np.uint8] | DatasetError:
         try:
+            dataset.depth(index)
             return dataset[index][0].permute(1, 2, 0).numpy()
         except DatasetError as error:
             return error

@@ -1,16 +1,25 @@
 """What the export stage left: meshes with their facts, turntables, and the 3D viewer."""
 
 import glob
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from gram import documents
 from pipeline import page
 from pipeline.exporting.subject import TOGETHER
 
 VIEWER, INTERPOLATION = "viewer.html", "interpolation"
+
+REMEDY = "run python -m pipeline.export again"
+
+
+class _Facts(TypedDict):
+    triangles: NotRequired[int]
+    watertight: NotRequired[bool]
+    why_not_watertight: NotRequired[str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +52,13 @@ class Exports:
 
     @classmethod
     def read(cls, folder: Path) -> "Exports":
-        """What meshes.json names and is there; nothing of it has to be."""
+        """What meshes.json names and is there; nothing of it has to be.
+
+        Raises:
+            ValueError: meshes.json holds something else.
+        """
         path, viewer = folder / "meshes.json", folder / VIEWER
-        facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        facts = _facts(path) if path.is_file() else {}
         shared = _shared(facts)
         video = _video(folder / INTERPOLATION) if shared is None or INTERPOLATION in _stems(shared) else None
         shown = viewer.is_file() and (shared is None or VIEWER in shared)
@@ -60,6 +73,14 @@ class Exports:
     def none(cls, folder: Path) -> "Exports":
         """Nothing, as of a model that was not exported."""
         return cls(folder=folder, all=[], interpolation=None, viewer=None)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    facts = documents.read(path, dict[str, _Facts], remedy=REMEDY)
+    for name in facts:
+        if not re.fullmatch(r"[\w-]{1,64}", name):
+            raise ValueError(f"{path}: {documents.shown(name)} is no name of files: {REMEDY}")
+    return facts
 
 
 def _exported(folder: Path, name: str, facts: Mapping[str, Any]) -> Exported:

@@ -2,13 +2,23 @@
 
 import platform
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
+from gram import documents
 from pipeline import tracking
 from pipeline.pinned import pinned
 from pipeline.schema import Config
+
+ORIGIN = ("seed", "data_hash", "fingerprint", "run", "images", "steps")
+"""Fields of `made_from` in model.json that `facts` tells."""
+
+
+class _Meta(TypedDict):
+    kind: NotRequired[str]
+    licence: NotRequired[str]
 
 
 def facts(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
@@ -43,6 +53,18 @@ def recipe(config: Config) -> tuple[list[str], str]:
     commit = tracking.program().get("mlflow.source.git.commit", "")
     commands = [f"git checkout {commit}"] if commit else []
     return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], pinned(config)
+
+
+def meta_of(folder: Path) -> dict[str, Any]:
+    """What meta.json in a data set's folder says, if there is one.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    path = folder / "meta.json"
+    return (
+        documents.read(path, _Meta, remedy="run python -m pipeline.prepare again") if path.is_file() else {}
+    )
 
 
 def _program(tags: Mapping[str, str]) -> str:

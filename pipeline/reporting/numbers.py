@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from gram import documents
+from gram.documents import Bounds
 from pipeline import identity
 from pipeline.reporting.meanings import DISTANCES, PARTS, Grid, Meaning, PartMeaning, meaning_of
 
 PICTURES = "pictures"
 OWN, UNTRAINED, REALS = "trained", "at_initialisation", "real_against_real"
+Number = Annotated[float, Bounds(finite=False)]
 Numbers = Mapping[str, float]
 
 
@@ -58,20 +61,34 @@ def read(folder: Path) -> list[Section]:
     """Sections of an evaluation's folder, pictures first.
 
     Raises:
-        ValueError: there is no evaluation there.
+        ValueError: there is no evaluation there, or its files hold something else.
     """
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        protocols = json.loads((folder / "protocol.json").read_text())
-    except FileNotFoundError as error:
-        raise ValueError(f"{error.filename} is missing: run python -m pipeline.evaluate first") from error
+    metrics = read_metrics(folder / "metrics.json")
+    protocols = _read(folder / "protocol.json", dict[str, dict[str, Any]])
     parts = [name for name in protocols if name not in (OWN, UNTRAINED, REALS, identity.KEY)]
-    return [_pictures(metrics, protocols), *(_part(n, metrics.get(n, {}), protocols[n]) for n in parts)]
+    return [_pictures(metrics, protocols), *(_part(n, _of(metrics, n), protocols[n]) for n in parts)]
+
+
+def read_metrics(path: Path) -> dict[str, Number | dict[str, Number]]:
+    """The numbers of an evaluation's metrics.json; errors as those of `read`."""
+    return _read(path, dict[str, dict[str, Number] | Number])
+
+
+def _read(path: Path, kind: Any) -> Any:
+    again = "run python -m pipeline.evaluate first"
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: {again}")
+    return documents.read(path, kind, remedy=again)
+
+
+def _of(metrics: Mapping[str, Any], name: str) -> Numbers:
+    found = metrics.get(name, {})
+    return found if isinstance(found, dict) else {}
 
 
 def _pictures(metrics: Mapping[str, Any], protocols: Mapping[str, Any]) -> Section:
     own = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
-    beside = {f"{kind}/{n}": x for kind in (UNTRAINED, REALS) for n, x in metrics.get(kind, {}).items()}
+    beside = {f"{kind}/{n}": x for kind in (UNTRAINED, REALS) for n, x in _of(metrics, kind).items()}
     rows = {name: meaning_of(name, DISTANCES) for name in own}
     columns = {
         "{}": Meaning("value"),

@@ -1,17 +1,18 @@
 """Of which model, pictures and training the results are that a report or a summary puts together."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gram import documents
 from pipeline import identity, runlog
 from pipeline.fingerprint import fingerprint
+from pipeline.reporting.facts import meta_of
 from pipeline.schema import Config
 
-PROTOCOL, MESHES, DATA = "protocol.json", "meshes.json", "meta.json"
+PROTOCOL, MESHES = "protocol.json", "meshes.json"
 DIGEST = re.compile(r'<meta name="generator-digest" content="([0-9a-f]{64})">')
 HEAD = 4096
 """Characters of a page that hold its digest, if it has one."""
@@ -70,13 +71,14 @@ def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
 
 def data_of(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
     """What meta.json says of the pictures in a folder; empty where the model learned from others."""
-    meta = read_json(folder / DATA)
+    meta = meta_of(folder)
     return meta if meta.get("content_hash") == described["made_from"]["data_hash"] else {}
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """What a JSON file holds, empty where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    remedy = "run the stage that writes it again"
+    return documents.read(path, dict[str, Any], remedy=remedy) if path.is_file() else {}
 
 
 def _with_remedy(words: str, stage: str, config: Config) -> str:

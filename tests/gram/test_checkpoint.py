@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -91,6 +93,7 @@ def test_a_checkpoint_holds_tensors_and_json_only(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, Counter(3), keep=1, conditions={"processes": 2})
     assert sorted(p.name for p in path.iterdir()) == ["checkpoint.json", "tensors.safetensors"]
     description = json.loads((path / "checkpoint.json").read_text())
+    assert len(description.pop("digest")) == 64
     assert description == {"format": 1, "step": 3, "conditions": {"processes": 2}}
     found = checkpoint.read_newest(tmp_path)
     assert found is not None
@@ -113,6 +116,70 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
     (path / "checkpoint.json").write_text('{"format": 2, "step": 3}')
     with pytest.raises(ValueError, match="step-00000003 has format 2, this program reads 1: remove it"):
         checkpoint.load_newest(tmp_path, Counter())
+
+
+def flip(file: Path, place: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+
+
+def describe(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    told = json.loads((path / "checkpoint.json").read_text())
+    change(told)
+    (path / "checkpoint.json").write_text(json.dumps(told))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "one bit of a weight": lambda path: flip(path / "tensors.safetensors", -1),
+    "one bit of a name": lambda path: flip(path / "tensors.safetensors", 12),
+    "cut short": lambda path: os.truncate(path / "tensors.safetensors", 60),
+    "empty": lambda path: os.truncate(path / "tensors.safetensors", 0),
+    "no tensors": lambda path: (path / "tensors.safetensors").unlink(),
+    "a pickle": lambda path: (path / "tensors.safetensors").write_bytes(b"\x80\x04]\x94."),
+    "no description": lambda path: (path / "checkpoint.json").unlink(),
+    "a description cut short": lambda path: os.truncate(path / "checkpoint.json", 20),
+    "a list": lambda path: (path / "checkpoint.json").write_text("[1]"),
+    "no step": lambda path: describe(path, lambda told: told.pop("step")),
+    "another step": lambda path: describe(path, lambda told: told.update(step=11)),
+    "a step of text": lambda path: describe(path, lambda told: told.update(step="10")),
+    "other conditions": lambda path: describe(path, lambda told: told.update(conditions={"torch": "3"})),
+    "another digest": lambda path: describe(path, lambda told: told.update(digest="0" * 64)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_an_older_one_goes_on(tmp_path: Path, damage: str) -> None:
+    paths = [checkpoint.save(tmp_path, Counter(step), keep=9) for step in (5, 10)]
+    DAMAGES[damage](paths[1])
+    with pytest.raises(checkpoint.DamagedError, match=r"step-00000010.*: .*") as error:
+        checkpoint.read(paths[1])
+    assert "\n" not in str(error.value)
+    found = checkpoint.read_newest(tmp_path)
+    assert found is not None
+    assert (found.step, [path for path, _ in found.damaged]) == (5, [paths[1]])
+    assert str(found.damaged[0].error) == str(error.value)
+    DAMAGES["one bit of a weight"](paths[0])
+    with pytest.raises(checkpoint.DamagedError, match="step-00000010"):
+        checkpoint.read_newest(tmp_path)
+
+
+def test_every_single_bit_of_a_checkpoint_counts(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, Counter(5), keep=1)
+    file = path / "tensors.safetensors"
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        flip(file, place)
+        with pytest.raises(checkpoint.DamagedError):
+            checkpoint.read(path)
+        file.write_bytes(whole)
+    assert checkpoint.read(path).step == 5
+
+
+def test_checkpoints_from_before_there_were_digests_still_load(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, Counter(5), keep=1)
+    describe(path, lambda told: [told.pop(name) for name in ("digest", "conditions")])
+    assert checkpoint.load_newest(tmp_path, Counter()) == 5
 
 
 KILLED_WHILE_SAVING = """

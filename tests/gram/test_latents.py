@@ -1,9 +1,11 @@
 """Files of latents: whole and readable, or refused by name."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from gram.latents import interpolate_latents, read_latents, write_latents
@@ -21,19 +23,45 @@ def test_one_latent_of_numpy_is_a_batch_of_one(tmp_path: Path) -> None:
     assert torch.equal(read_latents(tmp_path / "z.npy", z_dim=8), torch.arange(8.0)[None])
 
 
+def array(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=True)
+    return file.getvalue()
+
+
+def tensors(**named: torch.Tensor) -> bytes:
+    return safetensors.torch.save(named)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
         ("absent.npy", None, "does not exist"),
         ("text.safetensors", b"hello", "no file of latents"),
         ("text.npy", b"hello", "no file of latents"),
+        ("pickle.npy", array(np.array([{}])), "no file of latents"),
+        ("short.npy", array(np.zeros((2, 8)))[:-9], "no file of latents"),
+        (
+            "huge.npy",
+            array(np.zeros((2, 8))).replace(b"(2, 8), }       ", b"(99999999999,8),}"),
+            "no file of",
+        ),
+        ("complex.npy", array(np.zeros((2, 8), complex)), "of kind complex128, not real numbers: give"),
+        ("text2.npy", array(np.full((2, 8), "x")), "of kind str.*, not real numbers"),
+        ("none.npy", array(np.zeros((0, 8))), r"of shape \(0, 8\), but"),
+        ("deep.npy", array(np.zeros((1, 2, 8))), r"of shape \(1, 2, 8\), but"),
+        ("one.npy", array(np.array(1.0)), r"of shape \(\), but"),
+        ("short.safetensors", tensors(z=torch.zeros(2, 8))[:-9], "no file of latents"),
+        ("other.safetensors", tensors(w=torch.zeros(2, 8)), "holds no tensor 'z'"),
+        ("complex.safetensors", tensors(z=torch.zeros(2, 8, dtype=torch.complex64)), "of kind C64, not real"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, name: str, content: bytes | None, complaint: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=rf"{name}.*{complaint}|{complaint}") as error:
         read_latents(tmp_path / name, z_dim=8)
+    assert name in str(error.value) and "\n" not in str(error.value)
 
 
 def test_latents_of_another_model_are_refused_with_both_sizes(tmp_path: Path) -> None:

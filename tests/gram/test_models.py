@@ -1,7 +1,10 @@
 """Model folders come back to the bit, or say what is wrong with them."""
 
 import json
+import math
 import pickle  # noqa: TID251 - to show that it is never read
+import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +95,78 @@ def test_what_is_no_model_folder_is_said_to_be_none(tmp_path: Path, kind: str) -
         load_model(path)
 
 
-@pytest.mark.parametrize("content", [b"{half", b"", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [b"{half", b"", b"\xff\xfe\x00", b"[" * 100_000])
 def test_a_damaged_description_is_named(folder: Path, content: bytes) -> None:
     (folder / "model.json").write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.json is no JSON \(.*\): the folder is damaged"):
+    with pytest.raises(ModelError, match=r"model\.json cannot be read \(it is .*\): copy the model again"):
         load_model(folder)
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"manifold": {}}', '{"manifold": {"centre": [0, "x", 0]}}'])
-def test_a_description_of_something_else_is_named(folder: Path, content: str) -> None:
-    (folder / "model.json").write_text(content)
-    with pytest.raises(ModelError, match=r"model\.json describes no model \(.+\): copy it again"):
+@pytest.mark.parametrize(
+    ("section", "changes", "problem"),
+    [
+        ("generator", None, "generator is null, not an object"),
+        ("discriminator", ..., "discriminator is missing"),
+        ("manifold", ..., "manifold is missing, which samplers of kind manifold need"),
+        ("made_from", None, "made_from is null, not an object"),
+        ("made_from", {"run": 3}, "made_from.run is 3, not a text"),
+        ("made_from", {"seed": -1}, "made_from.seed is -1, less than 0"),
+        ("made_from", {"measured": {}}, "made_from.measured.values is missing"),
+        ("generator", {"z_dim": 10**9}, "generator.z_dim is 1000000000, more than 16384"),
+        ("generator", {"fov": 4}, "generator.fov is 4, more than 3.14159"),
+        ("radiance", {"width": 10**7}, "radiance.width is 10000000, more than 16384"),
+        ("radiance", {"layers": 10**11}, "radiance.layers is 100000000000, more than 128"),
+        ("radiance", {"box": math.inf}, "radiance.box is inf, not a finite number"),
+        ("sampler", {"levels": 10**9}, "sampler.levels is 1000000000, more than 1024"),
+        ("sampler", {"num_samples": 10**8}, "sampler.num_samples is 100000000, more than 4096"),
+        ("sampler", {"delta": "x"}, "sampler.delta is 'x', not a number"),
+        ("sampler", {"near": 1.5}, "sampler.near is 1.5, not less than far = 1.12"),
+        ("sampler", {"kind": "cubes"}, "sampler.kind is 'cubes', not one of 'manifold', 'spheres'"),
+        ("sampler", {"kind": "planes"}, "sampler.points is missing, which samplers of kind planes need"),
+        ("manifold", {"centre": [0.0, "x", 0.0]}, "manifold.centre[1] is 'x', not a number"),
+        ("manifold", {"centre": [0.0]}, "manifold.centre is a list of 1 item, less than 3 items"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_or_size_is_named(
+    folder: Path, section: str, changes: Any, problem: str
+) -> None:
+    settings = json.loads((folder / "model.json").read_text())
+    settings[section] = {**settings[section], **changes} if isinstance(changes, dict) else changes
+    if changes is ...:
+        del settings[section]
+    (folder / "model.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match=rf"model\.json: {re.escape(problem)}.*: copy the model again, or"):
+        load_settings(folder)
+
+
+def test_nothing_is_built_that_the_weights_do_not_fit(folder: Path) -> None:
+    """The largest model that settings allow takes 60 GB."""
+    settings = json.loads((folder / "model.json").read_text())
+    settings["radiance"] = {"width": 2**14, "layers": 64}
+    (folder / "model.json").write_text(json.dumps(settings))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        ModelError, match=r"generator\.safetensors does not fit model\.json: .*; and \d+ more"
+    ):
+        load_model(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (
+            torch.zeros(128, dtype=torch.complex64),
+            "holds numbers of kind C64, not one of F16, BF16, F32, F64",
+        ),
+        (torch.zeros(128, dtype=torch.int64), "holds numbers of kind I64, not one of F16"),
+        (torch.full((128,), math.nan), "holds numbers that are not finite: copy or train it again"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_refused(folder: Path, value: Tensor, problem: str) -> None:
+    name = "mapping.output.bias"
+    change_tensors(folder / "generator.safetensors", lambda tensors: tensors.update({name: value}))
+    with pytest.raises(ModelError, match=rf"generator\.safetensors.* {name} {problem}"):
         load_model(folder)
 
 
@@ -140,7 +204,7 @@ def test_missing_unknown_and_misshapen_tensors_are_all_named(folder: Path) -> No
         load_model(folder)
     assert str(error.value).endswith(
         "generator.safetensors does not fit model.json: radiance.view_layer.bias is missing; "
-        "radiance.extra is unknown; mapping.output.bias has shape (7,), not (128,)"
+        "'radiance.extra' is unknown; mapping.output.bias has shape (7,), not (128,)"
     )
 
 
@@ -167,5 +231,5 @@ class Bomb:
 @pytest.mark.parametrize("name", ["generator.safetensors", "model.json"])
 def test_pickles_are_never_read(folder: Path, name: str) -> None:
     (folder / name).write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ModelError, match=r"is damaged or no safetensors file|is no JSON"):
+    with pytest.raises(ModelError, match=r"is damaged or no safetensors file|it is no JSON"):
         load_model(folder)

@@ -192,8 +192,9 @@ def test_commands_without_options_name_a_damaged_file_of_the_project(
 ) -> None:
     (tmp_path / "params.yaml").write_text("preset: [")
     monkeypatch.setattr("pipeline.config.PROJECT", tmp_path)
-    for name, command in (("summary", summary.main), ("ui", ui.main)):
-        assert explained(name, command) == EXIT_USAGE
+    commands = {"summary": lambda: explained("summary", summary.main), "ui": lambda: ui.main(["5999"])}
+    for name, command in commands.items():
+        assert command() == EXIT_USAGE
         said = capsys.readouterr().err
         assert (
             said.startswith(f"{name}: ") and "params.yaml is no valid YAML" in said and said.count("\n") == 1

@@ -46,6 +46,26 @@ def test_killed_before_the_first_checkpoint_and_between_two_gives_the_same_bytes
     assert losses(tmp_path) == losses(straight)
 
 
+def test_where_the_newest_checkpoint_is_damaged_an_older_one_goes_on_to_the_same_bytes(
+    data: list[str], straight: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, tmp_path, "train.steps=13") == 0
+    first, second = sorted((tmp_path / "checkpoints").glob("*/step-*"))[-2:]
+    with (second / "tensors.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)[0]
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))
+    capfd.readouterr()
+    assert run(data, tmp_path) == 0
+    said = capfd.readouterr().err
+    assert f"{second} is damaged, and now damaged-{second.name}: an older one goes on" in said
+    assert f"going on from step {int(first.name[5:])} in" in said
+    assert result(tmp_path) == result(straight)
+    assert losses(tmp_path) == losses(straight)
+    assert (second.parent / f"damaged-{second.name}/checkpoint.json").exists()
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_many_times_gives_the_same_bytes(data: list[str], tmp_path: Path) -> None:
     """A checkpoint every step: many of the moments lie within the writing of one."""

@@ -38,6 +38,34 @@ def test_resuming_drops_reports_that_will_be_made_again_and_publishes_the_rest(t
     assert (tmp_path / "elsewhere/samples/samples-0000020.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("[1]", "it is a list of 1 item, not an object"),
+        ('{"time": 1}', "step is missing"),
+        ('{"step": "x"}', "step is 'x', not a whole number"),
+        ('{"step": 1, "loss": "x"}', "'loss' is 'x', not a number"),
+        ('{"step": 1, "lo', "it is no JSON"),
+        ("[" * 100_000, "nested more than 64 deep"),
+    ],
+)
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(f'{{"step": 1, "time": 0.5}}\n{line}\n{{"step": 3, "time": 1}}\n')
+    with pytest.raises(
+        ValueError, match=rf"metrics.jsonl, line 2.*{problem}.*: it is no record"
+    ):
+        list(runlog.read(file))
+
+
+def test_a_record_without_end_is_not_read_whole(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    with file.open("wb") as sparse:
+        sparse.truncate(2**40)
+    with pytest.raises(ValueError, match=r"metrics.jsonl, line 1 cannot be read"):
+        list(runlog.read(file))
+
+
 def test_a_new_run_publishes_nothing_of_the_old_one(tmp_path: Path) -> None:
     old = RunLog(tmp_path / "a", published=tmp_path / "out", step=0)
     old.report(10, {"loss": 1.0})

@@ -126,6 +126,17 @@ def test_a_state_of_another_store_or_of_a_deleted_run_starts_a_new_run(folder: P
     assert json.loads(state.read_text())["step"] == -1
 
 
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"uri": 3, "run_id": "x", "step": 1}', "[" * 100_000])
+def test_a_state_of_something_else_starts_a_new_run_and_is_told(
+    folder: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "tracking.json"
+    state.write_text(content)
+    tracker = tracking.start(settings(folder), state=state)
+    assert "tracking.json" in (said := capsys.readouterr().err) and "beginning a run of its own" in said
+    assert json.loads(state.read_text())["run_id"] == tracker.run_id
+
+
 def test_a_stage_can_add_to_the_run_of_another(folder: Path) -> None:
     first = tracking.start(settings(folder))
     first.finish()

@@ -54,3 +54,9 @@ def test_broken_image_anywhere_is_found(dataset):
     (dataset[0] / "images" / "00000" / "img00000003.png").write_bytes(b"no png")
     with pytest.raises(DatasetError, match=r"img00000003.png .* cannot be decoded"):
         validate(dataset[0])
+
+
+def test_depth_of_another_size_anywhere_is_found(dataset):
+    np.save(dataset[0] / "depth/00000/img00000003.npy", np.zeros((8, 9), np.float16))
+    with pytest.raises(DatasetError, match=r"img00000003.npy in .* holds float16 of shape \(8, 9\)"):
+        validate(dataset[0])

@@ -248,7 +248,7 @@ def test_an_unknown_kind_is_named(settings: dict[str, Any], tmp_path: Path) -> N
     odd = copy.deepcopy(settings)
     odd["sampler"]["kind"] = "cubes"
     save_model(tmp_path / "model", *state_of, odd)
-    with pytest.raises(ModelError, match="there is no sampler of kind 'cubes'"):
+    with pytest.raises(ModelError, match=r"sampler.kind is 'cubes', not one of 'manifold', 'spheres'"):
         load_model(tmp_path / "model")
 
 

@@ -1,0 +1,141 @@
+"""model.json: what it may say, so that nothing is built of a size that no machine has."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from gram import documents
+from gram.documents import Bounds
+
+REMEDY = "copy the model again, or read it with the version of gram that wrote it"
+Width = Annotated[int, Bounds(low=1, high=2**14)]
+Layers = Annotated[int, Bounds(low=0, high=128)]
+Points = Annotated[int, Bounds(low=1, high=1024)]
+Length = Annotated[float, Bounds(above=0, high=1e3)]
+Factor = Annotated[float, Bounds(low=-1e6, high=1e6)]
+Words = Annotated[str, Bounds(high=256)]
+_ON_SURFACES = ("manifold", "sampler.levels", "sampler.first_level", "sampler.last_level")
+_ON_SURFACES += ("sampler.num_samples", "sampler.delta")
+_NEEDED = {
+    "manifold": _ON_SURFACES,
+    "spheres": _ON_SURFACES,
+    "planes": ("sampler.points", "sampler.delta"),
+    "neusample": ("sampler.points", "sampler.box", "ray_network"),
+}
+"""Fields by the kind of the sampler; that of others is `sampler.points`."""
+
+
+class GeneratorSettings(TypedDict):
+    """Arguments of `gram.generator.Generator`."""
+
+    fov: Annotated[float, Bounds(above=0, high=math.pi)]
+    z_dim: NotRequired[Width]
+    mapping_width: NotRequired[Width]
+    mapping_layers: NotRequired[Layers]
+
+
+class RadianceSettings(TypedDict):
+    """Arguments of `gram.radiance.RadianceField`."""
+
+    width: Width
+    layers: Annotated[int, Bounds(low=2, high=128)]
+    view_dependent: NotRequired[bool]
+    box: NotRequired[Length]
+    frequency_scale: NotRequired[Factor]
+    frequency_offset: NotRequired[Factor]
+    recompute: NotRequired[bool]
+
+
+class ManifoldSettings(TypedDict):
+    """Arguments of `gram.manifold.ManifoldPredictor`."""
+
+    width: NotRequired[Width]
+    hidden_layers: NotRequired[Annotated[int, Bounds(low=1, high=128)]]
+    centre: Annotated[list[Factor], Bounds(low=3, high=3)]
+    init: NotRequired[Literal["published", "sphere"]]
+
+
+class RayNetworkSettings(TypedDict, total=False):
+    """Arguments of `gram.ray_network.RayNetwork`."""
+
+    width: Width
+    layers: Annotated[int, Bounds(low=1, high=128)]
+    frequencies: Annotated[int, Bounds(low=0, high=32)]
+
+
+class SamplerSettings(TypedDict):
+    """Arguments of a sampler of `gram.samplers`."""
+
+    kind: Literal["manifold", "spheres", "planes", "stratified", "hierarchical", "neusample"]
+    near: Length
+    far: Length
+    background_z: NotRequired[Factor | None]
+    delta: NotRequired[Length]
+    points: NotRequired[Points]
+    box: NotRequired[Length]
+    levels: NotRequired[Points]
+    first_level: NotRequired[Factor]
+    last_level: NotRequired[Factor]
+    num_samples: NotRequired[Annotated[int, Bounds(low=2, high=4096)]]
+    mode: NotRequired[Literal["linear", "refined"]]
+
+
+class DiscriminatorSettings(TypedDict):
+    """Arguments of `gram.discriminator.Discriminator`."""
+
+    size: Annotated[int, Bounds(low=4, high=4096)]
+    width: NotRequired[Annotated[float, Bounds(above=0, high=64)]]
+    max_channels: NotRequired[Annotated[int, Bounds(low=1, high=2**16)]]
+
+
+class Measured(TypedDict):
+    """A measurement, with all that has to be equal for another to be comparable."""
+
+    values: dict[str, Annotated[float, Bounds(finite=False)]]
+    protocol: dict[str, Any]
+
+
+class MadeFrom(TypedDict, total=False):
+    """Where a trained model comes from."""
+
+    seed: Annotated[int, Bounds(low=0)]
+    data_hash: Words
+    fingerprint: Words
+    run: Words | None
+    images: Annotated[int, Bounds(low=0)]
+    steps: Annotated[int, Bounds(low=0)]
+    measured: Measured
+
+
+class ModelSettings(TypedDict):
+    """All of model.json."""
+
+    generator: GeneratorSettings
+    radiance: RadianceSettings
+    sampler: SamplerSettings
+    discriminator: DiscriminatorSettings
+    manifold: NotRequired[ManifoldSettings]
+    ray_network: NotRequired[RayNetworkSettings]
+    made_from: NotRequired[MadeFrom]
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The content of model.json, entries that are not named here included.
+
+    Raises:
+        DocumentError: it is no JSON, or a value is of a wrong type or size.
+        OSError: it cannot be read.
+    """
+    settings = documents.read(file, ModelSettings, remedy=REMEDY)
+    if (size := settings["discriminator"]["size"]) & (size - 1):
+        raise documents.DocumentError(f"{file}: discriminator.size is {size}, no power of two: {REMEDY}")
+    sampler = settings["sampler"]
+    for field in _NEEDED.get(sampler["kind"], ("sampler.points",)):
+        section, _, name = field.partition(".")
+        if section not in settings or (name and name not in sampler):
+            problem = f"{field} is missing, which samplers of kind {sampler['kind']} need"
+            raise documents.DocumentError(f"{file}: {problem}: {REMEDY}")
+    near, far = sampler["near"], sampler["far"]
+    if near >= far:
+        raise documents.DocumentError(f"{file}: sampler.near is {near}, not less than far = {far}: {REMEDY}")
+    return settings

@@ -1,0 +1,25 @@
+"""The summary says what is there, and names what is damaged, in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import config, summary
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"fid": "x"}', '{"at_initialisation": {"fid": null}}', "[" * 100_000]
+)
+def test_damaged_metrics_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    found = config.load([f"paths.evaluate='{tmp_path}'"])
+    monkeypatch.setattr(summary, "load", lambda: found)
+    (tmp_path / "metrics.json").write_text(content)
+    assert summary.main() == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"summary: {tmp_path}/metrics.json") and said.err.count("\n") == 1
+    (tmp_path / "metrics.json").write_text(json.dumps({"fid": 2.5, "at_initialisation": {}}))
+    summary.main()
+    assert "fid                             2.5\n" in capsys.readouterr().out
