@@ -90,6 +90,9 @@ def _run_first(
 ) -> int | None:
     """What the process does that writes files and talks to people."""
     with checkpoints.work_folder(Path(config.paths.checkpoints), mark, steps=config.train.steps) as folder:
+        checkpoints.tell_what_is_replaced(
+            Path(config.paths.train) / "model", Path(config.paths.checkpoints), mark, steps=config.train.steps
+        )
         now = checkpoints.conditions(config, team)
         checkpoints.resume(state, folder, team, now, start_from=config.train.start_from)
         with _tracked(config, dataset, mark, folder) as tracker:
