@@ -22,7 +22,7 @@ from pipeline.evaluating import drawings, images
 from pipeline.evaluating.finding import Subject
 from pipeline.fingerprint import fingerprint
 from pipeline.pictures import encode_png
-from pipeline.pinned import pinned
+from pipeline.pinned import shareable
 from pipeline.reporting.model_card import model_card
 from pipeline.schema import Config
 
@@ -74,6 +74,8 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
     _require_own_configuration(subject)
     likeness = _likeness(trained, subject)
     measured = {name or "trained": m for name, m in images.measure(subject).items()}
+    if not measured:
+        raise ValueError(f"{config.paths.train_data}: {images.too_few(subject)}: a pack tells how good it is")
     drawn = drawings.draw(subject)
     shown = {"samples.png": drawn["samples"], "sweep.png": drawn["sweep"]}
     card = model_card(target, subject, measured, note=note, likeness=likeness)
@@ -81,7 +83,7 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
         model_files(subject.generator, discriminator, settings, dtype=torch.float16), settings
     )
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
-    files |= {"README.md": card.encode(), "params.yaml": pinned(config).encode()}
+    files |= {"README.md": card.encode(), "params.yaml": shareable(config).encode()}
     files["metrics.json"] = _metrics(measured).encode()
     write_folder(target, files)
     say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pipeline import tracking
-from pipeline.pinned import pinned
+from pipeline.pinned import shareable
 from pipeline.schema import Config
 
 
@@ -42,7 +42,7 @@ def recipe(config: Config) -> tuple[list[str], str]:
     """Commands that make the run again, and the params.yaml that they use."""
     commit = tracking.program().get("mlflow.source.git.commit", "")
     commands = [f"git checkout {commit}"] if commit else []
-    return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], pinned(config)
+    return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], shareable(config)
 
 
 def _program(tags: Mapping[str, str]) -> str:
