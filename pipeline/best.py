@@ -24,6 +24,8 @@ FOLDER = "best"
 SEED = 0
 """Of the choice of real pictures, of latents and poses: that of the presets of evaluate."""
 BATCH = 50
+FEWEST = 2
+"""Pictures on each side of a distance."""
 
 
 class Best:
@@ -65,6 +67,11 @@ class Best:
                 f"train.measure_every = {every} needs packages that are missing ({error}): "
                 "install them, or measure with pipeline.evaluate elsewhere and set it to 0"
             ) from error
+        if len(self._dataset) < FEWEST:
+            raise ValueError(
+                f"train.measure_every = {every}, but there is {len(self._dataset)} picture to compare with: "
+                f"distances need {FEWEST}; set it to 0"
+            )
         return Ruler(
             self._dataset,
             scene.training_poses(config.data, self._dataset.meta),

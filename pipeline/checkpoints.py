@@ -11,6 +11,7 @@ import torch
 from gram import checkpoint, locks
 from gram.devices import has_kernels
 from gram.folders import sweep_inside
+from gram.models import load_settings
 from gram.state import TrainingState
 from pipeline import beginnings
 from pipeline.console import say
@@ -45,6 +46,32 @@ def folder_of(checkpoints: Path, mark: str, *, steps: int) -> Path:
     """Where training of a fingerprint to `steps` steps keeps its checkpoints."""
     newest = checkpoint.newest_step(checkpoints / mark)
     return checkpoints / (mark if newest is None or newest <= steps else f"{mark}-to-{steps}")
+
+
+def tell_what_is_replaced(model: Path, checkpoints: Path, mark: str, *, steps: int) -> None:
+    """Say that a published model of another training goes, and how it comes back.
+
+    Args:
+        model: folder of the published model, if there is one.
+        checkpoints: of all trainings.
+        mark: fingerprint of the training that begins.
+        steps: of it.
+    """
+    try:
+        made = load_settings(model)["made_from"]
+        before, done = str(made["fingerprint"]), int(made["steps"])
+    except (ValueError, OSError, KeyError, TypeError):
+        return  # no model that tells
+    if before == mark and done <= steps:
+        return
+    say(f"train: {model}, {done:,} steps of {before}, will be replaced by {steps:,} steps of {mark}")
+    places = [checkpoints / before, checkpoints / f"{before}-to-{done}"]
+    kept = [folder for folder in places if checkpoint.newest_step(folder) == done]
+    if kept and before.partition("-")[2] == mark.partition("-")[2]:
+        options = "" if before == mark else " and its options"
+        say(f"train: to get it back: train.steps={done}{options}; its checkpoint stays in {kept[0]}")
+    else:
+        say(f"train: no checkpoint gives it back: to keep it, stop now and copy it, cp -r {model} ELSEWHERE")
 
 
 def holder(folder: Path) -> locks.Holder | None:

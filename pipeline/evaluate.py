@@ -48,6 +48,8 @@ PARTS: dict[str, Part] = {
     "sampling_noise": noise.find,
 }
 """Name in metrics.json -> what finds it, in the order of the report."""
+TRAINED = "trained"
+"""Name of the model's own distances in protocol.json."""
 
 
 def run(config: Config, *, force: bool = False) -> None:
@@ -73,7 +75,7 @@ def run(config: Config, *, force: bool = False) -> None:
         values, findings = _evaluate(replace(config, paths=paths), described, aside)
     _track(config, out, values, described["made_from"]["run"])
     for name, numbers in values.items():
-        say(f"{name or 'trained':20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
+        say(f"{name or TRAINED:20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
     for name, finding in findings.items():
         if finding.skipped:
             say(f"{name:20} skipped: {finding.skipped}")
@@ -88,7 +90,10 @@ def _evaluate(
     measured = images.measure(subject)
     findings = {name: part(subject) for name, part in PARTS.items()}
     values = {name: m.values for name, m in measured.items()}
-    protocols = {name or "trained": m.protocol for name, m in measured.items()}
+    protocols = {name or TRAINED: m.protocol for name, m in measured.items()}
+    if not measured:
+        protocols[TRAINED] = {"skipped": images.too_few(subject)}
+        say(f"{TRAINED:20} skipped: {images.too_few(subject)}")
     values |= {name: dict(finding.values) for name, finding in findings.items() if not finding.skipped}
     _write_json(out / "metrics.json", _nested(values))
     protocols |= {name: finding.account for name, finding in findings.items()}
@@ -112,7 +117,7 @@ def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_i
 
 
 def _nested(values: dict[str, dict[str, float]]) -> dict[str, Any]:
-    return {**values[""], **{name: numbers for name, numbers in values.items() if name}}
+    return {**values.get("", {}), **{name: numbers for name, numbers in values.items() if name}}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

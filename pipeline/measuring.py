@@ -10,7 +10,7 @@ from torch import Tensor
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
 from gram.metrics import Extractor, Features, Measurement, compare, extract_features
-from gram.metrics.fidelity import METRICS
+from gram.metrics.fidelity import METRICS, SMALLEST_SET
 from gram.poses import PosePrior
 from gram.samplers import Noise
 from pipeline.pictures import quantised
@@ -72,12 +72,23 @@ class Ruler:
         protocol |= {"points_per_ray": sampler.points_per_ray, "random_points": sampler.stochastic}
         return compare(fakes, self._reals, metrics=metrics, protocol=protocol)
 
-    def real_against_real(self) -> Measurement:
+    def measurable(self, count: int | None = None) -> list[str]:
+        """Metrics that so many pictures on each side suffice for, as many as are compared unless told."""
+        there = self.count if count is None else count
+        return [metric for metric, fewest in SMALLEST_SET.items() if there >= fewest]
+
+    @property
+    def half(self) -> int:
+        """Real pictures on each side where they are compared with each other."""
+        return min(self.count, len(self._dataset) // 2)
+
+    def real_against_real(self, *, metrics: Sequence[str] = METRICS) -> Measurement:
         """Distances of other real pictures: what a perfect generator would reach."""
-        half = min(self.count, len(self._dataset) // 2)
+        half = self.half
         images = self._dataset.load_images(self._order[len(self._dataset) - half :])
         others = self._features(images, "other real pictures", keep=True)
-        return compare(others, self._reals[:half], protocol={**self._common, "fakes": "other real pictures"})
+        protocol = {**self._common, "fakes": "other real pictures"}
+        return compare(others, self._reals[:half], metrics=metrics, protocol=protocol)
 
     def _generated(self, generator: Generator) -> Tensor:
         """Pictures, uint8 (count, 3, size, size)."""

@@ -22,7 +22,7 @@ from pipeline.evaluating import drawings, images
 from pipeline.evaluating.finding import Subject
 from pipeline.fingerprint import fingerprint
 from pipeline.pictures import encode_png
-from pipeline.pinned import pinned
+from pipeline.pinned import shareable
 from pipeline.recognition import PACK
 from pipeline.reporting.facts import ORIGIN
 from pipeline.reporting.model_card import model_card
@@ -86,6 +86,8 @@ def _files(config: Config, target: Path, settings: dict[str, Any], note: str) ->
     _require_own_configuration(subject)
     likeness = _likeness(trained, subject)
     measured = {name or "trained": m for name, m in images.measure(subject).items()}
+    if not measured:
+        raise ValueError(f"{config.paths.train_data}: {images.too_few(subject)}: a pack tells how good it is")
     drawn = drawings.draw(subject)
     shown = {"samples.png": drawn["samples"], "sweep.png": drawn["sweep"]}
     card = model_card(target, subject, measured, note=note, likeness=likeness)
@@ -93,7 +95,7 @@ def _files(config: Config, target: Path, settings: dict[str, Any], note: str) ->
         model_files(subject.generator, discriminator, settings, dtype=torch.float16), settings
     )
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
-    files |= {"README.md": card.encode(), "params.yaml": pinned(config, given_away=True).encode()}
+    files |= {"README.md": card.encode(), "params.yaml": shareable(config).encode()}
     files["metrics.json"] = _metrics(measured).encode()
     return files
 

@@ -24,6 +24,8 @@ Beside = Callable[[RenderedImages, Tensor], NDArray[np.uint8]]
 SHOWN_SIDE = 96
 """Small pictures are magnified to about this many pixels a side."""
 GAP = 2
+BLANK = 8
+"""Pixels along one side of a picture of nothing."""
 SWEEP_VIEWS = 7
 SECTION_SIDE = 240
 """Pixels along one side of a cross-section."""
@@ -148,6 +150,16 @@ def encode_png(pixels: Pixels) -> bytes:
     for name, data in chunks:
         content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
     return content
+
+
+def blank() -> Pixels:
+    """What stands in place of a promised picture that there is nothing to draw for."""
+    return np.full((BLANK, BLANK, 3), 255, np.uint8)
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a file is `blank` as this module writes it."""
+    return path.read_bytes() == encode_png(blank())
 
 
 def write_png(path: Path, pixels: Pixels) -> None:

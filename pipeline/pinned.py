@@ -1,26 +1,59 @@
 """A configuration as a params.yaml that pins every option: the same run wherever it is read."""
 
+from pathlib import Path
+from typing import Any
+
 from omegaconf import OmegaConf
 
-from pipeline.config import as_dict, presets_of
-from pipeline.options import all_options
+from pipeline.config import PROJECT, as_dict, presets_of
 from pipeline.schema import GROUPS, Config
 
 HEADER = "# Every option is pinned: presets are named for form's sake, nothing is left to them.\n"
+PRIVATE = ("tracking", "paths")
+"""Sections about a person's own machine and server, which say nothing about a result."""
+FILES = (("data", "path"), ("train", "start_from"), ("evaluate", "inception_weights"), ("export", "latents"))
+"""Options that name a file or a folder outside of the project's own."""
 
 
-def pinned(config: Config, *, given_away: bool = False) -> str:
-    """The text of the file.
+def pinned(config: Config) -> str:
+    """The text of the file, for this machine alone: it holds paths and where runs are recorded."""
+    return _text(as_dict(config))
 
-    Args:
-        config: of the run.
-        given_away: whether others get it: it then says nothing of this machine's folders and servers.
+
+def shareable(config: Config) -> str:
+    """The text of the file to give away: no paths, no address of a server or a machine.
+
+    Files of one's own are named without their folders.
     """
+    tree = {section: value for section, value in as_dict(config).items() if section not in PRIVATE}
+    del tree["train"]["launch"]
+    for group, name in FILES:
+        tree[group][name] = without_folders(tree[group][name])
+    return _text(tree)
+
+
+def without_folders(path: str | None) -> str | None:
+    """A path as others may see it: as it is where it is relative and stays below, else its last name."""
+    if path is None:
+        return None
+    parts = Path(path).parts
+    stays = not Path(path).is_absolute() and ".." not in parts and not path.startswith("~")
+    return path if stays else parts[-1]
+
+
+def is_file_option(name: str) -> bool:
+    """Whether a dotted option names a file or a folder outside of the project's own."""
+    return tuple(name.split(".")) in FILES
+
+
+def without_own_folders(text: str) -> str:
+    """Words for others, such as an error's: the project and the home folder without their places."""
+    for folder, shown in ((str(PROJECT), "."), (str(Path.home()), "~")):
+        if len(Path(folder).parts) > 1:
+            text = text.replace(folder, shown)
+    return text
+
+
+def _text(tree: dict[str, Any]) -> str:
     presets = {group: presets_of(group)[0] for group in GROUPS}
-    tree = OmegaConf.create({"preset": presets, **as_dict(config)})
-    if given_away:
-        for name in [name for name, option in all_options().items() if option.metadata["local"]]:
-            section, _, key = name.rpartition(".")
-            del OmegaConf.select(tree, section)[key]
-        del tree["paths"]
-    return HEADER + OmegaConf.to_yaml(tree)
+    return HEADER + OmegaConf.to_yaml(OmegaConf.create({"preset": presets, **tree}))

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline import build, identity, outputs, page, runlog, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
+from pipeline.pictures import is_blank
 from pipeline.reporting import curves, numbers
 from pipeline.reporting.exports import Exports
 from pipeline.reporting.facts import ORIGIN, facts, recipe
@@ -59,6 +60,7 @@ def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHIN
     evaluated, exported = Path(config.paths.evaluate), Path(config.paths.export)
     other_training = identity.is_another(sources.trained)
     records = [] if other_training else list(runlog.read(Path(config.paths.train) / runlog.METRICS))
+    drawn = [file for file in sorted(evaluated.glob("*.png")) if not is_blank(file)]
     others = identity.is_another(sources.exported)
     commands, values = recipe(config)
     return page.render(
@@ -66,7 +68,7 @@ def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHIN
         facts=facts(described, data_of(Path(config.paths.train_data), described)),
         sources=sources,
         sections=numbers.read(evaluated),
-        pictures={file.stem: page.embedded(file) for file in sorted(evaluated.glob("*.png"))},
+        pictures={file.stem: page.embedded(file) for file in drawn},
         curves=page.figure(lambda style: curves.draw(records, style)),
         exports=Exports.none(exported) if others else Exports.read(exported),
         commands=commands,

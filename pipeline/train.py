@@ -116,6 +116,7 @@ def _run_first(
         checkpoints.work_folder(places, mark, steps=steps) as folder,
         outputs.publishing(Path(config.paths.train)),
     ):
+        checkpoints.tell_what_is_replaced(Path(config.paths.train) / "model", places, mark, steps=steps)
         now = checkpoints.conditions(config, team)
         matters = what_matters(config, data_hash=dataset.content_hash)
         checkpoints.resume(state, folder, team, now, start_from=config.train.start_from, matters=matters)

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
 from gram.poses import PosePrior
 from pipeline import identity, scene
-from pipeline.pictures import Pixels
+from pipeline.pictures import Pixels, blank
 from pipeline.schema import Config
 
 
@@ -102,8 +101,7 @@ class Finding:
     @classmethod
     def skip(cls, why: str, *, pictures: Sequence[str] = ()) -> "Finding":
         """Nothing was measured; promised pictures are blank, for DVC wants what a stage promises."""
-        blank = np.full((8, 8, 3), 255, np.uint8)
-        return cls(skipped=why, pictures=dict.fromkeys(pictures, blank))
+        return cls(skipped=why, pictures=dict.fromkeys(pictures, blank()))
 
     @property
     def account(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gram.metrics import Measurement, load_extractor
 from gram.metrics.extractors import INCEPTION
+from gram.metrics.fidelity import SMALLEST_SET
 from pipeline import build
 from pipeline.console import say
 from pipeline.evaluating.finding import Subject
@@ -11,10 +12,10 @@ from pipeline.measuring import Ruler
 
 
 def measure(subject: Subject) -> dict[str, Measurement]:
-    """Name ('' is the trained model) -> measurement.
+    """Name ('' is the trained model) -> measurement, of the metrics that there are enough pictures for.
 
     Raises:
-        ValueError: the extractor's weights cannot be used, or there are too few pictures.
+        ValueError: the extractor's weights cannot be used.
     """
     config, settings = subject.config, subject.config.evaluate
     weights = settings.inception_weights
@@ -32,10 +33,19 @@ def measure(subject: Subject) -> dict[str, Measurement]:
     )
     if ruler.count < settings.images:
         say(f"evaluate: {ruler.count} pictures of each kind, as there are no more real ones")
-    measured = {"": ruler.measure(subject.generator, "first average")}
+    metrics, measured = ruler.measurable(), {}
+    if not metrics:
+        return {}
+    measured[""] = ruler.measure(subject.generator, "first average", metrics=metrics)
     if settings.at_initialisation:
         twin = build.untrained_twin(config.paths.model).to(subject.device)
-        measured["at_initialisation"] = ruler.measure(twin, "untrained", keep=True)
-    if settings.real_against_real:
-        measured["real_against_real"] = ruler.real_against_real()
+        measured["at_initialisation"] = ruler.measure(twin, "untrained", metrics=metrics, keep=True)
+    if settings.real_against_real and (metrics := ruler.measurable(ruler.half)):
+        measured["real_against_real"] = ruler.real_against_real(metrics=metrics)
     return measured
+
+
+def too_few(subject: Subject) -> str:
+    """Why there is no measurement where `measure` gave none."""
+    count, fewest = min(subject.config.evaluate.images, len(subject.dataset)), min(SMALLEST_SET.values())
+    return f"{count} real picture to compare with, but distances need at least {fewest}"

@@ -64,7 +64,7 @@ class Exports:
         shown = viewer.is_file() and (shared is None or VIEWER in shared)
         return cls(
             folder=folder,
-            all=[_exported(folder, name, facts[name]) for name in facts],
+            all=[one for name in facts if (one := _exported(folder, name, facts[name])).files],
             interpolation=video,
             viewer=viewer.read_text(encoding="utf-8") if shown else None,
         )

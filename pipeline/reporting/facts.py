@@ -9,7 +9,7 @@ import torch
 
 from gram import documents
 from pipeline import tracking
-from pipeline.pinned import pinned
+from pipeline.pinned import shareable
 from pipeline.schema import Config
 
 ORIGIN = ("seed", "data_hash", "fingerprint", "run", "images", "steps")
@@ -52,7 +52,7 @@ def recipe(config: Config) -> tuple[list[str], str]:
     """Commands that make the run again, and the params.yaml that they use."""
     commit = tracking.program().get("mlflow.source.git.commit", "")
     commands = [f"git checkout {commit}"] if commit else []
-    return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], pinned(config)
+    return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], shareable(config)
 
 
 def meta_of(folder: Path) -> dict[str, Any]:

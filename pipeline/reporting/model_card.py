@@ -1,11 +1,14 @@
 """README.md of a model that is given away: what it is, how good it is, and how to make it again."""
 
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from gram.metrics import Measurement
 from pipeline.evaluating.drawings import SHOWN_PSI
 from pipeline.evaluating.finding import Subject
+from pipeline.pinned import without_folders
 from pipeline.reporting.facts import facts
 from pipeline.reporting.sources import data_of
 
@@ -28,13 +31,14 @@ def model_card(
     for name, here in (("program", "packed with"), ("report made on", "packed on")):
         known[here] = known.pop(name, "unknown")
     known |= {"note": note} if note else {}
-    rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
-    return f"""# {folder.name}
+    rows = "\n".join(f"| {name} | {as_text(value)} |" for name, value in known.items())
+    named = shlex.quote(without_folders(str(folder)) or "")
+    return f"""# {as_text(folder.name)}
 
 ![Different latents](samples.png)
 ![Some of them turned, with depth and normals](sweep.png)
 
-    python -m pipeline.export model={folder}      # meshes, videos, a page with a 3D viewer
+    python -m pipeline.export model={named}      # meshes, videos, a page with a 3D viewer
 
 | | |
 |---|---|
@@ -49,9 +53,15 @@ The upper picture is drawn as measured, the lower one with psi = {SHOWN_PSI}.
 {_protocol(measured["trained"])}
 
 ## Again
-    python -m pipeline.prepare --params {folder}/params.yaml
-    python -m pipeline.train --params {folder}/params.yaml
+    python -m pipeline.prepare --params {named}/params.yaml
+    python -m pipeline.train --params {named}/params.yaml
 """
+
+
+def as_text(value: str) -> str:
+    """Words that Markdown shows as they are, in one line of a table."""
+    escaped = re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", " ".join(value.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _table(measured: Mapping[str, Measurement]) -> str:

@@ -105,10 +105,10 @@ def _pictures(metrics: Mapping[str, Any], protocols: Mapping[str, Any]) -> Secti
     return Section(
         name=PICTURES,
         meaning=PARTS[PICTURES],
-        tables=[table],
+        tables=[table] if table.rows else [],
         tiles=tiles,
         protocol=_text(used),
-        skipped="",
+        skipped="" if own else str(protocols.get(OWN, {}).get("skipped", "")),
     )
 
 

@@ -113,8 +113,10 @@ def _other_page(report: Path, digest: str) -> str:
 
 def _other_configuration(config: Config, described: Mapping[str, Any]) -> str:
     made = described["made_from"]
-    asked = fingerprint(config, data_hash=made["data_hash"]).partition("-")[0]
-    trained = made["fingerprint"].partition("-")[0]
-    if asked == trained:
+    asked, _, program = fingerprint(config, data_hash=made["data_hash"]).partition("-")
+    trained, _, then = made["fingerprint"].partition("-")
+    if asked == trained and program == then:
         return ""
+    if asked == trained:
+        return f"with another version of the program than trained the model: {program}, not {then}"
     return f"of another model: {asked}, not {trained}; give the experiment and options of its training"

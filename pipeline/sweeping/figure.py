@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.figures import DPI, LIGHT, Style
 from pipeline.sweeping import panels, published
-from pipeline.sweeping.marks import color_of, label_ends
+from pipeline.sweeping.marks import as_words, color_of, label_ends
 from pipeline.sweeping.results import KIND, SEED, Results
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def curves(results: Results, style: Style = LIGHT) -> "Figure | None":
             width = 2.8 if place == 0 else 1.4
             axes.plot(steps, values, dashes, color=color, linewidth=width, marker=".", alpha=0.9)
             if place < LABELLED and steps:
-                ends[results.label(trial)] = (steps[-1], values[-1], color)
+                ends[as_words(results.label(trial))] = (steps[-1], values[-1], color)
         if all(value > 0 for line in lines.values() for _, value in line):
             axes.set_yscale("log")
             panels.plain_ticks(axes, "y")
@@ -133,5 +133,7 @@ def _finish(figure: "Figure", results: Results, style: Style) -> "Figure":
     words = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none yet"
     marks = "solid: finished; hollow: stopped or still training; x at the upper edge: failed"
     marks += "" if results.compares_samplers else "; numbers as in the table"
-    figure.text(0.07, 0.012, f"{results.name}: trials {words}. {marks}", fontsize=9, color=style.ink)
+    figure.text(
+        0.07, 0.012, f"{as_words(results.name)}: trials {words}. {marks}", fontsize=9, color=style.ink
+    )
     return figure

@@ -140,6 +140,11 @@ def label_points(axes: "Axes", labels: Sequence[tuple[float, float, str, Any]], 
             words.remove()
 
 
+def as_words(text: str) -> str:
+    """Text that a figure shows as it is: a pair of dollars would be read as a formula."""
+    return text.replace("$", r"\$")
+
+
 def value_in_words(name: str, value: Any) -> str:
     """An option's value as a label: samplers by their name alone."""
-    return str(value) if value in COLORS else f"{name.rpartition('.')[2]} {shown(value)}"
+    return str(value) if value in COLORS else as_words(f"{name.rpartition('.')[2]} {shown(value)}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.figures import LIGHT, Style
 from pipeline.sweeping import published
 from pipeline.sweeping.marks import (
+    as_words,
     color_of,
     fill,
     label_points,
@@ -111,7 +112,7 @@ def over_option(axes: "Axes", results: Results, name: str, style: Style = LIGHT)
     if numeric and (logarithmic or len(values) <= MOST_TICKS):
         plain_ticks(axes, "x", values if len(values) <= MOST_TICKS else None)
     if not numeric:
-        axes.set_xticks(range(len(values)), [shown(value) for value in values])
+        axes.set_xticks(range(len(values)), [as_words(shown(value)) for value in values])
         axes.set_xlim(-0.6, len(values) - 0.4)
     _objective_axis(axes, results)
     _missing(axes, results, placed, style)
@@ -220,7 +221,7 @@ def _color(results: Results, trial: Trial, by: str | None) -> Any:
 def _brief(results: Results, trial: Trial) -> str:
     if results.compares_samplers:
         return f"{results.kind(trial)} {trial.points_per_ray}"
-    return results.label(trial) if len(trial.values) == 1 else results.number(trial)
+    return as_words(results.label(trial)) if len(trial.values) == 1 else results.number(trial)
 
 
 def _legend(axes: "Axes", results: Results, by: str, style: Style) -> None:

@@ -20,6 +20,7 @@ from pipeline.cli import on_folder
 from pipeline.console import say
 from pipeline.sweeping import figure, reading, results
 from pipeline.sweeping.results import Results, quality, shown
+from pipeline.sweeping.shareable import shareable
 from pipeline.sweeping.trials import TRIALS, Trial
 
 HTML, PNG, CSV = "report.html", "report.png", "trials.csv"
@@ -32,7 +33,7 @@ def write(folder: Path) -> Path:
     Raises:
         ValueError: the folder holds no sweep, or one that is damaged.
     """
-    found = results.read(folder)
+    found = shareable(results.read(folder))
     page.write(folder / PNG, figures.png(figure.draw(found)))
     page.write(folder / CSV, table(found))
     return page.write(folder / HTML, as_page(found))

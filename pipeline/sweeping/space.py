@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.options import ConfigError, all_options, suggestion
+from pipeline.pinned import is_file_option, without_folders
 from pipeline.schema import GROUPS
 
 Values = dict[str, Any]
@@ -180,7 +181,10 @@ def corners(space: Space) -> list[Values]:
 
 def trial_name(index: int, values: Values) -> str:
     """Of a trial's folder and run: `003-planes-points_6`; sorts in the order of the search."""
-    parts = [_part(name.rpartition(".")[2], value) for name, value in values.items()]
+    bare = {
+        n: without_folders(v) if is_file_option(n) and isinstance(v, str) else v for n, v in values.items()
+    }
+    parts = [_part(name.rpartition(".")[2], value) for name, value in bare.items()]
     return "-".join([f"{index:03}", *parts])[:LONGEST_NAME].rstrip("-_.")
 
 

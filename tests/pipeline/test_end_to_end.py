@@ -1,9 +1,7 @@
 """The whole chain, small: `dvc repro` in a fresh clone, twice, and the experiments that the README names."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,43 +10,20 @@ import numpy as np
 import pytest
 import trimesh
 import yaml
+from clones import call, make_clone
 from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
-from pipeline.config import CONF, PROJECT
 from pipeline.evaluate import PARTS
 
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
-ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 SIZE = 16
-
-
-def call(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository of its own with the small experiment as its params.yaml, run once."""
     folder = tmp_path_factory.mktemp("clone") / "project"
-    tracked = subprocess.run(
-        ["git", "ls-files", "gram", "pipeline", "conf", "dvc.yaml", ".dvc", ".dvcignore", ".gitignore"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in tracked.stdout.splitlines():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT / name, folder / name)
-    shutil.copyfile(CONF / "experiment/tiny.yaml", folder / "params.yaml")
-    call(folder, "git", "init", "-q")
-    call(folder, "git", "config", "user.name", "test")
-    call(folder, "git", "config", "user.email", "test@localhost")
-    call(folder, "git", "add", ".")
-    call(folder, "git", "commit", "-qm", "start")
+    make_clone(folder)
     call(folder, "dvc", "repro")
     yield folder
     shutil.rmtree(folder)

@@ -11,6 +11,7 @@ from html_pages import Page
 
 from pipeline import pictures, report
 from pipeline.config import load
+from pipeline.evaluating.finding import Finding
 from pipeline.reporting import curves, meanings, numbers
 from pipeline.reporting.exports import Exports
 from pipeline.schema import Config
@@ -169,6 +170,28 @@ def test_what_is_not_there_is_left_out(config: Config, absent: str) -> None:
     text, _ = page_of(config)
     assert ("seed_0000" in text) == (absent != "export")
     assert ("No learning curves" in text) == (absent == "train")
+
+
+def test_nothing_is_said_of_pictures_that_were_not_drawn(config: Config) -> None:
+    surfaces = Path(config.paths.evaluate) / "surfaces.png"
+    pictures.write_png(surfaces, picture(100))
+    assert "Where the surfaces are, seen from above" in page_of(config)[0]
+    (blank,) = Finding.skip("evaluate.surfaces_views = 0", pictures=["surfaces"]).pictures.values()
+    pictures.write_png(surfaces, blank)
+    (Path(config.paths.export) / "viewer.html").unlink()
+    text, page = page_of(config)
+    assert "Where the surfaces are, seen from above" not in text
+    assert "In three dimensions" not in page.words
+
+
+def test_exports_whose_files_are_gone_are_not_claimed(config: Config) -> None:
+    folder = Path(config.paths.export)
+    facts = {"triangles": 12345, "watertight": True, "files": {"seed_0001.glb": 5}}
+    known = json.loads((folder / "meshes.json").read_text())
+    (folder / "meshes.json").write_text(json.dumps({**known, "seed_0001": facts}))
+    assert "seed_0001" not in page_of(config)[0]
+    (folder / "seed_0001.glb").write_bytes(b"x")
+    assert "seed_0001" in page_of(config)[0]
 
 
 def test_without_an_evaluation_it_says_which_stage_is_missing(config: Config) -> None:

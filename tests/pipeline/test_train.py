@@ -1,6 +1,7 @@
 """What a training run leaves, and what it refuses."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,41 @@ def test_a_finished_run_is_published_again_without_training(
     assert f"going on from step {STEPS}" in capsys.readouterr().err
     assert result(tmp_path) == result(straight)
     assert losses(tmp_path) == losses(straight)
+
+
+def test_a_model_that_is_replaced_is_named_and_can_be_had_back(
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, tmp_path, "train.steps=12") == 0
+    whole = result(tmp_path)
+    (work,) = [path for path in (tmp_path / "checkpoints").iterdir() if path.is_dir()]
+    capsys.readouterr()
+
+    assert run(data, tmp_path, "train.steps=11") == 0
+    told, remedy = (
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if "will be replaced" in line or "get it back" in line
+    )
+    assert told.startswith(
+        f"train: {tmp_path}/out/model, 12 steps of {work.name}, will be replaced by 11 steps"
+    )
+    assert remedy == f"train: to get it back: train.steps=12; its checkpoint stays in {work}"
+    assert result(tmp_path) != whole
+    assert run(data, tmp_path, "train.steps=12") == 0
+    assert result(tmp_path) == whole
+    assert "will be replaced" not in capsys.readouterr().err, "eleven steps that become twelve are no loss"
+
+    assert run(data, tmp_path, "train.steps=1", "seed=1") == 0
+    assert "back: train.steps=12 and its options; its checkpoint stays in" in capsys.readouterr().err
+    (other,) = (
+        {path for path in (tmp_path / "checkpoints").iterdir() if path.is_dir()}
+        - {work}
+        - set((tmp_path / "checkpoints").glob("*-to-*"))
+    )
+    shutil.rmtree(other)
+    assert run(data, tmp_path, "train.steps=1") == 0
+    assert f"copy it, cp -r {tmp_path}/out/model ELSEWHERE" in capsys.readouterr().err
 
 
 def test_a_second_process_on_the_same_configuration_is_refused(

@@ -1,0 +1,73 @@
+"""The results of a sweep as others may see them: its page and its table are given away."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipeline.pinned import PRIVATE, is_file_option, without_folders, without_own_folders
+from pipeline.sweeping.results import Results
+from pipeline.sweeping.trials import Trial
+
+FLAGS_OF_FILES = ("--params",)
+
+
+def shareable(results: Results) -> Results:
+    """The same without folders of this machine and without addresses of servers."""
+    return replace(results, asked=_asked(results.asked), trials=_trials(results))
+
+
+def _trials(results: Results) -> list[Trial]:
+    names = _names(results)
+    return [
+        replace(
+            trial,
+            values={name: names.get((name, str(value)), value) for name, value in trial.values.items()},
+            reason=None if trial.reason is None else without_own_folders(trial.reason),
+        )
+        for trial in results.trials
+    ]
+
+
+def _names(results: Results) -> dict[tuple[str, str], str]:
+    """(option, path) -> a name without folders; different paths keep different names."""
+    found: dict[tuple[str, str], str] = {}
+    for trial in results.trials:
+        for option, value in trial.values.items():
+            if not is_file_option(option) or not isinstance(value, str) or (option, value) in found:
+                continue
+            name = without_folders(value)
+            others = sum(taken.partition(" #")[0] == name for taken in found.values())
+            found[option, value] = f"{name} #{others + 1}" if others else str(name)
+    return found
+
+
+def _asked(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """sweep.yaml; what was typed loses private options, paths their folders."""
+    shown = dict(asked)
+    if isinstance(asked.get("command"), str):
+        shown["command"] = shlex.join(_typed(shlex.split(asked["command"])))
+    if isinstance(asked.get("overrides"), list):
+        shown["overrides"] = _typed([str(word) for word in asked["overrides"]])
+    if isinstance(asked.get("space"), Mapping):
+        shown["space"] = {name: _candidates(name, entry) for name, entry in asked["space"].items()}
+    return shown
+
+
+def _typed(words: list[str]) -> list[str]:
+    found, previous = [], ""
+    for word in words:
+        option, sign, value = word.partition("=")
+        if option.partition(".")[0] not in PRIVATE or option == "tracking":
+            private = previous in FLAGS_OF_FILES or (sign and is_file_option(option))
+            bare = value if sign else option
+            named = without_folders(bare.strip("'\"")) if private else bare
+            found.append(f"{option}={named}" if sign else str(named))
+        previous = word
+    return found
+
+
+def _candidates(option: str, entry: object) -> object:
+    if isinstance(entry, list):
+        return [_candidates(option, one) for one in entry]
+    return without_folders(entry) if isinstance(entry, str) and is_file_option(option) else entry
