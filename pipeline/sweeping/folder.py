@@ -12,15 +12,18 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pipeline.config import as_dict, read_yaml
+from pipeline import tracking
+from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import program_hash
 from pipeline.options import ConfigError, leaves
+from pipeline.sweeping import asked as asking
+from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.settings import NOT_THE_RESULT
-from pipeline.sweeping.trials import TRIALS, read_trials
+from pipeline.sweeping.space import require_point
+from pipeline.sweeping.trials import FILE, TRIALS, read_trials
 
-ASKED = "sweep.yaml"
 _LOCK = "lock"
 _NOT_COMPARED = (
     "paths.",
@@ -50,14 +53,14 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
         except OSError:
             raise ConfigError(f"{folder} is in use: another pipeline.sweep runs this sweep") from None
         if resume:
-            asked["started"] = read_yaml(before).get("started", asked["started"])
+            asked["started"] = asking.read(folder).get("started", asked["started"])
         aside = folder / f".{ASKED}"
         OmegaConf.save(OmegaConf.create(asked), aside)
         aside.replace(before)
         try:
             yield folder
         except Exception:
-            if not (folder / TRIALS).exists():
+            if not (folder / TRIALS).exists() and not (folder / tracking.STATE).exists():
                 shutil.rmtree(folder)  # nothing began
             raise
 
@@ -74,7 +77,9 @@ def require_right(request: Request, *, resume: bool) -> None:
     if resume and not (folder / ASKED).exists():
         raise ConfigError(f"--resume: there is no sweep in {folder}; leave it out to start one")
     if resume:
-        _require_the_same(described(request), read_yaml(folder / ASKED), folder)
+        _require_the_same(described(request), asking.read_whole(folder), folder)
+        for trial in read_trials(folder):
+            require_point(request.space, trial.values, str(folder / TRIALS / trial.name / FILE))
 
 
 def described(request: Request) -> dict[str, Any]:
