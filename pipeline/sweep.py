@@ -5,11 +5,12 @@ from pathlib import Path
 
 from pipeline import prepare
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Flag, Stage, main
-from pipeline.config import read_yaml
 from pipeline.console import say, write
 from pipeline.options import ConfigError
+from pipeline.sweeping import asked as asking
 from pipeline.sweeping import (
     cluster,
+    datasets,
     driver,
     feasible,
     folder,
@@ -20,7 +21,6 @@ from pipeline.sweeping import (
     table,
     winner,
 )
-from pipeline.sweeping.datasets import DataSets
 from pipeline.sweeping.ledger import Ledger
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.space import trial_name
@@ -31,7 +31,7 @@ STAGE = Stage(
     summary="""
 Trains once for every point of a search space and tells which is best. A trial is the same training that dvc
 repro runs, started the same way, in sweeps/<name>/trials/<trial>/. Every point is checked before anything
-starts, and the data set is prepared once for all.
+starts, and each data set that trials ask for is prepared once.
 
 sweeps/<name>/ receives best.yaml, which has the form of params.yaml, table.txt, report.html and, for every
 trial, trial.json and all that training writes. Interrupted or killed, --resume goes on: trials that are over
@@ -71,8 +71,10 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
         raise ConfigError(f"which one? sweep=NAME, for instance sweep={request.DEFAULT}; --help lists them")
     if apply and not resume and (asked.folder / winner.BEST).exists():
         return _apply(asked.folder)
-    feasible.check(asked)
     sweep = asked.settings.sweep
+    if not list:
+        cluster.require_there(asked.settings.ray.address)
+    feasible.check(asked)
     if list:
         return _list(asked)
     folder.require_right(asked, resume=resume)
@@ -88,11 +90,11 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
 def _search(asked: Request, gpus: float) -> int | None:
     """The trials, from what is there to the end, and what is made of them."""
     sweep, steps = asked.settings.sweep, asked.config.train.steps
-    data = DataSets(Path(sweep.folder).resolve() / "data", prepare.run)
-    machines.require_alike(asked.folder, [data.paths(asked.config)["train_data"]])
+    data = datasets.of_request(asked, prepare.run)
+    machines.require_alike(asked.folder, data.folders)
     ledger = Ledger(asked.folder, cpus=sweep.cpus, gpus=gpus)
     record = recording.Parent.start(
-        asked.config.tracking, asked.name, read_yaml(asked.folder / folder.ASKED), asked.folder
+        asked.config.tracking, asked.name, asking.read(asked.folder), asked.folder
     )
     try:
         with (
@@ -144,6 +146,8 @@ def _list(asked: Request) -> None:
     train = asked.config.train
     length = f"{train.steps} steps with {train.batch_size} pictures"
     lines = [f"{asked.num_trials} trials of {length}, in {asked.folder}"]
+    if (sets := len(datasets.configurations(asked))) > 1:
+        lines.append(f"{sets} data sets are prepared for them")
     if asked.points is None:
         lines.append("Optuna chooses their values in")
         lines += [f"  {name}: {entry}" for name, entry in asked.written.items()]

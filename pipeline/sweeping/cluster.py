@@ -2,17 +2,22 @@
 
 import logging
 import os
-import shutil
+import secrets
 import socket
-import tempfile
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from pipeline.config import PROJECT
+from pipeline.console import say
+from pipeline.sweeping import local_cluster
+from pipeline.sweeping.ray_folder import ClusterError
+
+__all__ = ["ClusterError", "connected", "gpus_there", "require_room", "require_there"]
 
 PROBE_SECONDS = 5.0
-OBJECT_STORE_BYTES = 80 * 2**20
-"""Trials send numbers, no tensors."""
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -25,10 +30,11 @@ _QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
 }
-
-
-class ClusterError(ValueError):
-    """Machines that cannot be used; the message says which and what to do."""
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+"""By which a client of HTTP/2, which Ray speaks, begins: the preface, and a frame of no settings."""
+_SETTINGS = 4
+"""Type of the frame by which the server answers, its fourth byte."""
+_ASK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
 
 
 @contextmanager
@@ -39,62 +45,120 @@ def connected(address: str | None) -> Iterator[None]:
         ClusterError: Ray is not installed, or nothing answers at the address.
     """
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    if address is None:  # the switch by which Ray keeps to 127.0.0.1; it ignores that address as an argument
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    if address is None:
+        _keep_to_loopback()
     try:
-        import ray
+        import ray  # reads the environment
     except ImportError:
         raise ClusterError("Ray is not installed: pip install -c requirements.lock -e '.[sweep]'") from None
-    folder = None
-    try:
+    with ExitStack() as ending:
         if address is None:
-            folder = tempfile.mkdtemp(prefix="gram-ray-")
-            ray.init(
-                num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False,
-                logging_level=logging.ERROR, _temp_dir=folder,
-                object_store_memory=OBJECT_STORE_BYTES,
-            )  # fmt: skip
+            started = ending.enter_context(local_cluster.running())
+            ending.callback(ray.shutdown)
+            _join(started)
         else:
-            _join(address)
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
+            ending.callback(ray.shutdown)
+            _join(address, runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}})
+        for name in ("ray.tune", "ray"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         yield
-    finally:
-        ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _join(address: str) -> None:
+def _keep_to_loopback() -> None:
+    """Have a cluster of this process alone listen on 127.0.0.1, and ask for a word that none else knows."""
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray ignores that address as an argument
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if there := os.environ.pop("RAY_ADDRESS", None):
+        say(f"sweep: RAY_ADDRESS = {there} is left aside: this machine alone; ray.address=auto uses it")
+
+
+def _join(address: str, **options: Any) -> None:
     import ray
 
-    if address != "auto":
-        _probe(address)
     try:
-        ray.init(
-            address=address, log_to_driver=False, logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}},
-        )  # fmt: skip
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterError(
+            f"ray.address = {address}: the cluster there cannot be joined ({_first_line(error)}): it takes "
+            "the same version of Ray, and the token of the cluster in RAY_AUTH_TOKEN"
+        ) from error
+
+
+def require_there(address: str | None) -> None:
+    """Refuse an address at which no cluster is, within seconds: Ray itself would try for minutes.
+
+    Raises:
+        ClusterError: naming the address and what is there.
+    """
+    if address is None:
+        return
+    found = _found() if address == "auto" else address
+    host, colon, port = found.rpartition(":")
+    if not colon or not host or "/" in host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise ClusterError(f"ray.address = {address}: it takes auto, or HOST:PORT as ray start --head says")
+    shown = address if found == address else f"{address}, {found}"
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS) as probe:
+            answers = _speaks_http2(probe)
+    except (OSError, UnicodeError) as error:
+        raise ClusterError(
+            f"ray.address = {shown}: nothing answers there ({getattr(error, 'strerror', None) or error}): is "
+            "the cluster up, and its port reachable from here?"
+        ) from error
+    if not answers or (address != "auto" and not _is_head(found)):
+        raise ClusterError(
+            f"ray.address = {shown}: what answers there is no Ray cluster: give the HOST:PORT that "
+            "ray start --head says, not that of its dashboard or client"
+        )
+
+
+def _found() -> str:
+    """The cluster of this machine.
+
+    Raises:
+        ClusterError: there is none.
+    """
+    try:
+        from ray._private.services import canonicalize_bootstrap_address
+
+        return str(canonicalize_bootstrap_address("auto"))
+    except ImportError:
+        raise ClusterError("Ray is not installed: pip install -c requirements.lock -e '.[sweep]'") from None
     except ConnectionError as error:
         raise ClusterError(
-            f"ray.address = {address}: no cluster runs here ({str(error).splitlines()[0]}): start one with "
+            f"ray.address = auto: no cluster runs here ({_first_line(error)}): start one with "
             "ray start --head, or give its HOST:PORT"
         ) from error
 
 
-def _probe(address: str) -> None:
-    """Ask the port itself, in seconds: Ray would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        raise ClusterError(f"ray.address = {address}: it takes auto, or HOST:PORT as ray start --head says")
+def _speaks_http2(probe: socket.socket) -> bool:
+    """Whether the other end answers as a server of HTTP/2 does; with TLS, only Ray can tell."""
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return True
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
-    except OSError as error:
-        raise ClusterError(
-            f"ray.address = {address}: nothing answers there ({error.strerror or error}): is the cluster up, "
-            "and its port reachable from here?"
-        ) from error
+        probe.sendall(_GREETING)
+        frame = probe.recv(9)
+    except OSError:
+        return False
+    return len(frame) > 3 and frame[3] == _SETTINGS
+
+
+def _is_head(address: str) -> bool:
+    """Whether Ray's own client finds a cluster's head; in a process of its own, for it cannot be stopped."""
+    try:
+        subprocess.run(
+            [sys.executable, "-c", _ASK, address], timeout=2 * PROBE_SECONDS, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def gpus_there() -> float:

@@ -1,15 +1,22 @@
-"""The pictures of a sweep: prepared once, by the driver, and shared by all trials."""
+"""The pictures of a sweep: each set prepared once, by the driver, and shared by trials that ask for it."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline import scene
-from pipeline.config import as_dict
 from pipeline.console import say
+from pipeline.preparation import preparation
 from pipeline.schema import Config
+from pipeline.sweeping.request import Request
+from pipeline.sweeping.space import Choice, Values
+
+FOLDER = "data"
+"""Of data sets, in that of all sweeps."""
 
 
 class DataSets:
@@ -18,10 +25,11 @@ class DataSets:
     Args:
         folder: for data sets that the project's own folder does not hold.
         prepare: writes the data sets of a configuration.
+        recorded: whether the project's own data set must tell what it was prepared with.
     """
 
-    def __init__(self, folder: Path, prepare: Callable[[Config], None]) -> None:
-        self._folder, self._prepare = folder, prepare
+    def __init__(self, folder: Path, prepare: Callable[[Config], None], *, recorded: bool = False) -> None:
+        self._folder, self._prepare, self._recorded = folder, prepare, recorded
         self._known: dict[str, dict[str, str]] = {}
 
     def paths(self, config: Config) -> Mapping[str, str]:
@@ -30,35 +38,86 @@ class DataSets:
         Raises:
             ValueError: the user's own pictures cannot be used.
         """
-        key = _key(config)
+        key = _key(asdict(config.data))
         if key not in self._known:
             own = {
                 name: str(Path(getattr(config.paths, name)).resolve()) for name in ("train_data", "test_data")
             }
-            self._known[key] = own if _fits(own["train_data"], config) else self._prepared(key, config)
+            fits = _fits(own["train_data"], config, recorded=self._recorded)
+            self._known[key] = own if fits else self._prepared(config)
         return self._known[key]
 
-    def _prepared(self, key: str, config: Config) -> dict[str, str]:
-        folder = self._folder / key
+    @property
+    def folders(self) -> list[str]:
+        """Of all data sets so far that trials train on."""
+        return [paths["train_data"] for paths in self._known.values()]
+
+    def _prepared(self, config: Config) -> dict[str, str]:
+        record = {split: preparation(config.data, split) for split in ("train", "test")}
+        folder = self._folder / _key(record)
         paths = {"train_data": str(folder / "train"), "test_data": str(folder / "test")}
-        if not _fits(paths["train_data"], config):
+        whole = [_fits(paths[f"{split}_data"], config, split, recorded=True) for split in ("train", "test")]
+        if not all(whole):
             say(f"sweep: {config.paths.train_data} is not what the trials ask for: preparing {folder}")
             self._prepare(replace(config, paths=replace(config.paths, **paths)))
         return paths
 
 
-def _key(config: Config) -> str:
-    """Of the pictures: equal for configurations that share them."""
-    data = {name: value for name, value in as_dict(config)["data"].items() if name != "processes"}
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+def of_request(request: Request, prepare: Callable[[Config], None]) -> DataSets:
+    """The data sets of a search, all prepared.
+
+    Raises:
+        ValueError: the user's own pictures cannot be used.
+    """
+    wanted = configurations(request)
+    made = DataSets(Path(request.settings.sweep.folder).resolve() / FOLDER, prepare, recorded=len(wanted) > 1)
+    for config in wanted:
+        made.paths(config)
+    return made
 
 
-def _fits(path: str, config: Config) -> bool:
-    """Whether a folder holds the pictures of a configuration."""
+def configurations(request: Request) -> list[Config]:
+    """A configuration for each data set that trials can ask for, in the order of the search."""
+    names = [name for name in request.space if chooses_data(name)]
+    if not names:
+        return [request.config]
+    first = {name: entry.extremes()[0] for name, entry in request.space.items()}
+    points: list[Values] = request.points or [
+        {**first, **dict(zip(names, values, strict=True))}
+        for values in itertools.product(*(_values(request, name) for name in names))
+    ]
+    asked = {_key([point[name] for name in names]): point for point in reversed(points)}
+    found = (request.compose(point).config for point in reversed(asked.values()))
+    return list({_key(asdict(config.data)): config for config in found}.values())
+
+
+def chooses_data(name: str) -> bool:
+    """Whether an option of a search space, or a group of presets, changes the pictures."""
+    return name.partition(".")[0] in ("data", "experiment")
+
+
+def _values(request: Request, name: str) -> tuple[Any, ...]:
+    entry = request.space[name]
+    assert isinstance(entry, Choice), "feasible.check sees to it"
+    return entry.values
+
+
+def _key(of: object) -> str:
+    """Equal for what is equal, of values that JSON can hold."""
+    return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _fits(path: str, config: Config, split: str = "train", *, recorded: bool) -> bool:
+    """Whether a folder holds the pictures of a configuration; `recorded` asks that its meta.json says so."""
     try:
         dataset = scene.open_dataset(path, config.data)
+        scene.require_prepared(path, dataset.meta, config.data, split)
     except (ValueError, OSError):
         return False
-    if config.data.kind == "images":
+    if dataset.meta.prepared is not None:
         return True
-    return len(dataset) == config.data.identities and dataset.meta.seed == config.data.seed
+    if recorded:
+        return False
+    return config.data.kind == "images" or (
+        len(dataset) == config.data.identities and dataset.meta.seed == config.data.seed
+    )

@@ -12,7 +12,6 @@ from typing import Any
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.config import as_dict
 from pipeline.console import say
-from pipeline.options import suggestion
 from pipeline.schema import Config
 from pipeline.store import default_uri
 from pipeline.sweeping import schedulers
@@ -94,6 +93,7 @@ def run(
     """
     from ray import tune
 
+    from pipeline.sweeping.observer import Observer
     from pipeline.sweeping.queue import Queue
     from pipeline.sweeping.trainable import TrainingTrial
 
@@ -128,7 +128,7 @@ def run(
             name="tune", storage_path=str(request.folder), verbose=0,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=sweep.retries + 10),
-            callbacks=[_observer(ledger, points, changed, sweep.objective or OBJECTIVE)],
+            callbacks=[Observer(ledger, points, changed, sweep.objective or OBJECTIVE)],
         ),
     )  # fmt: skip
     with warnings.catch_warnings():
@@ -158,54 +158,3 @@ def _arguments(
         "objective": request.settings.sweep.objective or OBJECTIVE, "retries": request.settings.sweep.retries,
         "population": request.settings.sweep.scheduler == "pbt", "data_hash": meta["content_hash"],
     }  # fmt: skip
-
-
-def _observer(ledger: Ledger, points: Source, changed: Callable[[], None], objective: str) -> Any:
-    from ray.tune import Callback
-
-    class Observer(Callback):
-        """Keeps the ledger."""
-
-        def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            changed()
-
-        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            ledger.started(str(trial))
-
-        def on_trial_result(
-            self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-        ) -> None:
-            name = str(trial)
-            ledger.reported(name, result)
-            if result["done"]:
-                status = result.get("ended", "stopped")
-                why = result.get("reason")
-                if status == "stopped":
-                    why = f"{result['objective']:.4g} at step {result['step']} was not promising"
-                ledger.ended(name, status, why)
-                if status != "pending":
-                    points.result(ledger.trials[name])
-                if status == "finished" and ledger.trials[name].objective is None:
-                    _tell_missing(ledger.trials[name], objective)
-
-        def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            ledger.failed_once(str(trial), _why(trial))
-            say(f"sweep: {trial}: {ledger.trials[str(trial)].reason}; it is started again")
-
-        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            ledger.ended(str(trial), "failed", _why(trial))
-            points.result(ledger.trials[str(trial)])
-
-    return Observer()
-
-
-def _tell_missing(trial: Trial, objective: str) -> None:
-    hint = suggestion(objective, trial.metrics)
-    say(f"sweep: {trial.name}: its metrics.jsonl has no number for sweep.objective = {objective}{hint}")
-
-
-def _why(trial: Any) -> str:
-    """The last failure, in one line; a trial that said nothing was killed with its machine."""
-    latest = str(trial.get_error() or "").rpartition("Failure #")[2]
-    said = [line.partition("TrialError: ")[2] for line in latest.splitlines() if "TrialError: " in line]
-    return said[-1] if said else "its process or its machine was lost"

@@ -1,5 +1,8 @@
 """Whether a search can be made: every point is composed, and looked at, before anything starts."""
 
+import os
+from pathlib import Path
+
 import torch
 
 from gram import models
@@ -7,11 +10,20 @@ from gram.generator import Generator
 from gram.poses import PosePrior
 from pipeline import build, scene
 from pipeline.options import ConfigError
+from pipeline.sweeping import datasets
 from pipeline.sweeping import space as spaces
 from pipeline.sweeping.request import Request, in_words
 
 FEW_POSES = 16
 """Cameras that suffice to see what is not missed."""
+LONGEST_NAME, LONGEST_PATH = 200, 2000
+"""Bytes that file systems take, with room for what goes into the folder."""
+_NOT_OF_TRAINING = ("paths", "tracking", "evaluate", "export")
+"""Sections that the sweep sets itself, or that training does not read."""
+_NOT_THE_RESULT = (
+    "data.processes", "data.views", "train.threads", "train.log_every", "train.sample_every",
+    "train.checkpoint_every", "train.keep_checkpoints", "train.keep_every",
+)  # fmt: skip
 
 
 def check(request: Request) -> None:
@@ -21,8 +33,8 @@ def check(request: Request) -> None:
         ConfigError: naming the point and what is wrong with it.
     """
     sweep, config = request.settings.sweep, request.config
-    if not request.name or "/" in request.name or request.name.startswith("."):
-        raise ConfigError(f"sweep.name = {request.name!r}: it names a folder in {sweep.folder}")
+    _check_places(sweep.name or "", sweep.folder)
+    _check_options(request)
     if sweep.search != "grid" and sweep.num_trials is None:
         raise ConfigError(f"sweep.search = {sweep.search} needs their number: set sweep.num_trials")
     if sweep.search == "grid" and sweep.num_trials is not None:
@@ -32,11 +44,51 @@ def check(request: Request) -> None:
             "nothing tells which trial is best: set train.measure_every, the steps between distances "
             "to real pictures, or sweep.objective"
         )
+    if sweep.objective == "":
+        raise ConfigError(
+            "sweep.objective = '': it names a metric of metrics.jsonl; null is the first distance/"
+        )
+    if sweep.gpus is not None and sweep.gpus > 1 and sweep.gpus != int(sweep.gpus):
+        raise ConfigError(f"sweep.gpus = {sweep.gpus}: a trial has a share of one GPU, or several whole ones")
     if config.train.launch.machines > 1:
         raise ConfigError("train.launch.machines: a trial has one machine; Ray shares out the machines")
     if sweep.scheduler == "pbt":
         _check_population(request)
     _check_points(request)
+
+
+def _check_places(name: str, folder: str) -> None:
+    """Refuse a name that no folder can have, and a folder that cannot hold it."""
+    for option, given, longest in (("name", name, LONGEST_NAME), ("folder", folder, LONGEST_PATH)):
+        if not given.strip() or not given.isprintable():
+            raise ConfigError(
+                f"sweep.{option} = {given!r}: it names a folder, in characters that can be shown"
+            )
+        if len(given.encode()) > longest:
+            cut = f"{given[:40]}..."
+            raise ConfigError(f"sweep.{option} = {cut}: {len(given.encode())} bytes, but at most {longest}")
+    if "/" in name or name.startswith(".") or name == datasets.FOLDER:
+        raise ConfigError(
+            f"sweep.name = {name!r}: it names a folder in {folder}, without /, not beginning with a dot, "
+            f"and not {datasets.FOLDER}, where data sets of sweeps are"
+        )
+    there = next(
+        place for place in (Path(folder).absolute(), *Path(folder).absolute().parents) if place.exists()
+    )
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"sweep.folder = {folder}: {there} is no folder that can be written to")
+
+
+def _check_options(request: Request) -> None:
+    """Refuse to search what no trial would notice, and data sets without end."""
+    optuna = request.settings.sweep.search == "optuna"
+    for name, entry in request.space.items():
+        if name.partition(".")[0] in _NOT_OF_TRAINING or name in _NOT_THE_RESULT:
+            raise ConfigError(f"space: {name}: it does not change what a trial trains: all would be the same")
+        if optuna and datasets.chooses_data(name) and not isinstance(entry, spaces.Choice):
+            raise ConfigError(
+                f"space: {name}: Optuna would ask for another data set for each trial: give a list of values"
+            )
 
 
 def _check_population(request: Request) -> None:

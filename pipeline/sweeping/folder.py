@@ -12,16 +12,18 @@ from omegaconf import OmegaConf
 
 from gram import locks
 from gram.folders import sweep_inside, write_file
-from pipeline.config import as_dict, read_yaml
+from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import program_hash
 from pipeline.options import ConfigError, leaves
+from pipeline.sweeping import asked as asking
+from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.settings import NOT_THE_RESULT
-from pipeline.sweeping.trials import STOP, TRIALS, read_trials
+from pipeline.sweeping.space import require_point
+from pipeline.sweeping.trials import FILE, STOP, TRIALS, read_trials
 from pipeline.tracking import STATE
 
-ASKED = "sweep.yaml"
 _LOCK = "lock"
 _NOT_COMPARED = (
     "paths.",
@@ -49,13 +51,13 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
     with locks.held(folder / _LOCK, what=folder, task="sweep"):
         sweep_inside(folder)
         if resume:
-            asked["started"] = read_yaml(before).get("started", asked["started"])
+            asked["started"] = asking.read(folder).get("started", asked["started"])
         write_file(before, OmegaConf.to_yaml(OmegaConf.create(asked)).encode())
         try:
             yield folder
         except Exception:
-            if not resume and not (folder / TRIALS).exists():  # nothing began
-                _forget(folder)
+            if not resume and not (folder / TRIALS).exists() and not (folder / STATE).exists():
+                _forget(folder)  # nothing began
             raise
 
 
@@ -79,7 +81,9 @@ def require_right(request: Request, *, resume: bool) -> None:
     if resume and not (folder / ASKED).exists():
         raise ConfigError(f"--resume: there is no sweep in {folder}; leave it out to start one")
     if resume:
-        _require_the_same(described(request), read_yaml(folder / ASKED), folder)
+        _require_the_same(described(request), asking.read_whole(folder), folder)
+        for trial in read_trials(folder):
+            require_point(request.space, trial.values, str(folder / TRIALS / trial.name / FILE))
 
 
 def described(request: Request) -> dict[str, Any]:

@@ -29,6 +29,10 @@ class Queue(Searcher):
         self._waiting, self._more, self._describe, self._stopping = list(waiting), more, describe, stopping
         self.names: dict[str, str] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Nothing of it is kept in Tune's files: trial.json is all that a sweep goes on from."""
+        return Searcher, ()
+
     def suggest(self, trial_id: str) -> Any:
         """The next trial's arguments; its name is `names[trial_id]`."""
         if self._stopping():

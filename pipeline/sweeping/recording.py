@@ -13,16 +13,18 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gram import documents
 from pipeline import tracking
 from pipeline.cli import on_folder
 from pipeline.console import say
 from pipeline.options import leaves
 from pipeline.schema import TrackingConfig
 from pipeline.store import open_store
-from pipeline.sweeping import reading, report, results
+from pipeline.sweeping import asked, reading, report, results
 from pipeline.sweeping.results import ENDED, Results, is_number, quality
 from pipeline.sweeping.sending import LONGEST, Sender
 from pipeline.sweeping.trials import Trial
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 RUN_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 """Of a trial -> of its run."""
-FILES = (report.HTML, report.PNG, report.CSV, "best.yaml", results.ASKED, "table.txt")
+FILES = (report.HTML, report.PNG, report.CSV, "best.yaml", asked.ASKED, "table.txt")
 AWAY_SECONDS = 30.0
 """Between attempts to reach a store that was away."""
 NO_PARAMETERS = ("base", "name", "started", "program", "command")
@@ -95,7 +97,7 @@ class Parent:
 
     def _send_all(self, sender: Sender, trials: Sequence[Trial]) -> None:
         assert self.run_id is not None, "who has a sender has a run"
-        found = Results(self._folder, results.asked(self._folder), trials)
+        found = Results(self._folder, asked.read(self._folder), trials)
         over = sum(trial.status in ENDED for trial in trials)
         with sender.tolerant():
             for trial in trials:
@@ -198,7 +200,11 @@ def _totals(found: Results) -> dict[str, float]:
 def send(folder: Path) -> None:
     """Send what a sweep's folder knows to the store that it was recorded in."""
     found = results.read(folder)
-    config = TrackingConfig(**(found.asked.get("base") or {}).get("tracking", {}))
+    told = (found.asked.get("base") or {}).get("tracking", {})
+    config = documents.check(
+        {**asdict(TrackingConfig(kind="mlflow", experiment="gram")), **told}, TrackingConfig,
+        source=f"{folder / asked.ASKED}: base.tracking", remedy=asked.DAMAGED,
+    )  # fmt: skip
     done = all(trial.status in ENDED for trial in found.trials)
     parent = Parent.start(config, found.name, found.asked, folder)
     parent.finish(folder, "FINISHED" if done else "KILLED")

@@ -1,6 +1,6 @@
 """What is asked for: conf/sweep/NAME.yaml and the command line, checked before anything starts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -122,10 +122,14 @@ def read(arguments: Sequence[str], params: Path | None) -> Request:
     chosen = str(own.pop("sweep", DEFAULT))
     file, tree = _document(chosen)
     experiment, overrides = _trial_arguments(tree, rest, str(file))
-    written = dict(tree.pop("space", None) or {})
+    written = tree.pop("space", None) or {}
+    if not isinstance(written, Mapping):
+        raise ConfigError(f"{file}: space = {written!r}: it holds options and their values, as seed: [0, 1]")
+    written = {str(name): entry for name, entry in written.items()}
     for key in [key for key in own if key.startswith("sweep.space.")]:
         written[key.removeprefix("sweep.space.")] = own.pop(key)
     settings = _settings(tree, own, str(file), name=file.stem)
+    given = {*tree, *(name.removeprefix("sweep.") for name in own)}
     space = spaces.read_space(written, str(file))
     chosen_by_file = [] if experiment is None else [assignment("experiment", experiment)]
     base = resolve([*chosen_by_file, *overrides], params=params)
@@ -133,7 +137,8 @@ def read(arguments: Sequence[str], params: Path | None) -> Request:
         if name in space:
             raise ConfigError(f"{COMMAND_LINE}: {name} is searched: set its values, sweep.space.{name}=[...]")
     return Request(
-        config=base.config, presets=base.presets, sources=base.sources, notes=base.notes,
+        config=base.config, presets=base.presets, sources=base.sources,
+        notes=[*base.notes, *_without_effect(settings.sweep, given)],
         settings=settings, space=space, written=written, experiment=experiment, overrides=overrides,
         params=params, chosen=any(argument.startswith("sweep=") for argument in arguments),
         typed=[*arguments],
@@ -196,7 +201,26 @@ def _settings(tree: Mapping[str, Any], own: Mapping[str, Any], source: str, *, n
             check_limits(option, OmegaConf.select(settings, option), origin, Settings)
     done = OmegaConf.to_object(settings)
     assert isinstance(done, Settings)
+    if done.sweep.name is None:
+        done.sweep.name = name
     return done
+
+
+def _without_effect(sweep: SweepConfig, given: Collection[str]) -> list[str]:
+    """A line for each option of the sweep that was given and changes nothing."""
+    idle = {
+        "grace_steps": (sweep.scheduler == "none", "sweep.scheduler is none"),
+        "reduction": (sweep.scheduler != "asha", f"sweep.scheduler is {sweep.scheduler}, not asha"),
+        "seed": (
+            sweep.search == "grid" and sweep.scheduler != "pbt",
+            "nothing is drawn at random by sweep.search=grid",
+        ),
+    }
+    return [
+        f"sweep.{name} has no effect: {why}"
+        for name, (unused, why) in idle.items()
+        if unused and name in given
+    ]
 
 
 def in_words(values: Values) -> str:

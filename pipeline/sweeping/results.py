@@ -8,13 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline import runlog
-from pipeline.store import first_line
+from pipeline.sweeping import asked as asking
+from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.trials import TRIALS, Trial, read_trials
 
-ASKED = "sweep.yaml"
 KIND, POINTS, SEED = "sampler.kind", "sampler.points", "seed"
 OF_THE_TRIAL = ("points_per_ray", "random_points")
 """Entries of a protocol that tell what was measured, not how: trials may differ in them and be compared."""
@@ -155,23 +153,7 @@ def read(folder: Path) -> Results:
     """
     if not (folder / ASKED).exists() and not (folder / TRIALS).is_dir():
         raise ValueError(f"{folder} holds no sweep: there is neither {ASKED} nor {TRIALS}/ in it")
-    return Results(folder, asked(folder), read_trials(folder))
-
-
-def asked(folder: Path) -> dict[str, Any]:
-    """Content of a sweep's sweep.yaml; empty where there is none.
-
-    Raises:
-        ValueError: it is damaged.
-    """
-    file = folder / ASKED
-    try:
-        content = yaml.safe_load(file.read_text()) if file.exists() else {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file} is no YAML ({first_line(error)}): the folder is damaged") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} describes no sweep: the folder is damaged")
-    return content
+    return Results(folder, asking.read(folder), read_trials(folder))
 
 
 def quality(trial: Trial) -> float | None:

@@ -1,5 +1,6 @@
 """Where the points of a search come from: a list, or Optuna."""
 
+import random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.sweeping.request import Request
@@ -44,7 +45,8 @@ class Listed:
 class Suggested:
     """Points that Optuna chooses (tree-structured Parzen estimator), told of every result.
 
-    Its study is made again from the trials when a sweep goes on: trial.json is all that is kept.
+    Its study is made again from the trials when a sweep goes on: trial.json is all that is kept. A point
+    depends on nothing but the seed, its number and what is known of the trials before it.
     """
 
     def __init__(self, request: Request) -> None:
@@ -53,9 +55,8 @@ class Suggested:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna, self._space = optuna, request.space
         self._count = request.num_trials
-        self._study = optuna.create_study(
-            sampler=optuna.samplers.TPESampler(seed=request.settings.sweep.seed)
-        )
+        self._seed = request.settings.sweep.seed
+        self._study = optuna.create_study()
         self._distributions = {name: self._distribution(entry) for name, entry in request.space.items()}
         self._asked: dict[str, Asked] = {}
         self._newest: Asked | None = None
@@ -80,6 +81,9 @@ class Suggested:
         """See `Source`."""
         if index >= self._count:
             return None
+        # A sweep that goes on has drawn nothing before: every draw has a seed of its own.
+        seed = random.Random(f"{self._seed} {index}").randrange(2**32)
+        self._study.sampler = self._optuna.samplers.TPESampler(seed=seed)
         self._newest = self._study.ask(self._distributions)
         return {
             name: entry.values[self._newest.params[name]]

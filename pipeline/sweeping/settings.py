@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline.schema import option
+from pipeline.sweeping.space import MOST_TRIALS
 
 
 @dataclass(kw_only=True)
@@ -17,7 +18,7 @@ class SweepConfig:
         "every combination, points drawn at random, or chosen by Optuna",
         choices=("grid", "random", "optuna"), default="grid",
     )  # fmt: skip
-    num_trials: int | None = option("of a random or Optuna search", low=1, default=None)
+    num_trials: int | None = option("of a random or Optuna search", low=1, high=MOST_TRIALS, default=None)
     scheduler: str = option(
         "asha stops what is not promising, pbt has bad trials go on from good ones",
         choices=("none", "asha", "pbt"), default="none",
@@ -30,11 +31,11 @@ class SweepConfig:
         "metric of metrics.jsonl, smallest is best; null is the first distance/", default=None
     )
     max_concurrent: int = option("trials at a time; 0 is as many as there is room for", low=0, default=0)
-    cpus: float = option("CPUs of a trial, and its threads", above=0, default=1.0)
+    cpus: float = option("CPUs of a trial, and its threads", above=0, high=10_000, default=1.0)
     gpus: float | None = option(
-        "GPUs of a trial, 0.5 shares one; null is 1 if there are any", low=0, default=None
+        "GPUs of a trial, 0.5 shares one; null is 1 if there are any", low=0, high=10_000, default=None
     )
-    retries: int = option("times that a trial is started again after it failed", low=0, default=1)
+    retries: int = option("times that a trial is started again after it failed", low=0, high=1000, default=1)
     seed: int = option("of what is drawn at random", low=0, default=0)
 
 

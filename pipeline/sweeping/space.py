@@ -22,6 +22,10 @@ from pipeline.schema import GROUPS
 Values = dict[str, Any]
 """Option (dotted) or group -> value or preset."""
 LONGEST_NAME = 80
+MOST_TRIALS = 10_000
+"""Of a sweep: each has a folder, and all are composed before the first one starts."""
+_LARGEST = 2**53
+"""Of the ends of an interval; larger whole numbers are no floats."""
 DISTRIBUTIONS = ("uniform", "loguniform", "randint", "choice")
 
 
@@ -140,13 +144,44 @@ def _interval(kind: str, ends: object, where: str) -> Interval:
         raise ConfigError(f"{where}: {kind} takes two numbers, [LOW, HIGH], not {ends!r}")
     assert isinstance(ends, list)
     low, high = ends
+    if not all(abs(end) <= _LARGEST for end in ends):  # NaN is not, either
+        raise ConfigError(f"{where}: {kind}: {ends}: both must be finite, at most 2^53 from 0")
     if not low < high:
         raise ConfigError(f"{where}: {kind}: {ends}: the first must be less than the second")
     if kind == "loguniform" and low <= 0:
         raise ConfigError(f"{where}: loguniform: {ends}: both must be above 0")
     if kind == "randint" and not all(isinstance(end, int) for end in ends):
         raise ConfigError(f"{where}: randint: {ends}: both must be whole numbers")
+    if kind != "randint":
+        _require_fractions(where, kind)
     return Interval(low, high, log=kind == "loguniform", whole=kind == "randint")
+
+
+def _require_fractions(where: str, kind: str) -> None:
+    """Refuse numbers between two for an option that takes whole ones."""
+    option = all_options().get(where.rpartition(": ")[2])
+    if option is not None and option.type in (int, int | None):
+        raise ConfigError(f"{where}: {kind} gives fractions, but it takes {option.expected}: use randint")
+
+
+def require_point(space: Space, values: Values, source: str) -> None:
+    """Refuse values that are no point of the space.
+
+    Raises:
+        ValueError: naming the option and `source`, where they stand.
+    """
+    for name, entry in space.items():
+        if name not in values:
+            raise ValueError(f"{source}: values.{name} is missing: the folder is damaged")
+        value = values[name]
+        if isinstance(entry, Choice):
+            possible = value in entry.values
+        else:
+            possible = isinstance(value, int | float) and entry.low <= value <= entry.high
+        if not possible:
+            raise ValueError(
+                f"{source}: values.{name} = {value!r} is not in the search space: the folder is damaged"
+            )
 
 
 def grid(space: Space) -> list[Values]:
@@ -161,6 +196,11 @@ def grid(space: Space) -> list[Values]:
                 f"space: {name}: a grid takes lists of values; for intervals set sweep.search=random"
             )
     columns = [dimension.extremes() for dimension in space.values()]
+    if (count := math.prod(map(len, columns))) > MOST_TRIALS:
+        raise ConfigError(
+            f"space: a grid of {' x '.join(str(len(column)) for column in columns)} = {count} trials, but a "
+            f"sweep has at most {MOST_TRIALS}: leave values out, or set sweep.search=random, sweep.num_trials"
+        )
     return [dict(zip(space, row, strict=True)) for row in itertools.product(*columns)]
 
 

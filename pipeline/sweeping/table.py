@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY_SECONDS = 30.0
 DRAW_EVERY_SECONDS = 0.5
+NARROWEST = 50
+"""Columns of a terminal in which a table can be read."""
 STYLES = {"running": "bold", "finished": "green", "stopped": "yellow", "failed": "red", "pending": "dim"}
 
 
@@ -112,7 +114,10 @@ class Live:
         now = time.monotonic()
         if self._live is not None and now - self._drawn >= DRAW_EVERY_SECONDS:
             self._drawn = now
-            self._live.update(table(trials, steps=self._steps, title=self.line(trials)), refresh=True)
+            line = self.line(trials)
+            narrow = self._live.console.width < NARROWEST
+            shown = line if narrow else table(trials, steps=self._steps, title=line)
+            self._live.update(shown, refresh=True)
         elif self._live is None and now - self._said >= LINE_EVERY_SECONDS:
             self._said = now
             say(f"sweep {self.line(trials)}")

@@ -1,14 +1,20 @@
 """What is known of a trial: trial.json in its folder, the single source of tables, figures and the report."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
+from gram import documents
+from gram.documents import Bounds
 from gram.folders import write_file
 
 Status = Literal["pending", "running", "finished", "stopped", "failed"]
 """`stopped` is by the scheduler, as not promising; `failed` has used up its retries."""
+
+Number = Annotated[float, Bounds(finite=False)]
+"""What was measured, NaN and infinity included."""
+Count = Annotated[int, Bounds(low=0)]
 
 FILE = "trial.json"
 TRIALS = "trials"
@@ -43,19 +49,19 @@ class Trial:
 
     name: str
     values: dict[str, Any]
-    points_per_ray: int
+    points_per_ray: Count
     status: Status = "pending"
     reason: str | None = None
-    attempts: int = 0
-    steps: int = 0
-    objective: float | None = None
-    metrics: dict[str, float | None] = field(default_factory=dict)
+    attempts: Count = 0
+    steps: Count = 0
+    objective: Number | None = None
+    metrics: dict[str, Number | None] = field(default_factory=dict)
     protocol: dict[str, Any] | None = None
-    images_per_second: float | None = None
-    memory_gib: float | None = None
-    seconds: float = 0.0
-    cpus: float = 1.0
-    gpus: float = 0.0
+    images_per_second: Number | None = None
+    memory_gib: Number | None = None
+    seconds: Annotated[float, Bounds(low=0)] = 0.0
+    cpus: Annotated[float, Bounds(low=0)] = 1.0
+    gpus: Annotated[float, Bounds(low=0)] = 0.0
     node: str | None = None
     run: str | None = None
 
@@ -83,14 +89,11 @@ def read_trial(folder: Path) -> Trial:
         OSError: there is none.
     """
     file = folder / FILE
-    try:
-        content = json.loads(file.read_text())
-        known = {entry.name for entry in fields(Trial)}
-        trial = Trial(**{name: value for name, value in content.items() if name in known})
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} describes no trial ({error}): the folder is damaged") from error
-    if trial.status not in get_args(Status):
-        raise ValueError(f"{file}: status {trial.status!r} is none of {', '.join(get_args(Status))}")
+    remedy = "the folder is damaged: remove it, and the sweep runs the trial anew"
+    trial = documents.read(file, Trial, remedy=remedy)
+    if trial.name != folder.name:
+        name = documents.shown(trial.name)
+        raise documents.DocumentError(f"{file}: name is {name}, not that of its folder: {remedy}")
     return trial
 
 

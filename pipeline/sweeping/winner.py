@@ -7,16 +7,19 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gram import documents
 from gram.folders import write_file
-from pipeline.config import PROJECT, Resolved
-from pipeline.options import all_options
+from pipeline.config import PROJECT, Resolved, resolve
+from pipeline.options import all_options, leaves
 from pipeline.schema import GROUPS
+from pipeline.sweeping.asked import plain_yaml
 from pipeline.sweeping.trials import Trial
 
 BEST = "best.yaml"
 _NOT_PINNED = ("paths.", "tracking.")
 _KEPT = ("tracking",)
 """Sections of params.yaml that say nothing about the result."""
+_REMEDY = "remove it, and --resume writes it again"
 
 
 def write_best(folder: Path, trial: Trial, resolved: Resolved, *, objective: str, count: int) -> Path:
@@ -74,9 +77,14 @@ def apply(best: Path, params: Path = PROJECT / "params.yaml") -> Path | None:
 
     Returns:
         A copy of params.yaml as it was, beside best.yaml; None where nothing changed.
+
+    Raises:
+        ValueError: one of the files is damaged, or best.yaml holds more than a sweep writes.
     """
     from ruamel.yaml import YAML
 
+    _require_ours(best)
+    resolve(params=params)
     yaml = YAML()
     yaml.preserve_quotes = True
     before = params.read_text()
@@ -95,6 +103,24 @@ def apply(best: Path, params: Path = PROJECT / "params.yaml") -> Path | None:
     shutil.copyfile(params, copy)
     write_file(params.resolve(), written.getvalue().encode())  # a link, to one of many, stays
     return copy
+
+
+def _require_ours(best: Path) -> None:
+    """Refuse a best.yaml that is damaged, or that would change what no sweep is about."""
+    content = plain_yaml(best, remedy=_REMEDY)
+    sections = {"preset": dict[str, str], "seed": int} | {
+        group: dict[str, Any] | None for group in GROUPS if group not in _KEPT
+    }
+    if not isinstance(content, dict):
+        raise ValueError(f"{best} holds no options and their values: {_REMEDY}")
+    for name, entry in content.items():
+        if name not in sections:
+            raise ValueError(f"{best}: {name}: no sweep writes this section: {_REMEDY}")
+        documents.check({name: entry}, dict[str, sections[name]], source=str(best), remedy=_REMEDY)
+    for name, value in leaves(content):
+        if "${" in str(value):
+            raise ValueError(f"{best}: {name} = {value}: it refers to something else: {_REMEDY}")
+    resolve(params=best)
 
 
 def _set(tree: Any, key: str, wanted: Any) -> None:

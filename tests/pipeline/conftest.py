@@ -1,8 +1,10 @@
 """A small prepared data set."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sweep_runs import short_folder
 from training_runs import end, start
 
 from pipeline import prepare
@@ -25,3 +27,9 @@ def straight_on_two(data: list[str], tmp_path_factory: pytest.TempPathFactory) -
     code, messages = end(start(data, folder, "train.launch.processes=2"))
     assert code == 0, messages
     return folder
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path is short enough for Ray's sockets."""
+    yield from short_folder()

@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -203,6 +205,13 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets; it goes when the iterator goes on."""
+    folder = Path(tempfile.mkdtemp(prefix="gram-test-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def continuations(name: str, file: Path) -> list[str]:

@@ -19,7 +19,7 @@ from pipeline import store, tracking
 from pipeline.config import PROJECT
 from pipeline.schema import TrackingConfig
 from pipeline.store import TrackingError
-from pipeline.sweeping import recording, report, results
+from pipeline.sweeping import asked, recording, report
 from pipeline.sweeping.recording import Parent
 from pipeline.sweeping.trials import Trial
 
@@ -53,7 +53,7 @@ def run_of(config: TrackingConfig, run_id: str | None):
 
 
 def start(config: TrackingConfig, folder: Path) -> Parent:
-    return Parent.start(config, folder.name, results.asked(folder), folder)
+    return Parent.start(config, folder.name, asked.read(folder), folder)
 
 
 def test_what_was_asked_stands_in_the_parent(config: TrackingConfig, tmp_path: Path) -> None:

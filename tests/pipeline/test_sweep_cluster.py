@@ -1,8 +1,6 @@
 """A real Ray cluster of two machines on this one, of which one is killed in the middle."""
 
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,14 +35,6 @@ fixed:
 space:
   seed: [0, 1]
 """
-
-
-@pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder whose path is short enough for sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="gram-test-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -78,6 +78,33 @@ def test_optuna_made_again_from_trials_knows_them_and_those_that_go_on(tmp_path:
     assert sum(distance(t.values) for t in later) / 5 < sum(distance(t.values) for t in trials[:10]) / 10
 
 
+@pytest.mark.parametrize("known", [1, 7, 15, 22])
+def test_a_resumed_search_equals_one_never_stopped(tmp_path: Path, known: int) -> None:
+    straight = tried(Suggested(asked(tmp_path)), 24)
+    again = Suggested(asked(tmp_path))
+    for trial in straight[:known]:
+        again.known(trial)
+    rest = tried(again, 24 - known, start=known)
+    assert [trial.values for trial in rest] == [trial.values for trial in straight[known:]]
+
+
+def test_a_search_stopped_within_a_trial_equals_one_never_stopped(tmp_path: Path) -> None:
+    straight = tried(Suggested(asked(tmp_path)), 20)
+    again = Suggested(asked(tmp_path))
+    for trial in straight[:12]:
+        again.known(trial)
+    cut = ended("012", straight[12].values, None, "pending")
+    again.known(cut)
+    cut.status, cut.objective = "finished", straight[12].objective
+    again.result(cut)
+    assert [trial.values for trial in tried(again, 7, start=13)] == [trial.values for trial in straight[13:]]
+
+
+def test_seeds_make_other_searches(tmp_path: Path) -> None:
+    first, second = (tried(Suggested(asked(tmp_path, f"sweep.seed={seed}")), 3) for seed in (0, 1))
+    assert [trial.values for trial in first] != [trial.values for trial in second]
+
+
 def test_a_ladder_made_again_stops_whom_it_would_have_stopped(tmp_path: Path) -> None:
     wanted = asked(tmp_path, "sweep.scheduler=asha", "sweep.grace_steps=8", "sweep.reduction=2")
     histories = {

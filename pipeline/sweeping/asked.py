@@ -1,0 +1,84 @@
+"""sweep.yaml, what was asked of a sweep: read from its folder, which a fault or others may have changed."""
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+import yaml
+
+from gram import documents
+from pipeline.store import first_line
+
+ASKED = "sweep.yaml"
+MAX_BYTES = 2**22
+DAMAGED = "the folder is damaged: start another sweep with sweep.name=NAME"
+_NEEDED = ("space", "settings", "base")
+"""Entries that a sweep which goes on is compared by."""
+
+
+class _Base(TypedDict, total=False):
+    """Of the complete configuration, the sections that are looked into."""
+
+    sampler: dict[str, Any]
+    tracking: dict[str, Any]
+
+
+class Asked(TypedDict, total=False):
+    """Entries of the file; see `pipeline.sweeping.folder.described`."""
+
+    name: str | None
+    command: str | None
+    space: dict[str, Any]
+    objective: str | None
+    experiment: str | None
+    overrides: list[str] | None
+    settings: dict[str, Any]
+    base: _Base | None
+    started: str | None
+    program: str | None
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Content of a sweep's sweep.yaml; empty where there is none.
+
+    Raises:
+        ValueError: it is damaged, naming the entry.
+        OSError: it cannot be read.
+    """
+    file = folder / ASKED
+    if not file.exists():
+        return {}
+    return documents.check(plain_yaml(file, remedy=DAMAGED), Asked, source=str(file), remedy=DAMAGED)
+
+
+def read_whole(folder: Path) -> dict[str, Any]:
+    """The same where a sweep is to go on.
+
+    Raises:
+        ValueError: as `read`, and where an entry is missing that what is asked now is compared with.
+    """
+    content = read(folder)
+    for name in _NEEDED:
+        if not content.get(name):
+            raise documents.DocumentError(f"{folder / ASKED}: {name} is missing: {DAMAGED}")
+    return content
+
+
+def plain_yaml(file: Path, *, remedy: str) -> Any:
+    """The content of a YAML file of bounded size without aliases, by which few bytes can stand for many.
+
+    Raises:
+        ValueError: it is something else; the message ends with the remedy.
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as opened:
+        content = opened.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise documents.DocumentError(f"{file} has more than {MAX_BYTES:,} bytes: {remedy}")
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)):
+            raise documents.DocumentError(f"{file} refers to parts of itself (YAML aliases): {remedy}")
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if isinstance(error, documents.DocumentError):
+            raise
+        raise documents.DocumentError(f"{file} is no YAML ({first_line(error)}): {remedy}") from None
