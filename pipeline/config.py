@@ -9,6 +9,7 @@
 Nothing else is read and the working directory stays what it is; relative paths are relative to it.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.consistency import check_together
 from pipeline.options import ConfigError, all_options, check_limits, check_type, leaves, suggestion
+from pipeline.redaction import redacted
 from pipeline.schema import GROUPS, Config
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -99,12 +101,20 @@ def resolve(arguments: Sequence[str] = (), *, params: Path | None = None) -> Res
             check_type(name, value, source)
 
     config, sources = _merge(presets, layers)
+    _hand_over_secrets(config)
     notes = [
         f"{group}={presets[group]}: what {_shown_path(file)} pins for {group}={chosen[group]} does not apply"
         for group in sorted(replaced)
         if any(name.startswith(f"{group}.") for name in pinned)
     ]
     return Resolved(config=config, presets=presets, sources=sources, notes=notes)
+
+
+def _hand_over_secrets(config: Config) -> None:
+    """Move user and password of tracking.uri to the environment: configurations are shown, stored, sent."""
+    if config.tracking.uri is not None and redacted(config.tracking.uri) != config.tracking.uri:
+        os.environ["MLFLOW_TRACKING_URI"] = config.tracking.uri
+        config.tracking.uri = redacted(config.tracking.uri)
 
 
 def presets_of(group: str) -> list[str]:
