@@ -17,6 +17,7 @@ from pipeline.exporting.videos import export_interpolation, export_turntable
 from pipeline.exporting.viewer import export_viewer
 from pipeline.progress import Progress
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="export",
@@ -64,9 +65,9 @@ def run(config: Config) -> None:
         say(f"{out / name}: {_in_words(fact)}")
     for path in together:
         say(f"{path}: {', '.join(facts)}")
-    tracker = tracking.start(config.tracking, run_id=load_settings(config.paths.model)["made_from"]["run"])
-    tracker.artifact(out, "export")
-    tracker.finish()
+    run_id = load_settings(config.paths.model)["made_from"]["run"]
+    checkpoints = lasting(config.paths.checkpoints)
+    tracking.add(config.tracking, run_id, "export", artifacts={out: "export"}, checkpoints=checkpoints)
 
 
 def _export(subject: Subject, progress: Progress, *, done: int) -> dict[str, Any]:

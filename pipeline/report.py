@@ -12,6 +12,7 @@ from pipeline.reporting import curves, numbers
 from pipeline.reporting.exports import Exports
 from pipeline.reporting.facts import facts, meta_of, recipe
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="report",
@@ -38,9 +39,8 @@ def run(config: Config) -> None:
     """
     described = load_settings(config.paths.model)
     path = page.write(Path(config.paths.report), as_page(config, described))
-    tracker = tracking.start(config.tracking, run_id=described["made_from"]["run"])
-    tracker.artifact(path)
-    tracker.finish()
+    run_id, checkpoints = described["made_from"]["run"], lasting(config.paths.checkpoints)
+    tracking.add(config.tracking, run_id, "report", artifacts={path: ""}, checkpoints=checkpoints)
     say(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -30,7 +30,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, *, published: Path, step: int) -> None:
-        self.metrics = folder / METRICS
+        self.metrics, self.samples = folder / METRICS, folder / SAMPLES
         self._folder, self._published = folder, published
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
         kept = [json.dumps(record) for record in read(self.metrics) if record["step"] <= step]
@@ -62,14 +62,37 @@ class RunLog:
 
 
 def read(path: Path) -> Iterator[dict[str, float]]:
-    """Records of a metrics file in order; a last line cut short and a missing file count as nothing."""
+    """Records of a metrics file in order; a last line cut short and a missing file count as nothing.
+
+    Raises:
+        ValueError: the file holds something else; naming its line.
+    """
     if not path.exists():
         return
-    for line in path.read_text().splitlines():
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            if number == len(lines):
+                return
+            record = {}
+        if not _is_report(record):
+            raise ValueError(f"{path}: line {number} is no report of a training: move the file away")
+        yield record
+
+
+def pictures(samples: Path) -> list[tuple[int, str, Path]]:
+    """(step, name, file) of the pictures in a folder, by step and name."""
+    split = ((file.stem.rpartition("-"), file) for file in samples.glob("*-*.png"))
+    return sorted((int(step), name, file) for (name, _, step), file in split if step.isdecimal())
+
+
+def _is_report(record: object) -> bool:
+    """Whether it is a step with numbers, or null where one was not finite."""
+    if not isinstance(record, dict) or not isinstance(record.get("step"), int | float):
+        return False
+    return all(value is None or isinstance(value, int | float) for value in record.values())
 
 
 def write_curves(metrics: Path, path: Path) -> None:

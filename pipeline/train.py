@@ -17,6 +17,7 @@ from pipeline.options import leaves
 from pipeline.processes import Team, join
 from pipeline.schema import Config
 from pipeline.session import Observer, train
+from pipeline.temporary_copy import lasting
 from pipeline.watching import CollapseError
 
 STAGE = Stage(
@@ -89,7 +90,8 @@ def _run_first(
     config: Config, state: TrainingState, dataset: ImageDataset, team: Team, mark: str
 ) -> int | None:
     """What the process does that writes files and talks to people."""
-    with checkpoints.work_folder(Path(config.paths.checkpoints), mark, steps=config.train.steps) as folder:
+    kept = lasting(config.paths.checkpoints)
+    with checkpoints.work_folder(kept, mark, steps=config.train.steps) as folder:
         now = checkpoints.conditions(config, team)
         checkpoints.resume(state, folder, team, now, start_from=config.train.start_from)
         with _tracked(config, dataset, mark, folder) as tracker:
@@ -108,6 +110,7 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
     tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
     tracker.parameters(dict(leaves(as_dict(config))))
     tracker.tags(tracking.provenance(data_hash=dataset.content_hash, fingerprint=mark))
+    tracker.catch_up(lasting(config.paths.checkpoints))
     try:
         yield tracker
     except BaseException:

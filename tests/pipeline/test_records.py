@@ -38,6 +38,46 @@ def test_resuming_drops_reports_that_will_be_made_again_and_publishes_the_rest(t
     assert (tmp_path / "elsewhere/samples/samples-0000020.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("[1, 2]\n", 1),
+        ("7\n", 1),
+        ("{}\n", 1),
+        ('{"step": "1"}\n', 1),
+        ('{"step": 1, "loss": "low"}\n', 1),
+        ('{"step": 1, "loss": [1]}\n', 1),
+        ('{"step": 1}\n{"step": null}\n{"step": 3}\n', 2),
+        ('{"step": 1}\n\x00\xff\n{"step": 3}\n', 2),
+    ],
+)
+def test_a_file_of_something_else_is_refused_in_a_line_and_stays(
+    tmp_path: Path, content: str, line: int
+) -> None:
+    file = tmp_path / "work/metrics.jsonl"
+    file.parent.mkdir()
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(
+        ValueError, match=rf"^/.*metrics\.jsonl: line {line} is no report of a training: [^\n]*$"
+    ):
+        RunLog(file.parent, published=tmp_path / "out", step=3)
+    assert file.read_bytes() == content.encode("latin-1")
+
+
+def test_pictures_come_by_step_and_name_and_other_files_are_passed_over(tmp_path: Path) -> None:
+    for name in (
+        "sweep-0000012.png",
+        "grid-0000012.png",
+        "grid-0000002.png",
+        "mine.png",
+        "a-b.png",
+        "x-1.txt",
+    ):
+        (tmp_path / name).touch()
+    found = [(step, name) for step, name, _ in runlog.pictures(tmp_path)]
+    assert found == [(2, "grid"), (12, "grid"), (12, "sweep")]
+
+
 def test_a_new_run_publishes_nothing_of_the_old_one(tmp_path: Path) -> None:
     old = RunLog(tmp_path / "a", published=tmp_path / "out", step=0)
     old.report(10, {"loss": 1.0})
