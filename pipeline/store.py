@@ -81,7 +81,7 @@ def open_store(config: TrackingConfig, *, create: bool = True) -> "MlflowClient"
     except database.DatabaseError as error:
         raise TrackingError(f"tracking store: {error}, or run with tracking=none") from None
     except Exception as error:  # every store raises its own, and quotes the address with its secrets
-        raise TrackingError(_unusable(uri, error)) from None
+        raise TrackingError(unusable(uri, error)) from None
     if create and experiment is not None and is_deleted(experiment):
         raise TrackingError(deletion(config, experiment))
     return client
@@ -123,7 +123,7 @@ def revive(client: "MlflowClient", run_id: str) -> bool:
     except Exception as error:  # every store raises its own
         if is_final(error):
             return False
-        raise TrackingError(_unusable(client.tracking_uri, error)) from None
+        raise TrackingError(unusable(client.tracking_uri, error)) from None
     return True
 
 
@@ -141,7 +141,8 @@ def unreached(config: TrackingConfig) -> "MlflowClient | None":
     return MlflowClient(uri) if uri.startswith(("http://", "https://")) else None
 
 
-def _unusable(uri: str, error: Exception) -> str:
+def unusable(uri: str, error: Exception) -> str:
+    """A message about a store that failed, whatever its error quotes, and what to do."""
     problem = redacted(f"tracking store {uri} cannot be used ({first_line(error)})")
     return f"{problem}: start it, correct {VARIABLE}, or run with tracking=none"
 

@@ -21,7 +21,7 @@ from pipeline.database import file_of
 from pipeline.outbox import Outbox
 from pipeline.redaction import redacted
 from pipeline.schema import TrackingConfig
-from pipeline.store import TrackingError, first_line, is_final, open_store, revive, unreached
+from pipeline.store import TrackingError, first_line, is_final, open_store, revive, unreached, unusable
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -281,14 +281,23 @@ def add(
     except TrackingError as error:
         later = AGAIN
         if run_id is not None and (client := unreached(config)) is not None:
-            unsent.keep(checkpoints, redacted(client.tracking_uri), addition)
-            later = NEXT_STAGE
+            later = NEXT_STAGE if _keep(checkpoints, client.tracking_uri, addition) else AGAIN
         say(f"tracking: {stage} is done, but not recorded: {error}; then {later}")
         return
     assert isinstance(tracker, MlflowTracker) and tracker.run_id is not None, "config.kind is mlflow"
-    unsent.keep(checkpoints, tracker.store, replace(addition, run_id=tracker.run_id))
+    _keep(checkpoints, tracker.store, replace(addition, run_id=tracker.run_id))
     tracker.catch_up(checkpoints)
     tracker.finish()
+
+
+def _keep(checkpoints: Path, uri: str, addition: unsent.Addition) -> bool:
+    """Write what is to be sent, and return whether that could be done: a full disk does not undo the work."""
+    try:
+        unsent.keep(checkpoints, redacted(uri), addition)
+    except OSError as error:
+        say(f"tracking: {addition.stage} is not recorded, nothing can be written to {checkpoints}: {error}")
+        return False
+    return True
 
 
 def _without_asking(
@@ -310,9 +319,12 @@ def _new_run(client: "MlflowClient", config: TrackingConfig) -> str:
     tags = {"mlflow.user": os.environ.get("USER", ""), "mlflow.source.name": "python -m pipeline"}
     if config.parent is not None:
         tags["mlflow.parentRunId"] = config.parent
-    experiment = client.get_experiment_by_name(config.experiment)
-    assert experiment is not None, "open_store creates it"
-    return client.create_run(experiment.experiment_id, tags=tags, run_name=config.run).info.run_id
+    try:
+        experiment = client.get_experiment_by_name(config.experiment)
+        assert experiment is not None, "open_store creates it"
+        return client.create_run(experiment.experiment_id, tags=tags, run_name=config.run).info.run_id
+    except Exception as error:  # every store raises its own
+        raise TrackingError(unusable(client.tracking_uri, error)) from None
 
 
 def _is_same_store(known: str | None, uri: str) -> bool:

@@ -1,8 +1,15 @@
 """Addresses lose their secrets, and nothing else changes."""
 
+import json
+import os
+
 import pytest
 
+from pipeline.config import as_dict, load
 from pipeline.redaction import redacted, with_secrets_of
+from pipeline.schema import TrackingConfig
+from pipeline.store import TrackingError, uri_of
+from pipeline.sweeping import folder, request
 
 
 @pytest.mark.parametrize(
@@ -45,3 +52,30 @@ def test_an_address_read_back_connects_with_the_secrets_that_the_environment_has
     assert with_secrets_of("http://***@host:5000", whole) == whole
     assert with_secrets_of("http://***@other:5000", whole) == "http://***@other:5000"
     assert with_secrets_of("http://***@host:5000", None) == "http://***@host:5000"
+
+
+def test_a_configuration_hands_secrets_to_the_environment_and_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = "http://alice:hunter2@host:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other")
+    config = load([f"tracking.uri='{whole}'"])
+    assert "hunter2" not in json.dumps(as_dict(config))
+    assert os.environ["MLFLOW_TRACKING_URI"] == uri_of(config.tracking) == whole
+
+
+def test_what_a_sweep_keeps_of_its_command_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    asked = request.read(["sweep=quick", "tracking.uri='http://alice:hunter2@host'"], None)
+    kept = json.dumps(folder.described(asked))
+    assert "hunter2" not in kept
+    assert "http://***@host" in kept
+
+
+def test_an_address_whose_secrets_are_lost_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    config = TrackingConfig(kind="mlflow", uri="http://***@host:5000", experiment="test")
+    with pytest.raises(
+        TrackingError, match=r"http://\*\*\*@host:5000 lacks user and password: set MLFLOW_TRACK"
+    ):
+        uri_of(config)

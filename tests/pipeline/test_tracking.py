@@ -212,6 +212,15 @@ def test_a_deleted_experiment_stops_training_and_costs_no_work_of_other_stages(
     assert tracking.start(config, run_id=run.run_id).run_id == run.run_id
 
 
+def test_work_counts_where_nothing_can_be_kept(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    tracking.add(settings(folder), None, "export", artifacts={}, checkpoints=tmp_path / "file/checkpoints")
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("tracking: export is not recorded, nothing can be written to /")
+
+
 @pytest.mark.parametrize(
     "content", ["[]", "7", '{"uri": 3, "run_id": "a"}', '{"uri": "sqlite:///a"}', '{"step": 1, "x": 2}']
 )
