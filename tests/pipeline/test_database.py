@@ -7,9 +7,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from training_runs import PATIENCE, killed_at_the_end
 
 from pipeline import database, store, tracking
 from pipeline.checkup import storage
@@ -75,8 +77,12 @@ def test_a_plain_path_keeps_its_plain_address(tmp_path: Path) -> None:
 def test_processes_that_meet_at_a_new_store_all_record_in_it(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     command = [sys.executable, "-c", OPEN, database.address(file)]
-    started = [subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    runs = {process.communicate(timeout=120)[0].strip() for process in started}
+    with ExitStack() as ended:
+        pipe = subprocess.PIPE
+        started = [subprocess.Popen(command, cwd=PROJECT, stdout=pipe, text=True) for _ in range(3)]
+        for process in started:
+            ended.enter_context(killed_at_the_end(process))
+        runs = {process.communicate(timeout=PATIENCE)[0].strip() for process in started}
     assert [process.returncode for process in started] == [0] * 3
     client = mlflow_client(database.address(file))
     number = client.get_experiment_by_name("test").experiment_id
