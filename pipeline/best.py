@@ -15,6 +15,7 @@ from gram.state import TrainingState
 from pipeline import build, scene
 from pipeline.console import say
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 if TYPE_CHECKING:
     from gram.metrics import Measurement
@@ -80,7 +81,7 @@ class Best:
             seed=SEED,
             psi=1.0,
             batch_size=BATCH,
-            kept=Path(config.paths.checkpoints) / "features",
+            kept=lasting(config.paths.checkpoints) / "features",
             shown=False,
         )
 

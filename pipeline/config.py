@@ -13,6 +13,7 @@ and the command line alone: a file given with --params and an experiment may com
 """
 
 import copy
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +37,7 @@ from pipeline.options import (
     shown,
     suggestion,
 )
+from pipeline.redaction import redacted
 from pipeline.schema import GROUPS, Config
 from pipeline.yaml_reading import PROJECT, read_mapping, shown_path
 
@@ -129,12 +131,20 @@ def resolve(arguments: Sequence[str] = (), *, params: Path | None = None, own: b
             check_type(name, value, source)
 
     config, sources = _merge(presets, layers)
+    _hand_over_secrets(config)
     notes = [
         f"{group}={presets[group]}: what {shown_path(file)} pins for {group}={chosen[group]} does not apply"
         for group in sorted(replaced)
         if any(name.startswith(f"{group}.") for name in pinned)
     ]
     return Resolved(config=config, presets=presets, sources=sources, notes=notes)
+
+
+def _hand_over_secrets(config: Config) -> None:
+    """Move user and password of tracking.uri to the environment: configurations are shown, stored, sent."""
+    if config.tracking.uri is not None and redacted(config.tracking.uri) != config.tracking.uri:
+        os.environ["MLFLOW_TRACKING_URI"] = config.tracking.uri
+        config.tracking.uri = redacted(config.tracking.uri)
 
 
 def presets_of(group: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where text for people goes: results to stdout, everything else to stderr.
+"""Where text for people goes: results to stdout, everything else to stderr, neither with secrets in it.
 
 Whatever becomes of a reader ends no command: a pipe that is closed, a terminal that is gone, a full disk, an
 encoding without the character. What cannot be written is lost; of results, that is noted.
@@ -11,6 +11,8 @@ import select
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.redaction import redacted
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -20,13 +22,13 @@ _lost: dict[int, OSError] = {}
 
 def write(text: str) -> None:
     """A result that was asked for, to stdout."""
-    sys.stdout.write(text)
+    sys.stdout.write(redacted(text))
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
     """A line about what happens, to stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(redacted(text) + "\n")
     sys.stderr.flush()
 
 

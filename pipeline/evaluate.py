@@ -14,6 +14,7 @@ from pipeline.evaluating import consistency, drawings, images, inversions, noise
 from pipeline.evaluating.finding import Finding, Part, Subject
 from pipeline.recognition import EVALUATION
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="evaluate",
@@ -108,12 +109,12 @@ def _evaluate(
 
 def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_id: str | None) -> None:
     """Add to the run that trained the model."""
-    tracker = tracking.of_model(config.tracking, run_id)
-    for name, numbers in values.items():
-        prefix = f"{name}." if name else ""
-        tracker.values({f"{prefix}{metric}": value for metric, value in numbers.items()})
-    tracker.artifact(out, "evaluate")
-    tracker.finish()
+    prefixed = ((f"{name}." if name else "", numbers) for name, numbers in values.items())
+    flat = {f"{prefix}{metric}": x for prefix, numbers in prefixed for metric, x in numbers.items()}
+    checkpoints = lasting(config.paths.checkpoints)
+    tracking.add(
+        config.tracking, run_id, "evaluate", values=flat, artifacts={out: "evaluate"}, checkpoints=checkpoints
+    )
 
 
 def _nested(values: dict[str, dict[str, float]]) -> dict[str, Any]:

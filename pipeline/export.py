@@ -18,6 +18,7 @@ from pipeline.exporting.viewer import export_viewer
 from pipeline.progress import Progress
 from pipeline.recognition import EXPORT
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="export",
@@ -66,9 +67,8 @@ def run(config: Config, *, force: bool = False) -> None:
         say(f"{out / name}: {_in_words(fact)}")
     for path in together:
         say(f"{out / path.name}: {', '.join(facts)}")
-    tracker = tracking.of_model(config.tracking, described["made_from"]["run"])
-    tracker.artifact(out, "export")
-    tracker.finish()
+    run_id, checkpoints = described["made_from"]["run"], lasting(config.paths.checkpoints)
+    tracking.add(config.tracking, run_id, "export", artifacts={out: "export"}, checkpoints=checkpoints)
 
 
 def _write(config: Config, out: Path) -> tuple[dict[str, dict[str, Any]], list[Path]]:

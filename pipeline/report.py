@@ -13,6 +13,7 @@ from pipeline.reporting.exports import Exports
 from pipeline.reporting.facts import ORIGIN, facts, recipe
 from pipeline.reporting.sources import Sources, data_of, sources_of
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="report",
@@ -49,9 +50,8 @@ def run(config: Config) -> None:
     for part, words in (("exports", sources.exported), ("learning curves", sources.trained)):
         if words:
             say(f"report: {part}: {words}")
-    tracker = tracking.of_model(config.tracking, described["made_from"]["run"])
-    tracker.artifact(path)
-    tracker.finish()
+    run_id, checkpoints = described["made_from"]["run"], lasting(config.paths.checkpoints)
+    tracking.add(config.tracking, run_id, "report", artifacts={path: ""}, checkpoints=checkpoints)
     say(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -44,7 +44,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, *, published: Path, step: int) -> None:
-        self.metrics = folder / METRICS
+        self.metrics, self.samples = folder / METRICS, folder / SAMPLES
         self._folder, self._published = folder, published
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
         kept = [json.dumps(record) for record in read(self.metrics) if record["step"] <= step]
@@ -116,6 +116,12 @@ def _record(line: bytes, source: str) -> dict[str, float]:
             problem = f"{documents.shown(name)} is {documents.shown(value)}, not a number"
             raise documents.DocumentError(f"{source}: {problem}: {REMEDY}")
     return record
+
+
+def pictures(samples: Path) -> list[tuple[int, str, Path]]:
+    """(step, name, file) of the pictures in a folder, by step and name."""
+    split = ((file.stem.rpartition("-"), file) for file in samples.glob("*-*.png"))
+    return sorted((int(step), name, file) for (name, _, step), file in split if step.isdecimal())
 
 
 def write_curves(metrics: Path, path: Path) -> None:

@@ -74,6 +74,9 @@ class Observer:
         self._progress.__enter__()
         if self._state.step == 0:
             self.draw()
+        else:  # what a run before this one could not send
+            self._tracker.follow(self._log.metrics)
+            self._tracker.pictures(self._log.samples, step=self._state.step)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -125,7 +128,7 @@ class Observer:
         }
         for name, pixels in drawn.items():
             self._log.picture(name, self._state.step, pixels)
-            self._tracker.picture(name, self._state.step, pixels)
+        self._tracker.pictures(self._log.samples, step=self._state.step)
 
     def unfit(self) -> CollapseError | None:
         """The error that ends the run, if its state is not worth a checkpoint."""

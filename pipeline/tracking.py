@@ -1,24 +1,28 @@
 """Runs in MLflow: parameters, what metrics.jsonl holds, pictures, the model, and what they were made from.
 
-The stages write files; this module follows them. A tracking server that goes away in the middle costs a
-warning, not the training: what was missed is sent as soon as it is back. MLflow itself is imported late.
+The stages write files; this module follows them, in a thread of its own. A tracking server that is slow,
+hangs or goes away costs a warning, neither time nor the training: what was missed, pictures included, is read
+from the files and sent when it is back. MLflow itself is imported late.
 """
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
 
 from gram import documents
-from pipeline import runlog
+from pipeline import runlog, unsent
 from pipeline.config import PROJECT
 from pipeline.console import say
-from pipeline.pictures import Pixels
+from pipeline.database import file_of
+from pipeline.outbox import Outbox
+from pipeline.redaction import redacted
 from pipeline.schema import TrackingConfig
-from pipeline.store import first_line, open_store, revive
+from pipeline.store import TrackingError, first_line, is_final, open_store, revive, unreached, unusable
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -26,16 +30,21 @@ if TYPE_CHECKING:
 BATCH = 100
 STATE = "tracking.json"
 """File beside the checkpoints that names the run."""
+SHOWN = 4
+"""Names in a message."""
+AGAIN = "the same command sends it"
+NEXT_STAGE = "the next stage sends it"
 
 
 class _State(TypedDict):
     uri: str
     run_id: str
-    step: int
+    step: NotRequired[int]
+    picture: NotRequired[str]
 
 
 class Tracker(Protocol):
-    """Follows a run. Every method may be called at any time before `finish`."""
+    """Follows a run. Methods that send return at once; any may be called at any time before `finish`."""
 
     run_id: str | None
 
@@ -51,20 +60,24 @@ class Tracker(Protocol):
         """Send what metrics.jsonl holds and has not been sent."""
         ...
 
-    def values(self, values: Mapping[str, float]) -> None:
-        """Final numbers, without a step."""
-        ...
-
-    def picture(self, name: str, step: int, pixels: Pixels) -> None:
-        """A picture of a series."""
+    def pictures(self, samples: Path, *, step: int) -> None:
+        """Send pictures of the steps up to this one that have not been sent."""
         ...
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """A file or a folder with all it holds."""
         ...
 
+    def catch_up(self, checkpoints: Path) -> None:
+        """Send what stages could not send and have left in this folder."""
+        ...
+
+    def flush(self) -> bool:
+        """Wait until all has arrived, or the server does not answer; returns whether it has."""
+        ...
+
     def finish(self, status: str = "FINISHED") -> None:
-        """End with FINISHED, FAILED or KILLED."""
+        """End with FINISHED, FAILED or KILLED, after `flush`."""
         ...
 
 
@@ -76,10 +89,14 @@ class NoTracker:
     def parameters(self, values: Mapping[str, Any]) -> None: ...
     def tags(self, values: Mapping[str, str]) -> None: ...
     def follow(self, metrics: Path) -> None: ...
-    def values(self, values: Mapping[str, float]) -> None: ...
-    def picture(self, name: str, step: int, pixels: Pixels) -> None: ...
+    def pictures(self, samples: Path, *, step: int) -> None: ...
     def artifact(self, path: Path, folder: str = "") -> None: ...
+    def catch_up(self, checkpoints: Path) -> None: ...
     def finish(self, status: str = "FINISHED") -> None: ...
+
+    def flush(self) -> bool:
+        """Nothing is missing."""
+        return True
 
 
 class MlflowTracker:
@@ -88,124 +105,245 @@ class MlflowTracker:
     Args:
         client: of the store.
         run_id: of a run that exists.
-        state: file that remembers the run and the last step sent; None for stages that are never resumed.
+        state: file that remembers the run and what was sent; None for runs that are never resumed.
+        later: tells how what is missing in the end can be sent.
     """
 
-    def __init__(self, client: "MlflowClient", run_id: str, *, state: Path | None = None) -> None:
+    def __init__(
+        self, client: "MlflowClient", run_id: str, *, state: Path | None = None, later: str = AGAIN
+    ) -> None:
         self.run_id: str | None = run_id
-        self._id = run_id
-        self._client = client
-        self._state = state
-        self._sent = _read_state(state).get("step", -1)
-        self._away = False
+        self.store = redacted(client.tracking_uri)
+        self._id, self._client, self._state, self._later = run_id, client, state, later
+        known = _read_state(state)
+        self._sent, self._picture = known.get("step", -1), known.get("picture", "")
+        self._drawn = -1
+        self._outbox = Outbox(self.store, is_final=is_final, explain=first_line)
         self._remember()
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Parameters of a run are final: a resumed run keeps its first ones, and tags tell what changed."""
-        from mlflow.entities import Param
-
-        known = self._client.get_run(self._id).data.params
-        fresh = [Param(name, str(value)) for name, value in values.items() if name not in known]
-        for start in range(0, len(fresh), BATCH):
-            self._client.log_batch(self._id, params=fresh[start : start + BATCH])
-        now = {name: str(value) for name, value in values.items()}
-        self.tags({f"now.{name}": value for name, value in now.items() if known.get(name, value) != value})
+        now = {name: redacted(str(value)) for name, value in values.items()}
+        self._outbox.put("parameters", partial(self._send_parameters, now))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
-        with self._tolerant():
-            for name, value in values.items():
-                self._client.set_tag(self._id, name, value)
+        self._outbox.put(f"tags ({', '.join(values)})", partial(self._send_tags, dict(values)))
 
     def follow(self, metrics: Path) -> None:
         """Send the reports of every step that has not been sent, in order."""
-        from mlflow.entities import Metric
+        self._outbox.put("numbers of metrics.jsonl", partial(self._send_numbers, metrics))
 
-        fresh = [record for record in runlog.read(metrics) if record["step"] > self._sent]
-        with self._tolerant():
-            batch: list[Metric] = []
-            for record in fresh:
-                step, moment = int(record["step"]), int(record["time"] * 1000)
-                numbers = {k: v for k, v in record.items() if k not in ("step", "time") and v is not None}
-                batch += [Metric(name, value, moment, step) for name, value in numbers.items()]
-            for start in range(0, len(batch), BATCH):
-                self._client.log_batch(self._id, metrics=batch[start : start + BATCH])
-            if fresh:
-                self._sent = int(fresh[-1]["step"])
-                self._remember()
-
-    def values(self, values: Mapping[str, float]) -> None:
-        """Log each once."""
-        with self._tolerant():
-            for name, value in values.items():
-                self._client.log_metric(self._id, name, value)
-
-    def picture(self, name: str, step: int, pixels: Pixels) -> None:
+    def pictures(self, samples: Path, *, step: int) -> None:
         """Add to the series that the web page shows with a slider."""
-        with self._tolerant():
-            self._client.log_image(self._id, pixels, key=name, step=step)
+        self._drawn = step
+        self._outbox.put("sample pictures", partial(self._send_pictures, samples))
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """Copy into the run's artifacts."""
-        with self._tolerant():
-            if path.is_dir():
-                self._client.log_artifacts(self._id, str(path), folder or path.name)
-            else:
-                self._client.log_artifact(self._id, str(path), folder or None)
+        self._copy(self._id, path, folder)
+
+    def catch_up(self, checkpoints: Path) -> None:
+        """Send what is for this store."""
+        for file, addition in unsent.of(checkpoints, store=self.store):
+            numbers = f"numbers of {addition.stage} for run {addition.run_id}"
+            if addition.values:
+                self._outbox.put(numbers, partial(self._send_values, addition.run_id, addition.values))
+            for path, folder in addition.artifacts:
+                self._copy(addition.run_id, Path(path), folder)
+            self._outbox.put(f"the end of {file.name}", partial(unsent.sent, file))
+
+    def flush(self) -> bool:
+        """Wait for the outbox."""
+        return not self._outbox.flush()
 
     def finish(self, status: str = "FINISHED") -> None:
         """Set the run's status."""
-        with self._tolerant():
-            self._client.set_terminated(self._id, status)
+        self._outbox.put("the run's status", partial(self._client.set_terminated, self._id, status))
+        if left := self._outbox.close():
+            names = ", ".join(left[:SHOWN]) + (f" and {len(left) - SHOWN} more" if len(left) > SHOWN else "")
+            say(f"tracking: {self.store} lacks {names}: {self._later} when it is back")
+
+    def _copy(self, run_id: str, path: Path, folder: str) -> None:
+        """Copy a file, or every file of a folder, into a folder of the artifacts."""
+        if path.is_dir():
+            top = Path(folder or path.name)
+            places = {f: top / f.parent.relative_to(path) for f in sorted(path.rglob("*")) if f.is_file()}
+        else:
+            places = {path: Path(folder)}
+        for file, place in places.items():
+            target = None if place == Path() else place.as_posix()
+            self._outbox.put(str(file), partial(self._client.log_artifact, run_id, str(file), target))
+
+    def _send_parameters(self, now: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        known = self._client.get_run(self._id).data.params
+        fresh = [Param(name, value) for name, value in now.items() if name not in known]
+        for start in range(0, len(fresh), BATCH):
+            self._client.log_batch(self._id, params=fresh[start : start + BATCH])
+        changed = {f"now.{name}": value for name, value in now.items() if known.get(name, value) != value}
+        self._send_tags(changed)
+
+    def _send_tags(self, values: Mapping[str, str]) -> None:
+        for name, value in values.items():
+            self._client.set_tag(self._id, name, redacted(value))
+
+    def _send_values(self, run_id: str, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._client.log_metric(run_id, name, value)
+
+    def _send_numbers(self, metrics: Path) -> None:
+        from mlflow.entities import Metric
+
+        fresh = [record for record in runlog.read(metrics) if record["step"] > self._sent]
+        batch: list[Metric] = []
+        for record in fresh:
+            step, moment = int(record["step"]), int(record["time"] * 1000)
+            numbers = {k: v for k, v in record.items() if k not in ("step", "time") and v is not None}
+            batch += [Metric(name, value, moment, step) for name, value in numbers.items()]
+        for start in range(0, len(batch), BATCH):
+            self._client.log_batch(self._id, metrics=batch[start : start + BATCH])
+        if fresh:
+            self._sent = int(fresh[-1]["step"])
+            self._remember()
+
+    def _send_pictures(self, samples: Path) -> None:
+        from PIL import Image
+
+        for step, name, path in runlog.pictures(samples):
+            mark = f"{step:07d} {name}"
+            if step <= self._drawn and mark > self._picture:
+                with Image.open(path) as picture:
+                    self._client.log_image(self._id, picture, key=name, step=step)
+                self._picture = mark
+                self._remember()
 
     def _remember(self) -> None:
-        if self._state is not None:
-            self._state.parent.mkdir(parents=True, exist_ok=True)
-            content = {"uri": self._client.tracking_uri, "run_id": self._id, "step": self._sent}
-            self._state.write_text(json.dumps(content))
-
-    @contextmanager
-    def _tolerant(self) -> Iterator[None]:
-        try:
-            yield
-            self._away = False
-        except Exception as error:
-            if not self._away:
-                say(f"tracking: going on without {self._client.tracking_uri}: {first_line(error)}")
-            self._away = True
+        if self._state is None:
+            return
+        self._state.parent.mkdir(parents=True, exist_ok=True)
+        content = {"uri": self.store, "run_id": self._id, "step": self._sent, "picture": self._picture}
+        aside = self._state.with_name(f".{self._state.name}.{os.getpid()}")
+        aside.write_text(json.dumps(content), encoding="utf-8")
+        aside.replace(self._state)
 
 
-def start(config: TrackingConfig, *, state: Path | None = None, run_id: str | None = None) -> Tracker:
+def start(
+    config: TrackingConfig, *, state: Path | None = None, run_id: str | None = None, later: str = AGAIN
+) -> Tracker:
     """The tracker that the configuration asks for.
 
     Args:
         config: where to record.
-        state: file beside the checkpoints; where it names a run of the same store, that run goes on.
+        state: file beside the checkpoints; where it names a run of the same store, that run goes on, also
+            while a server is away.
         run_id: a run of the same store to add to; ignored where it does not exist.
+        later: tells how what is missing in the end can be sent.
 
     Raises:
         TrackingError: MLflow is not installed, or the store cannot be used.
+        ValueError: the state is a file of something else.
     """
     if config.kind == "none":
         return NoTracker()
-    client = open_store(config)
     remembered = _read_state(state)
-    if remembered.get("uri") == client.tracking_uri:
-        run_id = remembered["run_id"]
-    if run_id is not None and revive(client, run_id):
-        return MlflowTracker(client, run_id, state=state)
-    if state is not None:
-        state.unlink(missing_ok=True)
+    try:
+        client = open_store(config)
+        if _is_same_store(remembered.get("uri"), client.tracking_uri):
+            run_id = remembered["run_id"]
+        if run_id is None or not revive(client, run_id):
+            if state is not None:
+                state.unlink(missing_ok=True)
+            run_id = _new_run(client, config)
+    except TrackingError as error:
+        client, run_id = _without_asking(config, remembered, error), str(remembered["run_id"])
+    return MlflowTracker(client, run_id, state=state, later=later)
+
+
+def add(
+    config: TrackingConfig,
+    run_id: str | None,
+    stage: str,
+    *,
+    values: Mapping[str, float] | None = None,
+    artifacts: Mapping[Path, str],
+    checkpoints: Path,
+) -> None:
+    """Add what a stage made to the run that trained the model; it counts also where that cannot be done.
+
+    Args:
+        config: where to record.
+        run_id: of that run; None, or one that the store does not know, makes a new run.
+        stage: that made it.
+        values: final numbers.
+        artifacts: file or folder -> folder of the run's artifacts.
+        checkpoints: folder that keeps what cannot be sent now, for the next stage to send.
+    """
+    if config.kind == "none":
+        return
+    places = [(str(path.absolute()), folder) for path, folder in artifacts.items()]
+    addition = unsent.Addition(run_id or "", stage, dict(values or {}), places)
+    try:
+        tracker = of_model(config, run_id, later=NEXT_STAGE)
+    except TrackingError as error:
+        later = AGAIN
+        if run_id is not None and (client := unreached(config)) is not None:
+            later = NEXT_STAGE if _keep(checkpoints, client.tracking_uri, addition) else AGAIN
+        say(f"tracking: {stage} is done, but not recorded: {error}; then {later}")
+        return
+    if not isinstance(tracker, MlflowTracker) or tracker.run_id is None:
+        return
+    _keep(checkpoints, tracker.store, replace(addition, run_id=tracker.run_id))
+    tracker.catch_up(checkpoints)
+    tracker.finish()
+
+
+def _keep(checkpoints: Path, uri: str, addition: unsent.Addition) -> bool:
+    """Write what is to be sent, and return whether that could be done: a full disk does not undo the work."""
+    try:
+        unsent.keep(checkpoints, redacted(uri), addition)
+    except OSError as error:
+        say(f"tracking: {addition.stage} is not recorded, nothing can be written to {checkpoints}: {error}")
+        return False
+    return True
+
+
+def _without_asking(
+    config: TrackingConfig, remembered: Mapping[str, Any], error: TrackingError
+) -> "MlflowClient":
+    """A client of a server that does not answer now, and in which a run is known to be.
+
+    Raises:
+        TrackingError: `error`, where there is none.
+    """
+    client = unreached(config)
+    if client is None or not _is_same_store(remembered.get("uri"), client.tracking_uri):
+        raise error
+    say(f"tracking: going on with run {remembered['run_id']} for the time being: {error}")
+    return client
+
+
+def _new_run(client: "MlflowClient", config: TrackingConfig) -> str:
     tags = {"mlflow.user": os.environ.get("USER", ""), "mlflow.source.name": "python -m pipeline"}
     if config.parent is not None:
         tags["mlflow.parentRunId"] = config.parent
-    experiment = client.get_experiment_by_name(config.experiment)
-    assert experiment is not None, "open_store creates it"
-    run = client.create_run(experiment.experiment_id, tags=tags, run_name=config.run)
-    return MlflowTracker(client, run.info.run_id, state=state)
+    try:
+        experiment = client.get_experiment_by_name(config.experiment)
+        assert experiment is not None, "open_store creates it"
+        return client.create_run(experiment.experiment_id, tags=tags, run_name=config.run).info.run_id
+    except Exception as error:  # every store raises its own
+        raise TrackingError(unusable(client.tracking_uri, error)) from None
 
 
-def of_model(config: TrackingConfig, run_id: str | None) -> Tracker:
+def _is_same_store(known: str | None, uri: str) -> bool:
+    """Whether two addresses are of one store: the same, or sqlite files, as a project may have been moved."""
+    if known is None:
+        return False
+    return redacted(known) == redacted(uri) or None not in (file_of(known), file_of(uri))
+
+
+def of_model(config: TrackingConfig, run_id: str | None, *, later: str = AGAIN) -> Tracker:
     """The tracker of the run that trained a model; one that records nothing where the store has no such run.
 
     A model that came from elsewhere thus makes no run, unless tracking.run names one for it.
@@ -214,9 +352,9 @@ def of_model(config: TrackingConfig, run_id: str | None) -> Tracker:
         TrackingError: MLflow is not installed, or the store cannot be used.
     """
     if config.kind == "none" or config.run is not None:
-        return start(config, run_id=run_id)
-    if run_id is not None and revive(client := open_store(config), run_id):
-        return MlflowTracker(client, run_id)
+        return start(config, run_id=run_id, later=later)
+    if run_id is not None and revive(open_store(config), run_id):
+        return start(config, run_id=run_id, later=later)
     say("tracking: this model has no run in the store, nothing is recorded; tracking.run=NAME makes one")
     return NoTracker()
 
@@ -236,6 +374,7 @@ def program() -> dict[str, str]:
 
 
 def _read_state(state: Path | None) -> dict[str, Any]:
+    """What a state file says; nothing, which is told, where it is damaged or of something else."""
     if state is None or not state.is_file():
         return {}
     try:

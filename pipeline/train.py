@@ -28,6 +28,7 @@ from pipeline.options import leaves
 from pipeline.processes import Team, join
 from pipeline.schema import Config
 from pipeline.session import Observer, train
+from pipeline.temporary_copy import lasting
 from pipeline.watching import CollapseError
 
 STAGE = Stage(
@@ -111,7 +112,7 @@ def _run_first(
     config: Config, state: TrainingState, dataset: ImageDataset, team: Team, mark: str
 ) -> int | None:
     """What the process does that writes files and talks to people."""
-    places, steps = Path(config.paths.checkpoints), config.train.steps
+    places, steps = lasting(config.paths.checkpoints), config.train.steps
     with (
         checkpoints.work_folder(places, mark, steps=steps) as folder,
         outputs.publishing(Path(config.paths.train)),
@@ -136,6 +137,7 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
     tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
     tracker.parameters(dict(leaves(as_dict(config))))
     tracker.tags(tracking.provenance(data_hash=dataset.content_hash, fingerprint=mark))
+    tracker.catch_up(lasting(config.paths.checkpoints))
     try:
         yield tracker
     except BaseException:

@@ -17,6 +17,7 @@ from pipeline.fingerprint import fingerprint, made_by_another_program
 from pipeline.processes import Team
 from pipeline.progress import duration
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 
 def training(config: Config) -> Iterator[Finding]:
@@ -63,7 +64,7 @@ def _batch(config: Config) -> Iterator[Finding]:
 
 def _start(config: Config, state: TrainingState, mark: str) -> Iterator[Finding]:
     """Where training would begin, and how long it would take."""
-    steps, places = config.train.steps, Path(config.paths.checkpoints)
+    steps, places = config.train.steps, lasting(config.paths.checkpoints)
     folder = checkpoints.folder_of(places, mark, steps=steps)
     if process := checkpoints.holder(folder):
         yield Caution(f"process {process.pid} trains there now: a second one would be refused")

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import torch
 
 from gram.state import TrainingState
-from pipeline import build, scene, store
+from pipeline import build, database, scene, store
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.hardware import amount
 from pipeline.schema import Config
+from pipeline.temporary_copy import lasting
 
 CONNECT_SECONDS = 5.0
 
@@ -21,18 +22,18 @@ CONNECT_SECONDS = 5.0
 def disks(config: Config) -> Iterator[Finding]:
     """Room for checkpoints, runs, data and the store, and whether they can be written."""
     places = {
-        "paths.checkpoints": Path(config.paths.checkpoints),
+        "paths.checkpoints": lasting(config.paths.checkpoints),
         "paths.train": Path(config.paths.train),
         "paths.train_data": Path(config.paths.train_data),
     }
-    if config.tracking.kind == "mlflow" and (file := store.database(_uri(config))) is not None:
+    if config.tracking.kind == "mlflow" and (file := database.file_of(_uri(config))) is not None:
         places["tracking.uri"] = file.parent
     for option, path in places.items():
         place = _existing(path)
         yield Fact(option, f"{amount(shutil.disk_usage(place).free)} free for {path.absolute()}")
         if problem := _unusable(place):
             yield Problem(f"{place} {problem}", f"choose another place: {option}=FOLDER")
-    yield from _checkpoints(config, Path(config.paths.checkpoints))
+    yield from _checkpoints(config, lasting(config.paths.checkpoints))
 
 
 def checkpoint_bytes(state: TrainingState) -> int:
@@ -79,7 +80,7 @@ def tracking(config: Config) -> Iterator[Finding]:
         return
     uri = _uri(config)
     yield Fact("store", uri)
-    file = store.database(uri)
+    file = database.file_of(uri)
     if file is not None and config.train.launch.machines > 1:
         yield Caution(
             "machine 0 alone writes this file, so nobody can follow the runs from elsewhere, and\n"
@@ -90,9 +91,14 @@ def tracking(config: Config) -> Iterator[Finding]:
         return
     _connect(uri)
     client = store.open_store(config.tracking, create=False)
+    if file is not None and (places := database.misplaced(file)):
+        yield Caution(f"the store was moved or copied from {places[0]}: artifacts follow with the next run")
     experiment = client.get_experiment_by_name(config.tracking.experiment)
     if experiment is None:
         yield Fact("runs", f"none yet of experiment {config.tracking.experiment}")
+        return
+    if store.is_deleted(experiment):
+        yield Problem(store.deletion(config.tracking, experiment))
         return
     runs = client.search_runs([experiment.experiment_id], max_results=1)
     newest = f"; the newest is {runs[0].info.run_name}, {runs[0].info.status}" if runs else ""
@@ -100,7 +106,7 @@ def tracking(config: Config) -> Iterator[Finding]:
 
 
 def _uri(config: Config) -> str:
-    return config.tracking.uri or store.default_uri()
+    return store.uri_of(config.tracking)
 
 
 def _connect(uri: str) -> None:

@@ -1,6 +1,5 @@
 """Distances between pictures of the model and real ones: of the trained model, of the untrained, of reals."""
 
-from pathlib import Path
 
 from gram.metrics import Measurement, load_extractor
 from gram.metrics.extractors import INCEPTION
@@ -9,6 +8,7 @@ from pipeline import build
 from pipeline.console import say
 from pipeline.evaluating.finding import Subject
 from pipeline.measuring import Ruler
+from pipeline.temporary_copy import lasting
 
 
 def measure(subject: Subject) -> dict[str, Measurement]:
@@ -28,7 +28,7 @@ def measure(subject: Subject) -> dict[str, Measurement]:
         seed=settings.seed,
         psi=settings.psi,
         batch_size=settings.batch_size,
-        kept=Path(config.paths.checkpoints) / "features",
+        kept=lasting(config.paths.checkpoints) / "features",
         shown=True,
     )
     if ruler.count < settings.images:

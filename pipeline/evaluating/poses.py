@@ -3,7 +3,6 @@
 import json
 import math
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +23,7 @@ from pipeline.evaluating.finding import Finding, Subject
 from pipeline.figures import BLUE, VERMILION, plain, to_pixels
 from pipeline.pictures import Pixels, quantised
 from pipeline.progress import Progress
+from pipeline.temporary_copy import lasting
 
 VERSION = 1
 """Raised when the network or its training change: kept networks are then not found."""
@@ -115,7 +115,7 @@ def _network(subject: Subject, learned: list[int]) -> tuple[PoseNetwork, dict[st
         "seed": settings.seed,
     }
     digest = sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
-    folder = Path(subject.config.paths.checkpoints) / "pose_network" / digest
+    folder = lasting(subject.config.paths.checkpoints) / "pose_network" / digest
     network = load_pose_network(folder, subject.size)
     if network is None:
         which = [learned[i] for i in order]

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.config import as_dict
 from pipeline.console import say
+from pipeline.redaction import redacted
 from pipeline.schema import Config
 from pipeline.store import default_uri
 from pipeline.sweeping import schedulers
@@ -147,7 +148,7 @@ def _arguments(
         config.train.checkpoint_every = config.train.measure_every if measured else config.train.log_every
         config.train.keep_checkpoints = max(3, config.train.keep_checkpoints)
     if config.tracking.kind != "none":  # whatever the environment of the trial's machine says
-        config.tracking.uri = config.tracking.uri or default_uri()
+        config.tracking.uri = config.tracking.uri or redacted(default_uri())
         config.tracking.parent = parent
     tree = as_dict(config)
     tree["preset"] = request.presets

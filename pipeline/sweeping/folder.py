@@ -16,6 +16,7 @@ from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import program_hash
 from pipeline.options import ConfigError, leaves
+from pipeline.redaction import redacted
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.request import Request
@@ -90,11 +91,11 @@ def described(request: Request) -> dict[str, Any]:
     """What is asked for, as sweep.yaml holds it."""
     return {
         "name": request.name,
-        "command": shlex.join(["python", "-m", "pipeline.sweep", *request.typed]),
+        "command": redacted(shlex.join(["python", "-m", "pipeline.sweep", *request.typed])),
         "space": request.written,
         "objective": request.settings.sweep.objective,
         "experiment": request.experiment,
-        "overrides": request.overrides,
+        "overrides": [redacted(override) for override in request.overrides],
         "settings": asdict(request.settings.sweep),
         "base": as_dict(request.config),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

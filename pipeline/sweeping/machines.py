@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.database import file_of
 from pipeline.fingerprint import program_hash
 from pipeline.schema import TrackingConfig
-from pipeline.store import database, default_uri
+from pipeline.store import uri_of
 from pipeline.sweeping.cluster import ClusterError
 
 ASK_SECONDS = 120.0
@@ -59,8 +60,8 @@ def require_server(tracking: TrackingConfig) -> None:
     Raises:
         ClusterError: naming the store.
     """
-    uri = tracking.uri or default_uri()
-    if tracking.kind == "mlflow" and database(uri) is not None and len(addresses()) > 1:
+    uri = uri_of(tracking)
+    if tracking.kind == "mlflow" and file_of(uri) is not None and len(addresses()) > 1:
         raise ClusterError(
             f"tracking.uri = {uri} is a file, and several machines cannot write to one sqlite file: start "
             "mlflow server where all of them reach it and set tracking.uri=http://HOST:PORT, or tracking=none"

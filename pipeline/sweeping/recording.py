@@ -80,6 +80,7 @@ class Parent:
         tags = {"sweep": name, "mlflow.source.name": "python -m pipeline.sweep", **tracking.program()}
         tags["command"] = Results(folder, sweep, []).command
         tracker.tags({name: text[:LONGEST] for name, text in tags.items()})
+        tracker.flush()
         return cls(Sender(open_store(config)), tracker.run_id, config.experiment, folder)
 
     def update(self, trials: Sequence[Trial]) -> None:

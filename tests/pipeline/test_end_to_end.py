@@ -1,6 +1,7 @@
 """The whole chain, small: `dvc repro` in a fresh clone, twice, and the experiments that the README names."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -130,6 +131,21 @@ def test_dvc_exp_run_trains_on_and_leaves_the_data_alone(clone: Path) -> None:
     assert steps == [1, 2, 3, 4, 5]
     unfinished = list((clone / "checkpoints").glob("*/metrics.jsonl"))
     assert len(unfinished) == 1, "raising the steps goes on in the same folder"
+
+
+def test_an_experiment_in_a_temporary_copy_goes_on_from_the_project_and_records_in_it(clone: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    said = call(clone, "dvc", "exp", "run", "--temp", "-S", "train.steps=6", "train")
+    assert re.search(rf"going on from step \d in {re.escape(str(clone))}/checkpoints/", said)
+    assert list((clone / ".dvc/tmp/exps").glob("*/mlflow.db")) == []
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    experiment = client.get_experiment_by_name("gram")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert len(client.get_metric_history(run.info.run_id, "loss/discriminator")) == 6
+    files = list((clone / "mlruns" / run.info.run_id / "artifacts/images").glob("grid+step+6+*.png"))
+    assert len(files) == 1
 
 
 def test_a_change_of_an_unselected_preset_runs_nothing(clone: Path) -> None:

@@ -9,7 +9,7 @@ from html_pages import Page
 from model_chain import stage
 
 from gram.models import load_settings
-from pipeline import identity, summary, tracking
+from pipeline import identity, summary
 from pipeline.config import PROJECT, load
 
 SHIPPED = PROJECT / "models/heads64"
@@ -126,31 +126,11 @@ def test_a_shipped_model_has_folders_of_its_own_and_never_those_of_the_run(
     assert "runs/heads64/evaluate/metrics.json is missing" in capsys.readouterr().err
 
 
-def test_seeds_of_an_earlier_export_are_not_on_the_page(here: Path) -> None:
-    stale = Path("runs/export/seed_00001.ply")  # begins with a name of today's
-    stale.write_bytes(b"old")
-    Path("runs/export/interpolation.mp4").write_bytes(b"old")
-    assert stage("export", UNTRACKED) == 0
-    assert stage("report", UNTRACKED) == 0
-    assert "seed_00001" not in page()
-    assert "video/mp4" not in page()
-
-
-@pytest.mark.parametrize("name", ["export", "evaluate"])
-def test_files_of_an_earlier_run_are_not_sent(here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[str] = []
-
-    class Sent(tracking.NoTracker):
-        def artifact(self, path: Path, folder: str = "") -> None:
-            sent.append(f"{folder}/{path.name}")
-
-    monkeypatch.setattr(tracking, "of_model", lambda config, run_id: Sent())
-    before = {path.name for path in Path(f"runs/{name}").iterdir()}
-    for stale in ("seed_0009.ply", "old.png"):
-        Path(f"runs/{name}/{stale}").write_bytes(b"old")
-    assert stage(name, UNTRACKED) == 0
-    assert set(sent) == {f"{name}/{file}" for file in before}
-    assert len(sent) == len(before)
+def test_seeds_of_an_earlier_export_go(here: Path) -> None:
+    assert stage("export", UNTRACKED, "export.seeds=[0,1]") == 0
+    assert Path("runs/export/seed_0001.glb").is_file()
+    assert stage("export", UNTRACKED, "export.seeds=[0]") == 0
+    assert not list(Path("runs/export").glob("seed_0001*"))
 
 
 def test_results_that_do_not_tell_of_which_model_are_shown_with_a_warning(here: Path) -> None:

@@ -1,18 +1,14 @@
 """Sweeps in real MLflow stores: a database, and a server that goes away in the middle."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from mlflow_servers import free_port, server
 from sweep_folders import METRIC, sampled, write_sweep
 
 from pipeline import store, tracking
@@ -44,7 +40,8 @@ def child(config: TrackingConfig, parent: Parent, name: str) -> tracking.Tracker
         kind="mlflow", uri=config.uri, experiment=config.experiment, run=name, parent=parent.run_id
     )
     tracker = tracking.start(own)
-    tracker.values({"images_per_second": 1.0, METRIC: 60.0})
+    for name, value in {"images_per_second": 1.0, METRIC: 60.0}.items():
+        MlflowClient(config.uri).log_metric(tracker.run_id, name, value)
     return tracker
 
 
@@ -205,48 +202,6 @@ def test_a_store_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> No
     (tmp_path / "mlflow.db").write_text("this is no database, it is a text file")
     with pytest.raises(TrackingError, match="run with tracking=none"):
         start(on(f"sqlite:///{tmp_path}/mlflow.db"), folder)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[None]:
-    """MLflow's server on loopback; killed with all its workers at the end."""
-    options = [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        f"{folder}/files",
-    ]
-    options += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    with (folder / "server.log").open("a") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *options],
-            cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", folder / "server.log")
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _wait_for(address: str, log: Path) -> None:
-    end = time.monotonic() + 90
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(log.read_text())
 
 
 @pytest.mark.slow

@@ -66,6 +66,20 @@ def test_a_record_without_end_is_not_read_whole(tmp_path: Path) -> None:
         list(runlog.read(file))
 
 
+def test_pictures_come_by_step_and_name_and_other_files_are_passed_over(tmp_path: Path) -> None:
+    for name in (
+        "sweep-0000012.png",
+        "grid-0000012.png",
+        "grid-0000002.png",
+        "mine.png",
+        "a-b.png",
+        "x-1.txt",
+    ):
+        (tmp_path / name).touch()
+    found = [(step, name) for step, name, _ in runlog.pictures(tmp_path)]
+    assert found == [(2, "grid"), (12, "grid"), (12, "sweep")]
+
+
 def test_a_new_run_publishes_nothing_of_the_old_one(tmp_path: Path) -> None:
     old = RunLog(tmp_path / "a", published=tmp_path / "out", step=0)
     old.report(10, {"loss": 1.0})
