@@ -72,8 +72,7 @@ def check(config: Config, device: torch.device) -> None:
     Raises:
         ValueError: it contradicts itself, the batch or the machine.
     """
-    asked, batch = config.train.launch, config.train.batch_size
-    total = asked.processes * asked.machines
+    asked = config.train.launch
     _check_rank(config)
     if asked.machines > 1 and asked.main_port == 0:
         raise ValueError(
@@ -81,16 +80,28 @@ def check(config: Config, device: torch.device) -> None:
             "that all know; choose a free one of machine 0, for instance train.launch.main_port=29500"
         )
     _check_address(asked.main_address)
-    if batch % total:
-        raise ValueError(
-            f"train.batch_size = {batch} cannot be shared out evenly to {asked.machines} x {asked.processes} "
-            f"processes: choose a multiple of {total}"
-        )
+    share_of(config)
     if device.type == "cuda" and asked.processes > torch.cuda.device_count():
         raise ValueError(
             f"train.launch.processes = {asked.processes}, but torch sees {torch.cuda.device_count()} GPUs on "
             "this machine: ask for one process a GPU, or choose train.device=cpu"
         )
+
+
+def share_of(config: Config) -> int:
+    """Pictures of a batch that each process of train.launch has.
+
+    Raises:
+        ValueError: they cannot be shared out evenly.
+    """
+    asked, batch = config.train.launch, config.train.batch_size
+    total = asked.processes * asked.machines
+    if batch % total:
+        raise ValueError(
+            f"train.batch_size = {batch} cannot be shared out evenly to {asked.machines} x {asked.processes} "
+            f"processes (train.launch): choose a multiple of {total}"
+        )
+    return batch // total
 
 
 def _check_rank(config: Config) -> None:
