@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,12 +25,13 @@ from pipeline import build, lifeline, outcome
 from pipeline.config import PROJECT
 from pipeline.console import say
 from pipeline.pinned import pinned
-from pipeline.schema import Config
+from pipeline.schema import Config, LaunchConfig
 
 JOIN_SECONDS = 600
 """How long machines wait for each other, also after one of them ended."""
-ADDRESS_SECONDS = 5
-"""How long the name of machine 0 may take to be found."""
+ADDRESS_SECONDS, ADDRESSES_SECONDS = 5, 60
+"""How long the name of machine 0 may take to be known, of one machine and of several: Kubernetes publishes the
+name of a pod only after it has started."""
 STOP_SECONDS = 100
 """How long workers have to write a checkpoint after a signal, before they are killed."""
 
@@ -79,7 +81,7 @@ def check(config: Config, device: torch.device) -> None:
             f"train.launch.machines = {asked.machines} with main_port = 0: machines can only meet at a port "
             "that all know; choose a free one of machine 0, for instance train.launch.main_port=29500"
         )
-    _check_address(asked.main_address)
+    _check_address(asked)
     share_of(config)
     if device.type == "cuda" and asked.processes > torch.cuda.device_count():
         raise ValueError(
@@ -114,21 +116,28 @@ def _check_rank(config: Config) -> None:
         )
 
 
-def _check_address(address: str) -> None:
-    """Refuse a name that this machine does not know, in seconds.
+def _check_address(asked: LaunchConfig) -> None:
+    """Refuse a name of machine 0 that is not known here; of several machines, it may become known later.
 
     A name server that does not answer keeps the thread that asks, which dies with the process.
     """
-    found: list[object] = []
+    address, found = asked.main_address, threading.Event()
+    seconds = ADDRESS_SECONDS if asked.machines == 1 else ADDRESSES_SECONDS
 
     def ask() -> None:
-        with suppress(OSError, UnicodeError):
-            found.append(socket.getaddrinfo(address, None))
+        for attempt in range(seconds):
+            with suppress(OSError, UnicodeError):
+                socket.getaddrinfo(address, None)
+                found.set()
+                return
+            if attempt == 0 and asked.machines > 1:
+                say(
+                    f"train: {address} (train.launch.main_address) is no known name yet: asking for {seconds} s"
+                )
+            time.sleep(1.0)
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ADDRESS_SECONDS)
-    if not found:
+    threading.Thread(target=ask, daemon=True).start()
+    if not found.wait(seconds):
         raise ValueError(
             f"train.launch.main_address = {address}: no machine of that name is known here: give machine 0's "
             "name or number, as 10.0.0.1"
