@@ -30,8 +30,8 @@ from pipeline.schema import Config, LaunchConfig
 JOIN_SECONDS = 600
 """How long machines wait for each other, also after one of them ended."""
 ADDRESS_SECONDS, ADDRESSES_SECONDS = 5, 60
-"""How long the name of machine 0 may take to be known, of one machine and of several: Kubernetes publishes the
-name of a pod only after it has started."""
+"""How long the name of machine 0 may take to be known, of one machine and of several: Kubernetes publishes
+the name of a pod only after it has started."""
 STOP_SECONDS = 100
 """How long workers have to write a checkpoint after a signal, before they are killed."""
 
@@ -131,9 +131,8 @@ def _check_address(asked: LaunchConfig) -> None:
                 found.set()
                 return
             if attempt == 0 and asked.machines > 1:
-                say(
-                    f"train: {address} (train.launch.main_address) is no known name yet: asking for {seconds} s"
-                )
+                name = f"{address} (train.launch.main_address)"
+                say(f"train: {name} is no known name yet: asking for {seconds} s")
             time.sleep(1.0)
 
     threading.Thread(target=ask, daemon=True).start()
