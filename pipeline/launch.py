@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,13 +26,14 @@ from pipeline import build, lifeline, outcome, workers
 from pipeline.config import PROJECT
 from pipeline.console import say
 from pipeline.pinned import pinned
-from pipeline.schema import Config
+from pipeline.schema import Config, LaunchConfig
 
 JOIN_SECONDS = 600
 """How long machines wait for each other, also after one of them ended."""
 LOOPBACK = "127.0.0.1"
-ADDRESS_SECONDS = 5
-"""How long the name of machine 0 may take to be found."""
+ADDRESS_SECONDS, ADDRESSES_SECONDS = 5, 60
+"""How long the name of machine 0 may take to be known, of one machine and of several: Kubernetes publishes
+the name of a pod only after it has started."""
 
 
 def run(config: Config, *, stage: str = "train") -> int | None:
@@ -73,25 +75,36 @@ def check(config: Config, device: torch.device) -> None:
     Raises:
         ValueError: it contradicts itself, the batch or the machine.
     """
-    asked, batch = config.train.launch, config.train.batch_size
-    total = asked.processes * asked.machines
+    asked = config.train.launch
     _check_rank(config)
     if asked.machines > 1 and asked.main_port == 0:
         raise ValueError(
             f"train.launch.machines = {asked.machines} with main_port = 0: machines can only meet at a port "
             "that all know; choose a free one of machine 0, for instance train.launch.main_port=29500"
         )
-    _check_address(asked.main_address)
-    if batch % total:
-        raise ValueError(
-            f"train.batch_size = {batch} cannot be shared out evenly to {asked.machines} x {asked.processes} "
-            f"processes: choose a multiple of {total}"
-        )
+    _check_address(asked)
+    share_of(config)
     if device.type == "cuda" and asked.processes > torch.cuda.device_count():
         raise ValueError(
             f"train.launch.processes = {asked.processes}, but torch sees {torch.cuda.device_count()} GPUs on "
             "this machine: ask for one process a GPU, or choose train.device=cpu"
         )
+
+
+def share_of(config: Config) -> int:
+    """Pictures of a batch that each process of train.launch has.
+
+    Raises:
+        ValueError: they cannot be shared out evenly.
+    """
+    asked, batch = config.train.launch, config.train.batch_size
+    total = asked.processes * asked.machines
+    if batch % total:
+        raise ValueError(
+            f"train.batch_size = {batch} cannot be shared out evenly to {asked.machines} x {asked.processes} "
+            f"processes (train.launch): choose a multiple of {total}"
+        )
+    return batch // total
 
 
 def _check_rank(config: Config) -> None:
@@ -104,21 +117,27 @@ def _check_rank(config: Config) -> None:
         )
 
 
-def _check_address(address: str) -> None:
-    """Refuse a name that this machine does not know, in seconds.
+def _check_address(asked: LaunchConfig) -> None:
+    """Refuse a name of machine 0 that is not known here; of several machines, it may become known later.
 
     A name server that does not answer keeps the thread that asks, which dies with the process.
     """
-    found: list[object] = []
+    address, found = asked.main_address, threading.Event()
+    seconds = ADDRESS_SECONDS if asked.machines == 1 else ADDRESSES_SECONDS
 
     def ask() -> None:
-        with suppress(OSError, UnicodeError):
-            found.append(socket.getaddrinfo(address, None))
+        for attempt in range(seconds):
+            with suppress(OSError, UnicodeError):
+                socket.getaddrinfo(address, None)
+                found.set()
+                return
+            if attempt == 0 and asked.machines > 1:
+                name = f"{address} (train.launch.main_address)"
+                say(f"train: {name} is no known name yet: asking for {seconds} s")
+            time.sleep(1.0)
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ADDRESS_SECONDS)
-    if not found:
+    threading.Thread(target=ask, daemon=True).start()
+    if not found.wait(seconds):
         raise ValueError(
             f"train.launch.main_address = {address}: no machine of that name is known here: give machine 0's "
             "name or number, as 10.0.0.1"

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import torch
 
 from gram.data.format import DatasetMeta
-from gram.distributed import Processes
-from pipeline import estimates, footprints, scene
+from pipeline import estimates, footprints, launch, scene
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say, write
 from pipeline.hardware import amount
@@ -75,8 +74,8 @@ def run(config: Config, *, memory: float | None = None, force: bool = False) -> 
         ValueError: nothing fits, the device is not to be had, or the batch cannot be shared out.
     """
     estimates.require_room("plan", config, force=force)
+    share = launch.share_of(config)
     meta, pictures = _data(config)
-    share = _share(config)
     room = _room(config, memory, pictures * 3 * meta.size**2)
     write(f"{room.device.name}: {room.text}\n")
     write(f"{_subject(config, meta)}, {share} pictures a process and update\n\n")
@@ -106,12 +105,6 @@ def _data(config: Config) -> tuple[DatasetMeta, int]:
     dataset = scene.open_dataset(config.paths.train_data, config.data)
     say(f"plan: the data set is there: {len(dataset)} pictures in {config.paths.train_data}")
     return dataset.meta, len(dataset)
-
-
-def _share(config: Config) -> int:
-    launch = config.train.launch
-    own = Processes(size=launch.processes * launch.machines).share(config.train.batch_size)
-    return own.stop - own.start
 
 
 def _room(config: Config, memory: float | None, pictures: int) -> Room:
@@ -146,8 +139,8 @@ def _row(trial: Trial, budget: float) -> str:
 
 def _speed(config: Config, best: Trial, device: footprints.Device) -> float:
     """Images a second of all processes; those on the cores of one machine are no faster than one."""
-    launch = config.train.launch
-    return launch.machines * (launch.processes if device.is_gpu else 1) / best.seconds_per_image
+    asked = config.train.launch
+    return asked.machines * (asked.processes if device.is_gpu else 1) / best.seconds_per_image
 
 
 def _conclude(config: Config, best: Trial, speed: float) -> None:

@@ -2,12 +2,13 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_origin
 
 import pytest
+import torch
 
 from pipeline import doctor, evaluate, export, noise, pack, plan, prepare, report, summary, sweep, train, ui
 from pipeline.cli import EXIT_ERROR, EXIT_USAGE, Stage, explained, main
@@ -17,7 +18,8 @@ from pipeline.options import Option, all_options
 STAGES: list[Stage] = [
     module.STAGE for module in (doctor, evaluate, export, noise, pack, plan, prepare, report, train)
 ]
-SECONDS = 10
+SECONDS = 20
+"""Twice as long as anything may take, as tests share their machine."""
 LONGEST_LINE = 800
 
 
@@ -122,12 +124,14 @@ class Asked:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder, self.capsys, self.count = folder, capsys, 0
 
-    def refuses(self, stage: Stage, arguments: list[str], named: str) -> None:
+    def refuses(
+        self, stage: Stage, arguments: list[str], named: str, work: Callable[..., int | None] | None = None
+    ) -> None:
         """Hold a refusal of arguments that says `named` against all that is asked of one."""
         self.count += 1
         there = sorted(self.folder.iterdir())
         with bounded():
-            code = main(stage, self._work, arguments)
+            code = main(stage, work or self._work, arguments)
         said = self.capsys.readouterr()
         about = f"{stage.name} {' '.join(arguments)[:100]!r}: {said.err}"
         assert code in (EXIT_ERROR, EXIT_USAGE), about
@@ -185,6 +189,27 @@ def test_files_that_are_none_of_params_are_named(asked: Asked) -> None:
 def test_searches_that_are_none_are_named(asked: Asked) -> None:
     for argument in SWEEPS:
         asked.refuses(sweep.STAGE, [argument], argument.partition("=")[0].removeprefix("sweep.space."))
+
+
+def test_what_only_the_work_finds_out_is_said_before_anything_is_written(asked: Asked) -> None:
+    for module, arguments, named in (
+        (prepare, ["data=images"], "data.path"),
+        (prepare, ["data=images", "data.path=nowhere, at (all).zip"], "nowhere, at (all).zip"),
+        (train, [], "data/train"),
+        (train, ["train.launch.machine_rank=5"], "train.launch.machine_rank = 5"),
+        (train, ["train.launch.machines=2"], "main_port = 0"),
+        (train, ["train.launch.processes=3"], "train.batch_size = 4"),
+        (train, ["train.launch.processes=2", "train.launch.main_address=nowhere.invalid"], "nowhere.invalid"),
+        (train, ["train.launch.processes=2", "train.launch.main_address=" + "a" * 300], "main_address"),
+        (train, ["train.device=cuda"], "cuda" if not torch.cuda.is_available() else "data/train"),
+        (plan, ["train.launch.processes=3"], "train.batch_size = 4"),
+        (evaluate, ["model=no model"], "no model"),
+        (export, ["model=no model"], "no model"),
+        (report, ["model=no model"], "no model"),
+        (pack, ["model=no model", "--to", "there"], "no model"),
+        (pack, [], "--to"),
+    ):
+        asked.refuses(module.STAGE, ["experiment=tiny", *arguments], named, module.run)
 
 
 def test_commands_without_options_name_a_damaged_file_of_the_project(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,31 @@ def test_the_first_machine_comes_first_and_hosts_the_meeting() -> None:
 def test_gloo_is_told_the_interface_that_leads_to_the_first_machine() -> None:
     assert launch._interface("127.0.0.1") == "lo"
     assert launch._interface("no.such.host.invalid") is None
+
+
+def test_the_name_of_machine_0_may_become_known_while_others_wait(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def look_up(name: str, port: object) -> None:
+        asked.append(name)
+        if len(asked) < 3:
+            raise OSError("not known")
+
+    monkeypatch.setattr("pipeline.launch.socket.getaddrinfo", look_up)
+    places = ["machines=2", "main_port=29500", "main_address=gram-0.gram"]
+    config = load(["experiment=tiny", *(f"train.launch.{place}" for place in places)])
+    launch.check(config, torch.device("cpu"))
+    assert asked == ["gram-0.gram"] * 3
+    assert capsys.readouterr().err.count("gram-0.gram (train.launch.main_address) is no known name yet") == 1
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.launch.socket.getaddrinfo", lambda name, port: time.sleep(60))
+    monkeypatch.setattr("pipeline.launch.ADDRESS_SECONDS", 1)
+    config = load(["experiment=tiny", "train.launch.processes=2", "train.launch.main_address=slow"])
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=r"main_address = slow: no machine of that name is known here"):
+        launch.check(config, torch.device("cpu"))
+    assert time.monotonic() - start < 10
