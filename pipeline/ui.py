@@ -55,7 +55,7 @@ def _become_server(uri: str, port: str) -> NoReturn:
         os.execvpe(command[0], list(command), {**os.environ, **extra_env})
 
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # one fourth of the start-up time
-    vars(server)["_exec_cmd"] = execute
+    server._exec_cmd = execute  # pyright: ignore[reportPrivateImportUsage]
     options = ["--backend-store-uri", uri, "--host", HOST, "--port", port, "--workers", "1"]
     sys.exit(cli.cli(["ui", *options]))
 
