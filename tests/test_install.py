@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_editable(sys.argv[1]))"
@@ -36,7 +37,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("projects") / "gram"
     for name in ("gram", "pipeline", "conf"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("README.md", "LICENSE", "pyproject.toml"):
+    for name in ("README.md", "LICENSE", "Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copyfile(ROOT / name, folder / name)
     return folder
 
@@ -51,3 +52,25 @@ def test_the_folder_that_holds_the_clone_hides_no_package(clone: Path, tmp_path:
     for folder in (clone.parent, clone, tmp_path):
         found = run(folder, "-S", "-c", IMPORT, str(installed), needed)
         assert found == str(clone / "gram/__init__.py")
+
+
+def test_make_run_works_in_a_copy_without_git(clone: Path) -> None:
+    """As far as its first stage, and to the summary, which misses the others."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    (clone / "dvc.yaml").write_text(
+        yaml.safe_dump({"stages": {"prepare": stages["prepare"]}}), encoding="utf-8"
+    )
+    shutil.copyfile(ROOT / "conf/experiment/tiny.yaml", clone / "params.yaml")
+    (clone / ".dvc").mkdir()
+    shutil.copyfile(ROOT / ".dvc/config", clone / ".dvc/config")
+    (clone / ".venv").mkdir()
+    (clone / ".venv/.installed").touch()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(clone)}
+    done = subprocess.run(
+        ["make", "run"], cwd=clone, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "not a git repository" not in done.stderr, done.stderr
+    assert (clone / "dvc.lock").exists()
+    assert (clone / "data/train/meta.json").exists()
+    assert "runs/report.html   (missing)" in done.stdout
