@@ -106,7 +106,7 @@ def read(path: Path) -> Checkpoint:
     """
     if not (path / DESCRIPTION).is_file():
         raise ValueError(f"{path} is no checkpoint: it is a folder step-* of checkpoints/")
-    description = json.loads((path / DESCRIPTION).read_text())
+    description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     if description["format"] != FORMAT:
         raise ValueError(
             f"{path} has format {description['format']}, this program reads {FORMAT}: remove it to start anew"

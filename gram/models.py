@@ -113,7 +113,7 @@ def load_settings(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ModelError(f"{path} is no model: it has no {SETTINGS}. name a folder that training wrote")
     try:
-        settings = json.loads(file.read_text())
+        settings = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{file} is no JSON ({error}): the folder is damaged, copy or train the model again"

@@ -39,7 +39,7 @@ def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
     if folder.name != mark:
         say(f"train: {checkpoints / mark} is beyond train.steps = {steps} already: training apart")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as lock:
+    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -61,12 +61,12 @@ def folder_of(checkpoints: Path, mark: str, *, steps: int) -> Path:
 def holder(folder: Path) -> str | None:
     """The process that trains in a folder; None where nobody does."""
     try:
-        with (folder / LOCK).open() as lock:
+        with (folder / LOCK).open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return None
     except OSError:
-        return (folder / LOCK).read_text().strip() or "another process"
+        return (folder / LOCK).read_text(encoding="utf-8").strip() or "another process"
     return None
 
 

@@ -59,7 +59,7 @@ def run(config: Config) -> None:
         for subject in chosen:
             facts[subject.name] = _export(subject, progress, done=len(facts) * len(PARTS))
     together = [path for ending in ENDINGS for path in ending(chosen)]
-    (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     for name, fact in facts.items():
         say(f"{out / name}: {_in_words(fact)}")
     for path in together:

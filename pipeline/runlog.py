@@ -46,7 +46,7 @@ class RunLog:
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = json.dumps({"step": step, "time": round(time.time(), 3), **finite})
         for folder in (self._folder, self._published):
-            with (folder / METRICS).open("a") as file:
+            with (folder / METRICS).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
     def picture(self, name: str, step: int, pixels: Pixels) -> Path:
@@ -65,7 +65,7 @@ def read(path: Path) -> Iterator[dict[str, float]]:
     """Records of a metrics file in order; a last line cut short and a missing file count as nothing."""
     if not path.exists():
         return
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             yield json.loads(line)
         except json.JSONDecodeError:
@@ -77,7 +77,7 @@ def write_curves(metrics: Path, path: Path) -> None:
     records = list(read(metrics))
     columns = list(dict.fromkeys(name for record in records for name in record if name != "time"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns or ["step"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(records)
@@ -85,7 +85,7 @@ def write_curves(metrics: Path, path: Path) -> None:
 
 def _write_lines(path: Path, lines: list[str]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text("".join(line + "\n" for line in lines))
+    aside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     aside.replace(path)
 
 

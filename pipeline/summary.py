@@ -25,7 +25,7 @@ def main() -> int:
     missing = [path for _, path in rows if not path.exists()]
     lines = [f"  {name:12} {path}{'   (missing)' if path in missing else ''}" for name, path in rows]
     if metrics.exists():
-        lines += ["", *_numbers(json.loads(metrics.read_text()))]
+        lines += ["", *_numbers(json.loads(metrics.read_text(encoding="utf-8")))]
     lines += ["", f"  runs         {default_uri()}", "               make ui  opens them in a browser"]
     write("\n" + "\n".join(lines) + "\n\n")
     return 1 if missing else 0

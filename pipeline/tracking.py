@@ -155,7 +155,7 @@ class MlflowTracker:
         if self._state is not None:
             self._state.parent.mkdir(parents=True, exist_ok=True)
             content = {"uri": self._client.tracking_uri, "run_id": self._id, "step": self._sent}
-            self._state.write_text(json.dumps(content))
+            self._state.write_text(json.dumps(content), encoding="utf-8")
 
     @contextmanager
     def _tolerant(self) -> Iterator[None]:
@@ -214,11 +214,13 @@ def program() -> dict[str, str]:
 
 def _read_state(state: Path | None) -> dict[str, Any]:
     try:
-        return json.loads(state.read_text()) if state is not None else {}
+        return json.loads(state.read_text(encoding="utf-8")) if state is not None else {}
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     return done.stdout.strip() if done.returncode == 0 else ""

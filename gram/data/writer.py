@@ -131,8 +131,8 @@ class DatasetWriter:
         )
         (self._partial / "dataset.json").write_text(
             json.dumps({"labels": self._labels, "identities": self._identities})
-        )
-        (self._partial / "meta.json").write_text(meta.to_json())
+        , encoding="utf-8")
+        (self._partial / "meta.json").write_text(meta.to_json(), encoding="utf-8")
         self._move_into_place()
         return meta
 

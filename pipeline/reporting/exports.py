@@ -41,12 +41,12 @@ class Exports:
     def read(cls, folder: Path) -> "Exports":
         """What is there; nothing of it has to be."""
         path, viewer = folder / "meshes.json", folder / "viewer.html"
-        facts = json.loads(path.read_text()) if path.is_file() else {}
+        facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return cls(
             folder=folder,
             all=[_exported(folder, name, facts[name]) for name in facts],
             interpolation=_video(folder / "interpolation"),
-            viewer=viewer.read_text() if viewer.is_file() else None,
+            viewer=viewer.read_text(encoding="utf-8") if viewer.is_file() else None,
         )
 
 

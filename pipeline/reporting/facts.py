@@ -50,7 +50,7 @@ def recipe(config: Config) -> tuple[list[str], str]:
 def meta_of(folder: Path) -> dict[str, Any]:
     """What meta.json in a data set's folder says, if there is one."""
     path = folder / "meta.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _program(tags: Mapping[str, str]) -> str:

@@ -60,8 +60,8 @@ def read(folder: Path) -> list[Section]:
         ValueError: there is no evaluation there.
     """
     try:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        protocols = json.loads((folder / "protocol.json").read_text())
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        protocols = json.loads((folder / "protocol.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ValueError(f"{error.filename} is missing: run python -m pipeline.evaluate first") from error
     parts = [name for name in protocols if name not in (OWN, UNTRAINED, REALS)]

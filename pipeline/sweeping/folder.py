@@ -44,7 +44,7 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
     before = folder / ASKED
     require_right(request, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("a") as lock:
+    with (folder / _LOCK).open("a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -166,7 +166,7 @@ def asked(folder: Path) -> dict[str, Any]:
     """
     file = folder / ASKED
     try:
-        content = yaml.safe_load(file.read_text()) if file.exists() else {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
     except yaml.YAMLError as error:
         raise ValueError(f"{file} is no YAML ({first_line(error)}): the folder is damaged") from error
     if not isinstance(content, dict):

@@ -73,7 +73,7 @@ def write_trial(folder: Path, trial: Trial) -> None:
     """Write trial.json into the trial's folder, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f".{FILE}.{os.getpid()}"
-    aside.write_text(json.dumps(asdict(trial), indent=2) + "\n")
+    aside.write_text(json.dumps(asdict(trial), indent=2) + "\n", encoding="utf-8")
     aside.replace(folder / FILE)
 
 
@@ -86,7 +86,7 @@ def read_trial(folder: Path) -> Trial:
     """
     file = folder / FILE
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
         known = {entry.name for entry in fields(Trial)}
         trial = Trial(**{name: value for name, value in content.items() if name in known})
     except (json.JSONDecodeError, TypeError, AttributeError) as error:

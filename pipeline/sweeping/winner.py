@@ -36,7 +36,7 @@ def write_best(folder: Path, trial: Trial, resolved: Resolved, *, objective: str
     )
     file = folder / BEST
     aside = folder / f".{BEST}"
-    aside.write_text(header + OmegaConf.to_yaml(OmegaConf.create(tree)))
+    aside.write_text(header + OmegaConf.to_yaml(OmegaConf.create(tree)), encoding="utf-8")
     aside.replace(file)
     return file
 
@@ -80,8 +80,8 @@ def apply(best: Path, params: Path = PROJECT / "params.yaml") -> Path | None:
 
     yaml = YAML()
     yaml.preserve_quotes = True
-    before = params.read_text()
-    now, wanted = yaml.load(before), yaml.load(best.read_text())
+    before = params.read_text(encoding="utf-8")
+    now, wanted = yaml.load(before), yaml.load(best.read_text(encoding="utf-8"))
     for group, preset in wanted["preset"].items():
         if group not in _KEPT:
             now["preset"][group] = preset
@@ -95,7 +95,7 @@ def apply(best: Path, params: Path = PROJECT / "params.yaml") -> Path | None:
     copy = _free_name(best.parent)
     shutil.copyfile(params, copy)
     aside = params.with_name(f".{params.name}.new")
-    aside.write_text(written.getvalue())
+    aside.write_text(written.getvalue(), encoding="utf-8")
     aside.replace(params)
     return copy
 

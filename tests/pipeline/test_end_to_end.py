@@ -20,18 +20,21 @@ from pipeline.evaluate import PARTS
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
 ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}
+"""A locale whose encoding holds no more than ASCII, as in small containers."""
 SIZE = 16
 
 
-def call(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+def call(folder: Path, *command: str, **variables: str) -> str:
+    environment = {**ENVIRONMENT, **variables}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A repository of its own with the small experiment as its params.yaml, run once."""
+    """A repository of its own with the small experiment as its params.yaml, run once, in an ASCII locale."""
     folder = tmp_path_factory.mktemp("clone") / "project"
     tracked = subprocess.run(
         ["git", "ls-files", "gram", "pipeline", "conf", "dvc.yaml", ".dvc", ".dvcignore", ".gitignore"],
@@ -49,7 +52,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     call(folder, "git", "config", "user.email", "test@localhost")
     call(folder, "git", "add", ".")
     call(folder, "git", "commit", "-qm", "start")
-    call(folder, "dvc", "repro")
+    call(folder, "dvc", "repro", **ASCII)
     yield folder
     shutil.rmtree(folder)
 
