@@ -34,6 +34,7 @@ $(NODE): web/package.json web/package-lock.json $(INSTALLED)
 	@touch $@
 
 run: $(INSTALLED) ## prepare, train, evaluate, export and report: about nine minutes on two cores
+	@test -e .git || git rev-parse --git-dir >/dev/null 2>&1 || dvc config --quiet --local core.no_scm true
 	dvc repro
 	@python -m pipeline.summary
 

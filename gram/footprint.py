@@ -89,7 +89,7 @@ def forget_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR.exists():
         with suppress(OSError):  # where it is forbidden, the peak is that of all steps: much the same
-            _CLEAR.write_text(_RESET_PEAK)
+            _CLEAR.write_text(_RESET_PEAK, encoding="utf-8")
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -97,7 +97,7 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if _STATUS.exists():  # getrusage would count what the parent used when it started this process
-        found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
+        found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="utf-8"))
         assert found is not None, "every process has one"
         return int(found[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

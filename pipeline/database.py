@@ -164,7 +164,7 @@ def _name(aside: Path, file: Path) -> None:
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    with file.with_name(f"{file.name}.lock").open("w") as lock:
+    with file.with_name(f"{file.name}.lock").open("w", encoding="utf-8") as lock:
         with suppress(OSError):  # a file system without locks: the naming is still safe
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

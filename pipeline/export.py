@@ -84,7 +84,7 @@ def _write(config: Config, out: Path) -> tuple[dict[str, dict[str, Any]], list[P
     for fact in facts.values():
         fact[TOGETHER] = [path.name for path in together]
         fact[identity.KEY] = {"generator": digest}
-    (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (out / "meshes.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts, together
 
 

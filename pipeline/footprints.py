@@ -111,7 +111,7 @@ def _try_out(
     config: Config, meta: DatasetMeta, micro_batch: int, patches: int, batch: int
 ) -> Footprint | None:
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_KILL_ME_FIRST)
+        Path("/proc/self/oom_score_adj").write_text(_KILL_ME_FIRST, encoding="utf-8")
     torch_settings.apply(config.train)
     settings = replace(
         build.training_settings(config), micro_batch=micro_batch, patches=patches, batch_size=batch

@@ -31,7 +31,7 @@ def memory(root: Path = Path("/")) -> Memory:
     Args:
         root: of the file system that holds proc and sys.
     """
-    fields = dict(re.findall(r"(\w+):\s+(\d+) kB", (root / "proc/meminfo").read_text()))
+    fields = dict(re.findall(r"(\w+):\s+(\d+) kB", (root / "proc/meminfo").read_text(encoding="utf-8")))
     total, available = int(fields["MemTotal"]) * 1024, int(fields["MemAvailable"]) * 1024
     bounds = [(limit, used) for limit, used in _group_bounds(root) if limit < min(total, _UNLIMITED)]
     limit = min((limit for limit, _ in bounds), default=None)
@@ -43,7 +43,7 @@ def _group_bounds(root: Path) -> Iterator[tuple[int, int]]:
     groups = root / "proc/self/cgroup"
     if not groups.exists():
         return
-    for line in groups.read_text().splitlines():
+    for line in groups.read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":  # version 2
             mount, names = root / "sys/fs/cgroup", ("memory.max", "memory.current")
@@ -54,8 +54,12 @@ def _group_bounds(root: Path) -> Iterator[tuple[int, int]]:
         group = mount / path.strip("/")
         for folder in (group, *group.parents):
             limit, used = (folder / name for name in names)
-            if limit.is_file() and used.is_file() and (text := limit.read_text().strip()) != "max":
-                yield int(text), int(used.read_text())
+            if (
+                limit.is_file()
+                and used.is_file()
+                and (text := limit.read_text(encoding="utf-8").strip()) != "max"
+            ):
+                yield int(text), int(used.read_text(encoding="utf-8"))
             if folder == mount:
                 break
 

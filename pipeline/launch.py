@@ -61,7 +61,7 @@ def run(config: Config, *, stage: str = "train") -> int | None:
         )
     with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
         params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
-        params.write_text(pinned(config))
+        params.write_text(pinned(config), encoding="utf-8")
         command = [sys.executable, "-m", *_launcher(config), f"pipeline.{stage}", "--pinned", str(params)]
         environment = {**os.environ, **_environment(config, device), outcome.FILE: str(file)}
         if asked.machines == 1:

@@ -150,7 +150,7 @@ def of_model(
 def write_numbers(out: Path, reports: Mapping[str, Report]) -> None:
     """noise.json in a folder."""
     content = {name: report.as_dict() for name, report in reports.items()}
-    (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n")
+    (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def draw_all(reports: Mapping[str, Report]) -> dict[str, Pixels]:

@@ -50,7 +50,7 @@ def as_worker(program: Callable[[], int]) -> int:
     code = _run(program)
     if file:
         aside = file.with_suffix(".new")
-        aside.write_text(str(code))
+        aside.write_text(str(code), encoding="utf-8")
         aside.replace(file)
     return 0 if code in _STOPPED else code
 
@@ -110,7 +110,7 @@ def _wait(launcher: subprocess.Popen[bytes], file: Path) -> int:
 
 
 def _read(file: Path) -> int | None:
-    return int(file.read_text()) if file.exists() else None
+    return int(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 @contextmanager

@@ -174,7 +174,8 @@ def _write_plan(config: Config, meta: DatasetMeta, best: Trial, room: Room, spee
         f"# measured: {amount(best.footprint.peak_bytes)} at most, {speed:.1f} images/s of all processes\n"
         "train:\n"
         f"  micro_batch: {best.micro_batch}\n"
-        f"  patches: {best.patches}\n"
+        f"  patches: {best.patches}\n",
+        encoding="utf-8",
     )
     write(f"{path} has it in the form of params.yaml\n")
 

@@ -61,7 +61,7 @@ class RunLog:
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = json.dumps({"step": step, "time": round(time.time(), 3), **finite})
         for folder in (self._folder, self._published):
-            with naming(folder / METRICS), (folder / METRICS).open("a") as file:
+            with naming(folder / METRICS), (folder / METRICS).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
     def picture(self, name: str, step: int, pixels: Pixels) -> Path:

@@ -123,7 +123,7 @@ def _conclude(asked: Request, ledger: Ledger) -> Trial | None:
     """Table, best.yaml and report of the trials that there are; returns the best one."""
     trials = table.ranked(ledger.trials.values())
     text = table.as_text(trials, steps=asked.config.train.steps)
-    (asked.folder / "table.txt").write_text(text)
+    (asked.folder / "table.txt").write_text(text, encoding="utf-8")
     write(text)
     best = table.best(trials)
     if best is not None:

@@ -385,5 +385,7 @@ def _read_state(state: Path | None) -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -66,7 +66,7 @@ def read_mesh(path: Path) -> tuple[Array, Array, Array, Array, Array]:
     """
     vertices, coordinates, quads, texture_quads, groups = [], [], [], [], []
     group = ""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         word, *fields = line.split() or [""]
         if word == "v":
             vertices.append([float(x) for x in fields[:3]])
@@ -90,7 +90,8 @@ def read_mesh(path: Path) -> tuple[Array, Array, Array, Array, Array]:
 
 def read_target(path: Path) -> tuple[Array, Array]:
     """Vertex numbers (K,) and their displacements (K, 3) in decimetres."""
-    text = gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text()
+    stored = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    text = stored.decode("utf-8")
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     table = np.array([[float(x) for x in row[:4]] for row in rows], dtype=np.float64).reshape(-1, 4)
     return table[:, 0].astype(np.int64), table[:, 1:]

@@ -136,9 +136,9 @@ class DatasetWriter:
             prepared=None if prepared is None else dict(prepared),
         )
         (self._partial / "dataset.json").write_text(
-            json.dumps({"labels": self._labels, "identities": self._identities})
+            json.dumps({"labels": self._labels, "identities": self._identities}), encoding="utf-8"
         )
-        (self._partial / "meta.json").write_text(meta.to_json())
+        (self._partial / "meta.json").write_text(meta.to_json(), encoding="utf-8")
         self._require_whole(meta)
         if self.path.exists() and not self._overwrite:
             raise DatasetError(f"{self.path} appeared while it was being written; remove it and run again")
@@ -157,7 +157,7 @@ class DatasetWriter:
             found = ImageDataset(self._partial).compute_content_hash()
         if found != meta.content_hash:
             raise DatasetError(
-                f"{self.path}: what was written reads otherwise than it was given: run again, and check the disk"
+                f"{self.path}: what was written reads otherwise than given: run again, and check the disk"
             )
 
     def _make_parent(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """Checks of this machine: the program's versions, processors and memory."""
 
+import configparser
 import importlib.metadata
 import os
 import platform
@@ -13,6 +14,7 @@ from gram import kernel_trial
 from gram.devices import has_kernels
 from pipeline import build, hardware, tracking
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
+from pipeline.config import PROJECT
 from pipeline.fingerprint import program_hash
 from pipeline.hardware import amount
 from pipeline.schema import Config
@@ -54,9 +56,28 @@ def versions() -> Iterator[Finding]:
     if missing:
         yield Fact("missing", "\n".join(missing))
     made_from = tracking.provenance(data_hash="", fingerprint="")
-    commit = made_from.get("mlflow.source.git.commit", "unknown: this is no git repository")
+    commit = made_from.get("mlflow.source.git.commit")
     changed = " with uncommitted changes" if made_from.get("git.uncommitted_changes") == "true" else ""
-    yield Fact("project", f"commit {commit[:12]}{changed}, training program {program_hash()}")
+    at = "of no git commit" if commit is None else f"commit {commit[:12]}{changed}"
+    yield Fact("project", f"{at}, training program {program_hash()}")
+    yield from without_git(PROJECT)
+
+
+def without_git(project: Path) -> Iterator[Finding]:
+    """A note where DVC would refuse to work: in no git repository, unless it is told that this is meant."""
+    if any((folder / ".git").exists() for folder in (project, *project.parents)):
+        return
+    settings = configparser.ConfigParser(interpolation=None)
+    try:
+        settings.read([project / ".dvc/config", project / ".dvc/config.local"], encoding="utf-8")
+        meant = settings.getboolean("core", "no_scm", fallback=False)
+    except (configparser.Error, ValueError):
+        meant = False
+    if not meant:
+        remedy = "make run tells it, or: dvc config --local core.no_scm true; for dvc exp: git init"
+        yield Caution(
+            f"{project} is no git repository, where dvc repro works only if it is told so: {remedy}"
+        )
 
 
 def devices(config: Config) -> Iterator[Finding]:

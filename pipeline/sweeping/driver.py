@@ -153,7 +153,7 @@ def _arguments(
     tree = as_dict(config)
     tree["preset"] = request.presets
     tree["paths"] |= paths(config)
-    meta = json.loads((Path(tree["paths"]["train_data"]) / "meta.json").read_text())
+    meta = json.loads((Path(tree["paths"]["train_data"]) / "meta.json").read_text(encoding="utf-8"))
     return {
         "folder": str(request.folder), "params": json.dumps(tree), "values": trial.values,
         "objective": request.settings.sweep.objective or OBJECTIVE, "retries": request.settings.sweep.retries,

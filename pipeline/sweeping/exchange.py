@@ -37,17 +37,17 @@ def give(folder: Path, target: Path, *, step: int, name: str) -> None:
     if newest is not None:
         told["checkpoint"] = f"{GIVEN}/{newest.name}"
         shutil.copytree(newest, target / told["checkpoint"])
-    (target / FILE).write_text(json.dumps(told))
+    (target / FILE).write_text(json.dumps(told), encoding="utf-8")
 
 
 def give_nothing(target: Path, *, name: str) -> None:
     """What Tune is given where no other trial goes on from this one."""
-    (target / FILE).write_text(json.dumps({"trial": name}))
+    (target / FILE).write_text(json.dumps({"trial": name}), encoding="utf-8")
 
 
 def take(source: Path, folder: Path, *, name: str) -> Path | None:
     """Take over what `give` wrote; returns the checkpoint to start from, None if it is the trial's own."""
-    told = json.loads((source / FILE).read_text())
+    told = json.loads((source / FILE).read_text(encoding="utf-8"))
     if told["trial"] == name or "checkpoint" not in told:
         return None
     checkpoint = source / told["checkpoint"]

@@ -35,7 +35,7 @@ def require_alike(folder: Path, data: Sequence[str]) -> None:
     """
     word = uuid.uuid4().hex
     token = folder / _TOKEN
-    token.write_text(word)
+    token.write_text(word, encoding="utf-8")
     try:
         answers = _ask_all(_look, str(token), list(data))
     finally:
@@ -71,7 +71,7 @@ def require_server(tracking: TrackingConfig) -> None:
 def _look(token: str, data: list[str]) -> dict[str, Any]:
     """What a machine sees."""
     try:
-        word = Path(token).read_text()
+        word = Path(token).read_text(encoding="utf-8")
     except OSError:
         word = None
     return {

@@ -172,12 +172,12 @@ class TrainingTrial(tune.Trainable):
         facts: dict[str, Any] = {"config": None}
         if (best := self._folder / "train/best/model.json").exists():
             facts["protocol"] = json.dumps(
-                json.loads(best.read_text())["made_from"].get("measured", {}).get("protocol")
+                json.loads(best.read_text(encoding="utf-8"))["made_from"].get("measured", {}).get("protocol")
             )
         for state in sorted(
             self._folder.glob("checkpoints/*/tracking.json"), key=lambda file: file.stat().st_mtime
         ):
-            facts["run"] = json.loads(state.read_text())["run_id"]
+            facts["run"] = json.loads(state.read_text(encoding="utf-8"))["run_id"]
         return facts
 
     def _interrupted(self) -> dict[str, Any]:
@@ -196,10 +196,10 @@ class TrainingTrial(tune.Trainable):
                 return None
         if code in (EXIT_REQUEUE, EXIT_INTERRUPTED):
             raise TrialError(f"somebody stopped it: {why}")
-        with (self._folder / FAILURES).open("a") as file:
+        with (self._folder / FAILURES).open("a", encoding="utf-8") as file:
             file.write(
                 json.dumps({"time": time.time(), "node": self._local_ip, "code": code, "reason": why}) + "\n"
             )
-        if len((self._folder / FAILURES).read_text().splitlines()) > self._retries:
+        if len((self._folder / FAILURES).read_text(encoding="utf-8").splitlines()) > self._retries:
             return self._result(done=True, ended="failed", reason=why)
         raise TrialError(why)

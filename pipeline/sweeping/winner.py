@@ -87,8 +87,8 @@ def apply(best: Path, params: Path = PROJECT / "params.yaml") -> Path | None:
     resolve(params=params)
     yaml = YAML()
     yaml.preserve_quotes = True
-    before = params.read_text()
-    now, wanted = yaml.load(before), yaml.load(best.read_text())
+    before = params.read_text(encoding="utf-8")
+    now, wanted = yaml.load(before), yaml.load(best.read_text(encoding="utf-8"))
     for group, preset in wanted["preset"].items():
         if group not in _KEPT:
             now["preset"][group] = preset

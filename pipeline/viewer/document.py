@@ -73,8 +73,8 @@ def page(
         facts=_facts(first, max(len(manifolds), len(labels))),
         content=content,
         data=Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")),
-        style=Markup(STYLE.read_text()),
-        script=Markup(SCRIPT.read_text()),
+        style=Markup(STYLE.read_text(encoding="utf-8")),
+        script=Markup(SCRIPT.read_text(encoding="utf-8")),
     )
 
 

@@ -108,3 +108,15 @@ def test_characters_that_an_encoding_lacks_are_written_as_their_numbers() -> Non
         done = shell(shown, **ascii_alone)
         assert "K\\udcc3\\udcb6pfe" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_path_of_any_letters_is_one_under_the_locale_c(data: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "Köpfe 頭"
+    command = [*TRAIN, *arguments(data, folder, "train.steps=2")]
+    environment = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out/model/generator.safetensors").exists()
+    assert str(folder) in done.stderr

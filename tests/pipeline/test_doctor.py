@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -254,6 +255,20 @@ def test_a_store_that_is_there_is_reached_and_not_written(
     assert code == 0
     assert "none yet of experiment another" in section(text, "Tracking")
     assert client.get_experiment_by_name("another") is None
+
+
+def test_a_copy_without_git_is_noted_unless_dvc_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    shutil.copyfile(PROJECT / ".dvc/config", tmp_path / ".dvc/config")
+    (note,) = machine.without_git(tmp_path)
+    assert isinstance(note, Caution)
+    assert f"{tmp_path} is no git repository" in note.text
+    assert "dvc config --local core.no_scm true" in note.text
+    (tmp_path / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    assert list(machine.without_git(tmp_path)) == []
+    (tmp_path / ".dvc/config.local").unlink()
+    (tmp_path / ".git").mkdir()
+    assert list(machine.without_git(tmp_path / "inside")) == []
 
 
 @pytest.mark.parametrize(("machines", "port"), [(1, ""), (2, "at port 29555 (train.launch.main_port)")])

@@ -17,15 +17,17 @@ from PIL.GifImagePlugin import GifImageFile
 
 from pipeline.evaluate import PARTS
 
+ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}
+"""A locale whose encoding holds no more than ASCII, as in small containers."""
 SIZE = 16
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A repository of its own with the small experiment as its params.yaml, run once."""
+    """A repository of its own with the small experiment as its params.yaml, run once, in an ASCII locale."""
     folder = tmp_path_factory.mktemp("clone") / "project"
     make_clone(folder)
-    call(folder, "dvc", "repro")
+    call(folder, "dvc", "repro", **ASCII)
     yield folder
     shutil.rmtree(folder)
 
