@@ -1,6 +1,7 @@
 """Every stage stops before it works where its place is somebody else's, or another process is at it."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,10 +133,10 @@ def test_a_second_prepare_is_refused_and_the_first_one_s_data_are_whole(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with room for a few pictures."""
+    """A file system of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
     if (done := subprocess.run(mount, capture_output=True, check=False)).returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
     yield folder
@@ -147,7 +148,9 @@ def test_a_full_disk_is_told_with_what_was_written_and_the_old_data_stay(
 ) -> None:
     assert run("prepare", small_disk, "data.identities=4") == 0
     before = ImageDataset(small_disk / "data/train").content_hash
-    assert run("prepare", small_disk, "data.identities=400") == EXIT_ERROR
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 30_000))
+    assert run("prepare", small_disk, "data.seed=1") == EXIT_ERROR
     message = capsys.readouterr().err.splitlines()[-1]
     assert re.search(r"^prepare: .*data/.* cannot be written \(No space left on device\): make room", message)
     assert ImageDataset(small_disk / "data/train").compute_content_hash() == before
