@@ -47,6 +47,7 @@ def as_page(config: Config, described: dict[str, Any]) -> str:
     """The page of a run."""
     evaluated, exported = Path(config.paths.evaluate), Path(config.paths.export)
     records = list(runlog.read(Path(config.paths.train) / runlog.METRICS))
+    exports = Exports.read(exported)
     commands, values = recipe(config)
     return page.render(
         TEMPLATE,
@@ -54,7 +55,7 @@ def as_page(config: Config, described: dict[str, Any]) -> str:
         sections=numbers.read(evaluated),
         pictures={file.stem: page.embedded(file) for file in sorted(evaluated.glob("*.png"))},
         curves=page.figure(lambda style: curves.draw(records, style)),
-        exports=Exports.read(exported),
+        exports=exports,
         commands=commands,
         values=values,
     )
