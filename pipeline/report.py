@@ -62,6 +62,7 @@ def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHIN
     records = [] if other_training else list(runlog.read(Path(config.paths.train) / runlog.METRICS))
     drawn = [file for file in sorted(evaluated.glob("*.png")) if not is_blank(file)]
     others = identity.is_another(sources.exported)
+    exports = Exports.none(exported) if others else Exports.read(exported)
     commands, values = recipe(config)
     return page.render(
         TEMPLATE,
@@ -70,7 +71,7 @@ def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHIN
         sections=numbers.read(evaluated),
         pictures={file.stem: page.embedded(file) for file in drawn},
         curves=page.figure(lambda style: curves.draw(records, style)),
-        exports=Exports.none(exported) if others else Exports.read(exported),
+        exports=exports,
         commands=commands,
         values=values,
     )

@@ -146,10 +146,20 @@ class Observer:
             self._tracker.artifact(self._best.published)
 
 
+def load_reals(dataset: ImageDataset, device: torch.device) -> Reals:
+    """All pictures with their poses.
+
+    Raises:
+        DatasetError: they cannot be used, or are not those that were prepared.
+    """
+    return Reals(images=dataset.load_images().to(device), poses=dataset.poses.to(device))
+
+
 def train(
     config: Config,
     state: TrainingState,
     dataset: ImageDataset,
+    reals: Reals,
     team: Team,
     observer: Observer | None = None,
 ) -> int | None:
@@ -162,15 +172,19 @@ def train(
     """
     if observer is not None:
         with observer:
-            return _train(config, state, dataset, team, observer)
-    return _train(config, state, dataset, team, None)
+            return _train(config, state, dataset, reals, team, observer)
+    return _train(config, state, dataset, reals, team, None)
 
 
 def _train(
-    config: Config, state: TrainingState, dataset: ImageDataset, team: Team, observer: Observer | None
+    config: Config,
+    state: TrainingState,
+    dataset: ImageDataset,
+    reals: Reals,
+    team: Team,
+    observer: Observer | None,
 ) -> int | None:
-    settings, device = config.train, team.device
-    reals = Reals(images=dataset.load_images().to(device), poses=dataset.poses.to(device))
+    settings = config.train
     prior = scene.training_poses(config.data, dataset.meta)
     steps = fit(
         state, reals, prior, build.training_settings(config), steps=settings.steps, processes=team.processes

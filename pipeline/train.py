@@ -8,6 +8,7 @@ from typing import Any
 
 from gram.data.reader import ImageDataset
 from gram.state import TrainingState
+from gram.training import Reals
 from pipeline import (
     build,
     checkpoints,
@@ -27,7 +28,7 @@ from pipeline.fingerprint import fingerprint, what_matters
 from pipeline.options import leaves
 from pipeline.processes import Team, join
 from pipeline.schema import Config
-from pipeline.session import Observer, train
+from pipeline.session import Observer, load_reals, train
 from pipeline.temporary_copy import lasting
 from pipeline.watching import CollapseError
 
@@ -91,11 +92,12 @@ def run(config: Config, *, force: bool = False) -> int | None:
         )
         state = build.training_state(config, dataset.meta, team.device)
         build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
+        reals = load_reals(dataset, team.device)
         try:
             if team.is_first:
-                return _run_first(config, state, dataset, team, mark)
+                return _run_first(config, state, dataset, reals, team, mark)
             checkpoints.resume(state, Path(), team, {})
-            return train(config, state, dataset, team)
+            return train(config, state, dataset, reals, team)
         except CollapseError as error:
             return _end_together(error, team)
 
@@ -109,7 +111,7 @@ def _end_together(error: CollapseError, team: Team) -> int:
 
 
 def _run_first(
-    config: Config, state: TrainingState, dataset: ImageDataset, team: Team, mark: str
+    config: Config, state: TrainingState, dataset: ImageDataset, reals: Reals, team: Team, mark: str
 ) -> int | None:
     """What the process does that writes files and talks to people."""
     places, steps = lasting(config.paths.checkpoints), config.train.steps
@@ -125,7 +127,7 @@ def _run_first(
             origin = {"seed": config.seed, "data_hash": dataset.content_hash, "fingerprint": mark}
             origin["run"] = tracker.run_id
             observer = Observer(config, state, dataset, folder, tracker, now, origin)
-            code = train(config, state, dataset, team, observer)
+            code = train(config, state, dataset, reals, team, observer)
             if code is None:
                 observer.finish(_publish(config, state, dataset, tracker, origin))
             tracker.finish("FINISHED" if code is None else "KILLED")

@@ -76,7 +76,8 @@ def _start(config: Config, state: TrainingState, mark: str) -> Iterator[Finding]
     else:
         checkpoint.restore(state, found.step, found.tensors, source=str(found.path))
         yield Fact("start", f"from step {found.step} of {steps}: {found.path} is sound and fits")
-        yield from (Caution(f"an older checkpoint goes on: {error}") for _, error in found.damaged)
+        remedy = "look after the disk; training puts it aside and goes on from that older one"
+        yield from (Problem(str(error), remedy) for _, error in found.damaged)
         changed = checkpoints.changes(_conditions(config), found.conditions)
         if changed and found.step < steps:
             yield Caution(f"now {'; '.join(changed)}: not bit for bit what it would have become")
