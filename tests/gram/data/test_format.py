@@ -46,7 +46,9 @@ def test_what_it_was_prepared_with_survives_json_and_may_be_missing():
     assert "prepared" not in META.to_json()
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(DatasetMeta) if field.default is MISSING])
+@pytest.mark.parametrize(
+    "name", [field.name for field in dataclasses.fields(DatasetMeta) if field.default is MISSING]
+)
 def test_meta_names_a_missing_field(name):
     values = json.loads(META.to_json())
     del values[name]
