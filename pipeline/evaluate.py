@@ -65,8 +65,9 @@ def run(config: Config, *, force: bool = False) -> None:
             stage did not write is in its place.
     """
     estimates.require_room("evaluate", config, force=force)
-    described = build.described(config.paths.model, "run", "seed")
     out = Path(config.paths.evaluate)
+    outputs.require_own(out, EVALUATION)
+    described = build.described(config.paths.model, "run", "seed")
     with (
         outputs.reading(Path(config.paths.train_data), STAGE.name),
         outputs.reading(Path(config.paths.test_data), STAGE.name),

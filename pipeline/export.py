@@ -59,8 +59,9 @@ def run(config: Config, *, force: bool = False) -> None:
             that this stage did not write is in its place.
     """
     estimates.require_room("export", config, force=force)
-    described = build.described(config.paths.model, "run")
     out = Path(config.paths.export)
+    outputs.require_own(out, EXPORT)
+    described = build.described(config.paths.model, "run")
     with outputs.replacing(out, EXPORT) as aside:
         facts, together = _write(config, aside)
     for name, fact in facts.items():

@@ -42,10 +42,6 @@ def check_paths(paths: PathsConfig, refuse: Refuse) -> None:
 
 def _unusable(name: str, value: str) -> str:
     """What is wrong with a path; empty where nothing is."""
-    if not value.strip():
-        return "which is empty: give a path"
-    if "\0" in value:
-        return "which has a NUL character in it: give a path without"
     try:
         kind = os.stat(value).st_mode
     except FileNotFoundError:

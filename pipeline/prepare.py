@@ -10,6 +10,7 @@ from typing import Any
 
 from gram.data.format import DatasetError, DatasetMeta
 from gram.data.reader import ImageDataset
+from gram.data.storage import open_storage
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.poses import GaussianPoses, SphericalPoses
@@ -135,6 +136,7 @@ def _source(config: Config) -> Path:
             raise ValueError(
                 f"data.path = {source} is where the prepared data goes; move your pictures elsewhere"
             )
+    open_storage(source)
     return source
 
 

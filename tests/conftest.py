@@ -11,6 +11,8 @@ from gltf import GltfProblems, gltf_problems
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: tests would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and this from nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 

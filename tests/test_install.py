@@ -58,7 +58,7 @@ def test_make_run_works_in_a_copy_without_git(clone: Path) -> None:
     """As far as its first stage, and to the summary, which misses the others."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     (clone / "dvc.yaml").write_text(
-        yaml.safe_dump({"stages": {"prepare": stages["prepare"]}}), encoding="utf-8"
+        yaml.safe_dump({"stages": {name: stages[name] for name in ("source", "prepare")}}), encoding="utf-8"
     )
     shutil.copyfile(ROOT / "conf/experiment/tiny.yaml", clone / "params.yaml")
     (clone / ".dvc").mkdir()

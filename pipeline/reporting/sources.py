@@ -55,7 +55,7 @@ def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
     digest = identity.generator_digest(config.paths.model)
     protocol = read_json(Path(config.paths.evaluate) / PROTOCOL)
     made_of = protocol.get(identity.KEY)
-    exported = read_json(Path(config.paths.export) / MESHES).values()
+    exported = read_json(Path(config.paths.export) / MESHES, dict[str, dict[str, Any]]).values()
     evaluated = identity.mismatch([made_of], digest) if protocol else ""
     exports = identity.mismatch([facts.get(identity.KEY) for facts in exported], digest)
     return Sources(
@@ -75,10 +75,10 @@ def data_of(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
     return meta if meta.get("content_hash") == described["made_from"]["data_hash"] else {}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file holds, empty where there is none."""
+def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
+    """What a JSON file of this kind holds, empty where there is none."""
     remedy = "run the stage that writes it again"
-    return documents.read(path, dict[str, Any], remedy=remedy) if path.is_file() else {}
+    return documents.read(path, kind, remedy=remedy) if path.is_file() else {}
 
 
 def _with_remedy(words: str, stage: str, config: Config) -> str:

@@ -211,7 +211,6 @@ def _records() -> Iterator[Case]:
     for content in ("[]", '{"x": 3}', '{"../../x": {}}', '{"seed_0000": {"triangles": "x"}}'):
         name = f"meshes.json {content[:20]}"
         yield Case(name, written("export/meshes.json", content), "report", ("meshes.json",))
-    yield Case("metrics.jsonl", written("train/metrics.jsonl", "[1]\n[2]\n"), "report", ("metrics.jsonl",))
     yield Case("meta.json", written("train_data/meta.json", "[1]"), "report", ("meta.json",))
     for content in (b"", b"hello", pickle.dumps([1]), safetensors.torch.save({"w": torch.zeros(1, 8)})):
         name = f"latents {content[:6]!r}"

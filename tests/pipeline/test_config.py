@@ -270,7 +270,7 @@ def test_a_value_may_be_that_of_another_option(tmp_path: Path) -> None:
     ("section", "name", "value"),
     [
         ("paths", "train_data", "/own/folder"),
-        ("paths", "train", "runs/export"),
+        ("paths", "train", "runs/mine"),
         ("paths", "checkpoints", "../elsewhere"),
         ("paths", "model", "/own/model"),
         ("paths", "model", "runs/../../model"),

@@ -209,7 +209,7 @@ def new_state() -> train.TrainingState:
     ("argument", "title", "message"),
     [
         ("paths.checkpoints=/proc/checkpoints", "Disks", "/proc cannot be written"),
-        ("train.keep_checkpoints=1000000000", "Disks", "lower train.keep_checkpoints"),
+        ("train.keep_checkpoints=1000000", "Disks", "lower train.keep_checkpoints"),
         ("train.launch.processes=3", "Processes", "choose a multiple of 3"),
         ("train.patches=3", "Training", "choose a divisor of 256"),
         ("train.precision=fp16", "Devices", "train.precision=bf16 or train.precision=no"),

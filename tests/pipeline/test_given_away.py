@@ -116,7 +116,7 @@ def test_params_to_give_away_are_the_same_experiment_without_the_private() -> No
     assert not [secret for secret in SECRETS if secret in text.replace("mallory.npy", "")]
     assert "tracking:\n" not in text and "paths:\n" not in text
     assert "path: photos.zip" in text
-    assert "hunter2" in pinned(own), "workers of this machine are told all"
+    assert "paths:\n" in pinned(own) and "hunter2" not in pinned(own), "the environment has the password"
 
 
 @pytest.mark.parametrize(

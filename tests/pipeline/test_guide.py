@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from pipeline import launch, workers
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
+from pipeline.cli import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
 from pipeline.config import PROJECT, load
 
 TEXT = (PROJECT / "docs/multi-node.md").read_text()
@@ -64,4 +64,4 @@ def test_the_ray_job_takes_the_machines_that_its_cluster_has() -> None:
 
 def test_exit_codes_are_those_of_the_program() -> None:
     codes = re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)
-    assert [int(code) for code in codes] == [0, 1, EXIT_USAGE, EXIT_REQUEUE, EXIT_INTERRUPTED]
+    assert [int(code) for code in codes] == [0, 1, EXIT_USAGE, EXIT_REQUEUE, EXIT_HANGUP, EXIT_INTERRUPTED]

@@ -128,7 +128,7 @@ def test_a_shipped_model_has_folders_of_its_own_and_never_those_of_the_run(
 
 def test_seeds_of_an_earlier_export_go(here: Path) -> None:
     assert stage("export", UNTRACKED, "export.seeds=[0,1]") == 0
-    assert Path("runs/export/seed_0001.glb").is_file()
+    assert Path("runs/export/seed_0001.ply").is_file()
     assert stage("export", UNTRACKED, "export.seeds=[0]") == 0
     assert not list(Path("runs/export").glob("seed_0001*"))
 

@@ -131,7 +131,7 @@ def test_a_full_disk_is_reported_and_the_checkpoint_before_it_is_intact(
     places = (f"paths.checkpoints='{small_disk}/checkpoints'",)
     assert run(data, tmp_path, *places, "train.steps=5") == 0
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 20_000))
-    assert run(data, tmp_path, *places) == EXIT_ERROR
+    assert run(data, tmp_path, *places, "--force") == EXIT_ERROR
     message = capsys.readouterr().err.splitlines()[-1]
     assert "checkpoint of step 10 cannot be written" in message
     assert "No space left on device" in message

@@ -1,5 +1,6 @@
 """Training on many processes and machines: killed, stopped, and in the end as if it never had been."""
 
+import json
 import os
 import signal
 import subprocess
@@ -86,7 +87,7 @@ def test_the_first_worker_killed_in_the_middle_is_started_again_and_the_model_is
     with killed_at_the_end(process):
         wait_for_step(tmp_path, 8, process)
         lock = work_folder(tmp_path) / "lock"
-        os.kill(int(lock.read_text()), signal.SIGKILL)
+        os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
         code, messages = end(process)
     assert code == 0, messages
     assert "process 1: lost another process" in messages
@@ -213,6 +214,7 @@ def test_more_processes_than_gpus_are_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**36, 2**36))
     assert run(data, tmp_path, TWO) == EXIT_ERROR
     message = "train.launch.processes = 2, but torch sees 1 GPUs on this machine"
     assert message in capsys.readouterr().err

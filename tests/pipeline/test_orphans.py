@@ -36,7 +36,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("gram", "pipeline", "conf"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {k: stages[k] for k in ("prepare", "train")}}))
+    chosen = {name: stages[name] for name in ("source", "prepare", "train")}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": chosen}))
     params = yaml.safe_load((CONF / "experiment/tiny.yaml").read_text())
     params["preset"]["tracking"] = "none"
     params["data"]["identities"] = 40

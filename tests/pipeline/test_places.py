@@ -32,7 +32,7 @@ def refused(given: Sequence[str]) -> str:
 @pytest.mark.parametrize("value", ["", "  ", "a\0b"], ids=["empty", "blank", "NUL"])
 def test_no_path_is_empty_or_holds_nul(option: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     message = refused([f'paths.{option}="{value}"'])
-    assert f"paths.{option} = {value!r}, which " in message and "give a path" in message
+    assert f"paths.{option} = {value!r}: " in message
 
 
 @pytest.mark.parametrize("option", OPTIONS[:-1])

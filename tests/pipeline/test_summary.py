@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import config, summary
+from pipeline.cli import explained
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ def test_damaged_metrics_are_named(
     found = config.load([f"paths.evaluate='{tmp_path}'"])
     monkeypatch.setattr(summary, "load", lambda: found)
     (tmp_path / "metrics.json").write_text(content)
-    assert summary.main() == 1
+    assert explained("summary", summary.main) == 1
     said = capsys.readouterr()
     assert said.err.startswith(f"summary: {tmp_path}/metrics.json") and said.err.count("\n") == 1
     (tmp_path / "metrics.json").write_text(json.dumps({"fid": 2.5, "at_initialisation": {}}))

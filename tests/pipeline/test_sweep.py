@@ -44,7 +44,7 @@ fixed:
   train.measure_every: 30
   train.measure_images: 8
 space:
-  train.lr_discriminator: [1.0e-3, 1.0e+38]
+  train.lr_discriminator: [1.0e-3, 1.0e+9]
   seed: [0]
 max_concurrent: 1
 """
@@ -81,7 +81,7 @@ def test_a_killed_driver_goes_on_and_a_trial_that_fails_is_tried_again_and_stops
 ) -> None:
     file = write_sweep(tmp_path, LONG)
     places = {"TMPDIR": str(short)}
-    first, second = "000-lr_discriminator_0.001-seed_0", "001-lr_discriminator_1e+38-seed_0"
+    first, second = "000-lr_discriminator_0.001-seed_0", "001-lr_discriminator_1e+09-seed_0"
     with started(file, data, variables=places) as driver:
         wait_for_step(file, first, 25, driver)
         assert len(list(short.glob("gram-ray-*"))) == 1
@@ -107,7 +107,7 @@ def test_a_killed_driver_goes_on_and_a_trial_that_fails_is_tried_again_and_stops
 def test_a_sweep_whose_group_is_interrupted_writes_checkpoints_and_goes_on(
     data: list[str], tmp_path: Path
 ) -> None:
-    file = write_sweep(tmp_path, LONG.replace(", 1.0e+38", ""))
+    file = write_sweep(tmp_path, LONG.replace(", 1.0e+9", ""))
     with started(file, data) as driver:
         wait_for_step(file, "000-lr_discriminator_0.001-seed_0", 12, driver)
         os.killpg(driver.pid, signal.SIGTERM)  # as supervisors do; Ray must not hear of it

@@ -7,6 +7,7 @@ import pytest
 from test_sweep_request import read
 
 from gram.locks import BusyError
+from pipeline.config import PROJECT
 from pipeline.sweeping import folder, winner
 from pipeline.sweeping.folder import ASKED
 from pipeline.sweeping.trials import TRIALS
@@ -44,12 +45,13 @@ def test_a_sweep_that_cannot_go_on_stays(tmp_path: Path) -> None:
 
 
 def test_the_winner_is_written_to_where_a_link_at_params_yaml_leads(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("preset: {data: heads32}\ndata: {size: 32}\n")
+    before = (PROJECT / "params.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(before)
     (tmp_path / "params.yaml").symlink_to("mine.yaml")
     (tmp_path / ".params.yaml.new").write_text("mine")
-    (tmp_path / "best.yaml").write_text("preset: {data: tiny}\ndata: {size: 16}\n")
+    (tmp_path / "best.yaml").write_text(before.replace("heads32", "heads64small"))
     copy = winner.apply(tmp_path / "best.yaml", tmp_path / "params.yaml")
-    assert copy is not None and "heads32" in copy.read_text()
+    assert copy is not None and copy.read_text() == before
     assert (tmp_path / "params.yaml").is_symlink()
-    assert "tiny" in (tmp_path / "mine.yaml").read_text()
+    assert "heads64small" in (tmp_path / "mine.yaml").read_text()
     assert (tmp_path / ".params.yaml.new").read_text() == "mine"

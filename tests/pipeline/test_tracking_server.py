@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ def test_work_counts_while_a_server_is_away_and_the_next_stage_records_it(
             "tracking: evaluate is done, but not recorded: tracking store http://127.0.0.1:"
         )
         assert said.endswith("; then the next stage sends it")
-        tracking.add(config, None, "export", artifacts=artifacts, checkpoints=kept)
+        named = replace(config, run="export")
+        tracking.add(named, None, "export", artifacts=artifacts, checkpoints=kept)
         assert capsys.readouterr().err.endswith("; then the same command sends it\n")
         again = tracking.start(config, state=tmp_path / "tracking.json")
         assert again.run_id == first.run_id, "a training that goes on does not need its server"
