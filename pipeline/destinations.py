@@ -33,7 +33,7 @@ def beside_own_runs(resolved: Resolved, stage: str) -> Resolved:
             usual = Path(getattr(paths, option))
             apart[option] = str(usual.parent / name / usual.name)
     notes = list(resolved.notes)
-    if stage in apart:
+    if stage in apart and Path(paths.model).exists():
         notes.append(f"{paths.model} is not the model of {paths.train}: writing to {apart[stage]}")
     return replace(
         resolved,

@@ -63,6 +63,16 @@ def replacing(path: Path, kind: Kind) -> Iterator[Path]:
         require_own(path, kind)
 
 
+def require_own_page(path: Path) -> None:
+    """Refuse to replace a page that this program did not write.
+
+    Raises:
+        OutputError: something else is there.
+    """
+    if path.is_dir() or (path.exists() and not recognition.is_page(path)):
+        _refuse(path.name, path.parent, "paths.report")
+
+
 @contextmanager
 def replacing_page(path: Path) -> Iterator[None]:
     """While entered, this process alone writes the page at `path`.
@@ -71,8 +81,7 @@ def replacing_page(path: Path) -> Iterator[None]:
         OutputError: something else is there.
         BusyError: another process writes it.
     """
-    if path.is_dir() or (path.exists() and not recognition.is_page(path)):
-        _refuse(path.name, path.parent, "paths.report")
+    require_own_page(path)
     with _held(path.parent.resolve() / path.name, "report", follow=False):
         folders.sweep(path, alone=True)
         yield

@@ -30,8 +30,13 @@ def test_a_model_from_elsewhere_has_folders_of_its_own(model: str, folder: str) 
     assert (paths.evaluate, paths.export, paths.report) == tuple(
         f"{folder}/{name}" for name in ("evaluate", "export", "report.html")
     )
-    assert found.notes[-1] == f"{model} is not the model of runs/train: writing to {folder}/export"
     assert found.sources["paths.export"] == f"model={model}"
+
+
+def test_where_results_go_is_told_where_there_is_a_model() -> None:
+    told = "models/heads64 is not the model of runs/train: writing to runs/heads64/export"
+    assert of("paths.model=models/heads64").notes == [told]
+    assert of("paths.model=models/none").notes == []
 
 
 @pytest.mark.parametrize("model", ["runs/train/model", "runs/train/best", "runs/../runs/train/model"])

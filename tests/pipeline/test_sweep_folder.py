@@ -49,9 +49,9 @@ def test_the_winner_is_written_to_where_a_link_at_params_yaml_leads(tmp_path: Pa
     (tmp_path / "mine.yaml").write_text(before)
     (tmp_path / "params.yaml").symlink_to("mine.yaml")
     (tmp_path / ".params.yaml.new").write_text("mine")
-    (tmp_path / "best.yaml").write_text(before.replace("heads32", "heads64small"))
+    (tmp_path / "best.yaml").write_text(before.replace("data: heads32", "data: heads64"))
     copy = winner.apply(tmp_path / "best.yaml", tmp_path / "params.yaml")
     assert copy is not None and copy.read_text() == before
     assert (tmp_path / "params.yaml").is_symlink()
-    assert "heads64small" in (tmp_path / "mine.yaml").read_text()
+    assert "data: heads64" in (tmp_path / "mine.yaml").read_text()
     assert (tmp_path / ".params.yaml.new").read_text() == "mine"
