@@ -18,11 +18,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Runs of tests go to a store of their own, also those of subprocesses."""
     store: Path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    return os.environ["MLFLOW_TRACKING_URI"]
+
+
+@pytest.fixture(autouse=True)
+def _same_tracking_store(_own_tracking_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration with a password in its address hands that to the environment, for its test alone."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", _own_tracking_store)
 
 
 @pytest.fixture(scope="session")
