@@ -69,9 +69,10 @@ def below(process: subprocess.Popen[str], module: str) -> list[psutil.Process]:
     """Processes below this one that run `python -m module`, in the order of their numbers."""
     found = []
     for one in psutil.Process(process.pid).children(recursive=True):
-        command = one.cmdline()
-        if "-m" in command and command[command.index("-m") + 1] == module:
-            found.append(one)
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            command = one.cmdline()
+            if "-m" in command and command[command.index("-m") + 1] == module:
+                found.append(one)
     return sorted(found, key=lambda one: one.pid)
 
 
