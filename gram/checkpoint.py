@@ -168,7 +168,7 @@ def restore(state: Resumable, step: int, tensors: dict[str, Tensor], *, source: 
     try:
         state.load_tensors(tensors)
     except (RuntimeError, KeyError, ValueError) as error:
-        words = " ".join(str(error).split())
+        words = documents.words_of(error)
         raise ValueError(f"{source} is not of this model ({words}): remove it to start anew") from error
     state.step = step
 

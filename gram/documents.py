@@ -109,6 +109,11 @@ def check(value: Any, kind: Any, *, source: str, remedy: str) -> Any:
         raise DocumentError(f"{source}: {error}: {remedy}") from None
 
 
+def words_of(error: BaseException) -> str:
+    """What an exception says, in one line; its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def shown(value: Any) -> str:
     """A value as messages name it: in one line, and cut where it is long."""
     if isinstance(value, list | dict):

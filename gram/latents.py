@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from gram import tensor_files
+from gram import documents, tensor_files
 from gram.folders import write_file
 from gram.shapes import Float
 
@@ -92,7 +92,7 @@ def _read_array(path: Path, z_dim: int) -> Tensor:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         shape, kind = array.shape, array.dtype
     except Exception as error:  # a damaged header raises whatever its parser does
-        words = " ".join(str(error).split())
+        words = documents.words_of(error)
         raise ValueError(f"{path} is no file of latents, .safetensors or .npy: {words}") from error
     _require_fit(path, shape, z_dim, kind.name, real=kind.kind in "fiu")
     return torch.from_numpy(array.astype(np.float32))

@@ -7,6 +7,7 @@ is taken over from a process of this machine that is no more.
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -61,7 +62,9 @@ def is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def held(path: Path, *, what: object, task: str, shared: bool = False) -> Iterator[None]:
+def held(
+    path: Path, *, what: object, task: str, shared: bool = False, patience: float = 0.0
+) -> Iterator[None]:
     """While entered, this process holds the lock; its file goes with the last holder.
 
     Args:
@@ -70,20 +73,21 @@ def held(path: Path, *, what: object, task: str, shared: bool = False) -> Iterat
         task: what this process does with it.
         shared: with others that share it; none may hold it alone meanwhile. Where no file can be made, it is
             not held: what lies in a folder that cannot be written is not replaced either.
+        patience: seconds to wait for another process.
 
     Raises:
         BusyError: another process holds it.
         OSError: the file cannot be made.
     """
     try:
-        file = _acquired(path, what, shared=shared)
+        file = _acquired(path, what, shared=shared, patience=patience)
     except OSError as error:
         if not shared or error.errno not in _NO_PLACE:
             raise
         yield
         return
     if file is None:
-        with _made_alone(path, what, task, shared=shared):
+        with _made_alone(path, what, task, shared=shared, patience=patience):
             yield
         return
     try:
@@ -111,11 +115,10 @@ def holder(path: Path) -> Holder | None:
     return _alone(path)
 
 
-def _acquired(path: Path, what: object, *, shared: bool) -> int | None:
+def _acquired(path: Path, what: object, *, shared: bool, patience: float) -> int | None:
     """The locked file; None where the file system knows no locks."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    for attempt in range(TRIES):
-        time.sleep(PAUSE if attempt else 0)
+    for _ in _tries(patience):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -132,6 +135,16 @@ def _acquired(path: Path, what: object, *, shared: bool) -> int | None:
             return None
         os.close(file)
     raise _busy(what, _likeliest(path))
+
+
+def _tries(patience: float) -> Iterator[int]:
+    """Numbers of attempts, PAUSE apart: TRIES, or as many as there is time for."""
+    deadline = time.monotonic() + patience
+    for attempt in itertools.count():
+        if attempt >= TRIES and time.monotonic() > deadline:
+            return
+        time.sleep(PAUSE if attempt else 0)
+        yield attempt
 
 
 def _release(file: int, path: Path, *, shared: bool) -> None:
@@ -156,15 +169,18 @@ def _is_there(file: int, path: Path) -> bool:
 
 
 @contextmanager
-def _made_alone(path: Path, what: object, task: str, *, shared: bool) -> Iterator[None]:
+def _made_alone(
+    path: Path, what: object, task: str, *, shared: bool, patience: float
+) -> Iterator[None]:
     """The lock of a file system that knows none: a file that only one process can make.
 
     Those that would share it only look for one that holds it alone.
     """
     own = _own_file(path)
-    for _ in range(TRIES):
+    other: Holder | None = None
+    for _ in _tries(patience):
         if (other := _alone(path)) is not None:
-            raise _busy(what, other, remedy=f"; if it is no more, remove {own}")
+            continue
         if shared:
             yield
             return
@@ -180,7 +196,7 @@ def _made_alone(path: Path, what: object, task: str, *, shared: bool) -> Iterato
         finally:
             own.unlink(missing_ok=True)
         return
-    raise _busy(what, None)
+    raise _busy(what, other, remedy=f"; if it is no more, remove {own}" if other else "")
 
 
 def _own_file(path: Path) -> Path:

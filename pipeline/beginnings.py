@@ -1,13 +1,13 @@
 """Why training begins at step 0 beside unfinished training: the options that are others there."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gram import checkpoint
+from gram.folders import write_file
 from pipeline.options import leaves, shown
 
 FILE = "settings.json"
@@ -25,9 +25,7 @@ def write(folder: Path, matters: Mapping[str, Any]) -> None:
         OSError: it cannot be written.
     """
     if not (folder / FILE).exists():
-        aside = folder / f".{FILE}.{os.getpid()}"
-        aside.write_text(json.dumps(matters, indent=1) + "\n", encoding="utf-8")
-        aside.replace(folder / FILE)
+        write_file(folder / FILE, (json.dumps(matters, indent=1) + "\n").encode())
 
 
 def told(folder: Path, matters: Mapping[str, Any]) -> str | None:

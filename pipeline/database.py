@@ -1,6 +1,5 @@
 """The sqlite file of a store: its address, made whole or not at all, and moved together with its project."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from gram import locks
 from pipeline.console import say
 
 PLAIN = "sqlite:///"
@@ -16,6 +16,8 @@ QUOTED = "sqlite+pysqlite:///"
 """For paths that need quoting: of a `sqlite:` address MLflow makes the folder before it is unquoted."""
 ARTIFACTS = "mlruns"
 WAIT_SECONDS = 10.0
+MAKE_SECONDS = 120.0
+"""How long another process may take to make the database."""
 """For another process that writes."""
 
 
@@ -54,7 +56,8 @@ def make(file: Path) -> None:
     if _is_there(file):
         require_whole(file)
         return
-    with _alone(file):
+    lock = file.with_name(f".{file.name}.lock")
+    with locks.held(lock, what=file, task="making it", patience=MAKE_SECONDS):
         if _is_there(file):
             require_whole(file)
             return
@@ -160,14 +163,6 @@ def _name(aside: Path, file: Path) -> None:
         return
     except OSError:  # a file system without hard links
         aside.rename(file)
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    with file.with_name(f"{file.name}.lock").open("w", encoding="utf-8") as lock:
-        with suppress(OSError):  # a file system without locks: the naming is still safe
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _locator(file: Path, mode: str) -> str:

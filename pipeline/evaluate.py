@@ -66,13 +66,12 @@ def run(config: Config, *, force: bool = False) -> None:
     """
     estimates.require_room("evaluate", config, force=force)
     out = Path(config.paths.evaluate)
-    outputs.require_own(out, EVALUATION)
-    described = build.described(config.paths.model, "run", "seed")
     with (
         outputs.reading(Path(config.paths.train_data), STAGE.name),
         outputs.reading(Path(config.paths.test_data), STAGE.name),
         outputs.replacing(out, EVALUATION) as aside,
     ):
+        described = build.described(config.paths.model, "run", "seed")
         paths = replace(config.paths, evaluate=str(aside))
         values, findings = _evaluate(replace(config, paths=paths), described, aside)
     _track(config, out, values, described["made_from"]["run"])

@@ -60,9 +60,8 @@ def run(config: Config, *, force: bool = False) -> None:
     """
     estimates.require_room("export", config, force=force)
     out = Path(config.paths.export)
-    outputs.require_own(out, EXPORT)
-    described = build.described(config.paths.model, "run")
     with outputs.replacing(out, EXPORT) as aside:
+        described = build.described(config.paths.model, "run")
         facts, together = _write(config, aside)
     for name, fact in facts.items():
         say(f"{out / name}: {_in_words(fact)}")

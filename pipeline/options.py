@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pipeline.redaction import redacted
 from pipeline.schema import Config
 
 _PLAIN_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -228,7 +229,7 @@ def shown(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and abs(value) >= 10**LONGEST_SHOWN:
         return "a number of more than a hundred digits"
-    text = re.sub(r"://[^/@]*@", "://***@", repr(value))
+    text = redacted(repr(value))
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gram.folders import write_file
 from pipeline import lifeline
 from pipeline.cli import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.console import say
@@ -49,9 +50,7 @@ def as_worker(program: Callable[[], int]) -> int:
         file.unlink(missing_ok=True)  # of workers before a restart
     code = _run(program)
     if file:
-        aside = file.with_suffix(".new")
-        aside.write_text(str(code), encoding="utf-8")
-        aside.replace(file)
+        write_file(file, str(code).encode())
     return 0 if code in _STOPPED else code
 
 

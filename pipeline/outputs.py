@@ -7,7 +7,7 @@ models, and what DVC restores one by one have no marker, and are known by their 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gram import folders, locks
@@ -63,16 +63,6 @@ def replacing(path: Path, kind: Kind) -> Iterator[Path]:
         require_own(path, kind)
 
 
-def require_own_page(path: Path) -> None:
-    """Refuse to replace a page that this program did not write.
-
-    Raises:
-        OutputError: something else is there.
-    """
-    if path.is_dir() or (path.exists() and not recognition.is_page(path)):
-        _refuse(path.name, path.parent, "paths.report")
-
-
 @contextmanager
 def replacing_page(path: Path) -> Iterator[None]:
     """While entered, this process alone writes the page at `path`.
@@ -81,7 +71,8 @@ def replacing_page(path: Path) -> Iterator[None]:
         OutputError: something else is there.
         BusyError: another process writes it.
     """
-    require_own_page(path)
+    if path.is_dir() or (path.exists() and not recognition.is_page(path)):
+        _refuse(path.name, path.parent, "paths.report")
     with _held(path.parent.resolve() / path.name, "report", follow=False):
         folders.sweep(path, alone=True)
         yield
@@ -131,10 +122,23 @@ def reading(path: Path, task: str) -> Iterator[None]:
 @contextmanager
 def _held(path: Path, task: str, *, follow: bool = True) -> Iterator[None]:
     place = folders.real(path) if follow else path
-    with folders.naming(path):
-        place.parent.mkdir(parents=True, exist_ok=True)
-    with locks.held(_lock(place), what=path, task=task):
+    with _made(place.parent), locks.held(_lock(place), what=path, task=task):
         yield
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Have a folder; where the block fails, those that were made for it and are empty go."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    with folders.naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for one in missing:
+            with suppress(OSError):  # something lies in it now
+                one.rmdir()
+        raise
 
 
 def _lock(place: Path) -> Path:

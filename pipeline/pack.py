@@ -68,10 +68,9 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
         OSError: it cannot be written; what was there is intact.
     """
     target = _target(to, config.paths.model)
-    outputs.require_own(target, PACK)
-    settings = build.described(config.paths.model, *ORIGIN)
     reading = outputs.reading(Path(config.paths.train_data), STAGE.name)
     with reading, outputs.replacing(target, PACK) as aside:
+        settings = build.described(config.paths.model, *ORIGIN)
         files = _files(config, target, settings, note)
         for name, content in files.items():
             write_file(aside / name, content)

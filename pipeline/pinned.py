@@ -6,13 +6,12 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipeline.config import PROJECT, as_dict, presets_of
+from pipeline.options import all_options
 from pipeline.schema import GROUPS, Config
 
 HEADER = "# Every option is pinned: presets are named for form's sake, nothing is left to them.\n"
 PRIVATE = ("tracking", "paths")
 """Sections about a person's own machine and server, which say nothing about a result."""
-FILES = (("data", "path"), ("train", "start_from"), ("evaluate", "inception_weights"), ("export", "latents"))
-"""Options that name a file or a folder outside of the project's own."""
 
 
 def pinned(config: Config) -> str:
@@ -27,7 +26,8 @@ def shareable(config: Config) -> str:
     """
     tree = {section: value for section, value in as_dict(config).items() if section not in PRIVATE}
     del tree["train"]["launch"]
-    for group, name in FILES:
+    for option in filter(is_file_option, all_options()):
+        group, _, name = option.partition(".")
         tree[group][name] = without_folders(tree[group][name])
     return _text(tree)
 
@@ -43,7 +43,8 @@ def without_folders(path: str | None) -> str | None:
 
 def is_file_option(name: str) -> bool:
     """Whether a dotted option names a file or a folder outside of the project's own."""
-    return tuple(name.split(".")) in FILES
+    option = all_options().get(name)
+    return option is not None and option.metadata["path"] and not option.metadata["local"]
 
 
 def without_own_folders(text: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from gram.data.format import DatasetError, DatasetMeta
 from gram.data.reader import ImageDataset
-from gram.data.storage import open_storage
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.poses import GaussianPoses, SphericalPoses
@@ -53,8 +52,6 @@ def run(config: Config, *, force: bool = False) -> None:
     estimates.require_room("prepare", config, force=force)
     source = _source(config) if config.data.kind == "images" else None
     places = _targets(config.paths)
-    for place in places:
-        outputs.require_own(place, DATA)
     with (
         outputs.replacing(places[0], DATA) as train,
         outputs.replacing(places[1], DATA) as test,
@@ -136,7 +133,6 @@ def _source(config: Config) -> Path:
             raise ValueError(
                 f"data.path = {source} is where the prepared data goes; move your pictures elsewhere"
             )
-    open_storage(source)
     return source
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gram import documents
+
 MARKER = ".gram-output.json"
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+")
 """Files that systems put into folders."""
@@ -79,7 +81,7 @@ def is_curves(file: Path) -> bool:
 
 def is_origin(file: Path) -> bool:
     """Whether a file is the training.json of a training."""
-    return '"fingerprint"' in _beginning(file)
+    return _has(file, "fingerprint", "data_hash", "seed")
 
 
 def is_page(file: Path) -> bool:
@@ -120,30 +122,29 @@ def _is_model(folder: Path) -> bool:
 
 def _is_export(folder: Path) -> bool:
     facts = _read_json(folder / "meshes.json")
-    return isinstance(facts, dict) and any(_is_fact(fact) for fact in facts.values())
-
-
-def _is_fact(fact: Any) -> bool:
-    return isinstance(fact, dict) and {"triangles", "watertight", "files"} <= set(fact)
+    wanted = ("triangles", "watertight", "files")
+    return isinstance(facts, dict) and any(_tells(fact, *wanted) for fact in facts.values())
 
 
 def _is_report(line: str) -> bool:
     try:
-        record = json.loads(line)
-    except ValueError:
+        return _tells(documents.parse(line.encode(), Any, source="", remedy=""), "step", "time", "images")
+    except documents.DocumentError:
         return False
-    return isinstance(record, dict) and {"step", "time", "images"} <= set(record)
 
 
 def _has(file: Path, *keys: str) -> bool:
-    content = _read_json(file)
+    return _tells(_read_json(file), *keys)
+
+
+def _tells(content: Any, *keys: str) -> bool:
     return isinstance(content, dict) and set(keys) <= set(content)
 
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return documents.read(file, Any, remedy="")
+    except (OSError, documents.DocumentError):
         return None
 
 

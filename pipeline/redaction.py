@@ -30,3 +30,8 @@ def redacted(text: str) -> str:
 def with_secrets_of(uri: str, whole: str | None) -> str:
     """An address as it connects: `whole` where `uri` is its redacted form, else `uri`."""
     return whole if whole is not None and uri == redacted(whole) else uri
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line without secrets; its name where it says nothing."""
+    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -41,9 +41,8 @@ def run(config: Config) -> None:
             the page goes.
     """
     path = Path(config.paths.report)
-    outputs.require_own_page(path)
-    described = build.described(config.paths.model, *ORIGIN)
     with outputs.replacing_page(path):
+        described = build.described(config.paths.model, *ORIGIN)
         sources = sources_of(config, described)
         if identity.is_another(sources.evaluated):
             raise ValueError(f"{config.paths.evaluate} is {sources.evaluated} first")

@@ -19,7 +19,7 @@ from pipeline.processes import Agreement, Team
 from pipeline.progress import Progress, peak_memory_gib
 from pipeline.runlog import RunLog
 from pipeline.schema import Config, TrainConfig
-from pipeline.tracking import Tracker
+from pipeline.tracker import Tracker
 from pipeline.watching import CollapseError, Watch, collapse, not_finite, real_diversity
 
 SHOWN = 32

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pipeline import database
-from pipeline.redaction import MASK, redacted, with_secrets_of
+from pipeline.redaction import MASK, first_line, redacted, with_secrets_of
 from pipeline.schema import TrackingConfig
 from pipeline.temporary_copy import project
 
@@ -145,8 +145,3 @@ def unusable(uri: str, error: Exception) -> str:
     """A message about a store that failed, whatever its error quotes, and what to do."""
     problem = redacted(f"tracking store {uri} cannot be used ({first_line(error)})")
     return f"{problem}: start it, correct {VARIABLE}, or run with tracking=none"
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, in one line without secrets."""
-    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])

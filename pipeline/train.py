@@ -17,6 +17,7 @@ from pipeline import (
     out_of_memory,
     outcome,
     outputs,
+    provenance,
     scene,
     torch_settings,
     tracking,
@@ -30,6 +31,7 @@ from pipeline.processes import Team, join
 from pipeline.schema import Config
 from pipeline.session import Observer, load_reals, train
 from pipeline.temporary_copy import lasting
+from pipeline.tracker import Tracker
 from pipeline.watching import CollapseError
 
 STAGE = Stage(
@@ -135,10 +137,10 @@ def _run_first(
 
 
 @contextmanager
-def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[tracking.Tracker]:
+def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[Tracker]:
     tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
     tracker.parameters(dict(leaves(as_dict(config))))
-    tracker.tags(tracking.provenance(data_hash=dataset.content_hash, fingerprint=mark))
+    tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
     tracker.catch_up(lasting(config.paths.checkpoints))
     try:
         yield tracker
@@ -151,7 +153,7 @@ def _publish(
     config: Config,
     state: TrainingState,
     dataset: ImageDataset,
-    tracker: tracking.Tracker,
+    tracker: Tracker,
     origin: Mapping[str, Any],
 ) -> Path:
     """Write the model folder, and say what it was made from."""

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from gram.folders import write_file
 
 FOLDER = "unsent"
 
@@ -27,10 +28,7 @@ def keep(checkpoints: Path, store: str, addition: Addition) -> Path:
     What the same stage left for the same run before is replaced.
     """
     file = checkpoints / FOLDER / f"{addition.stage}-{_short(store, addition.run_id)}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    aside.write_text(json.dumps({"store": store, **asdict(addition)}, indent=1), encoding="utf-8")
-    aside.replace(file)
+    write_file(file, json.dumps({"store": store, **asdict(addition)}, indent=1).encode())
     return file
 
 

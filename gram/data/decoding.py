@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gram.data import png
 from gram.data.format import DatasetError
+from gram.documents import words_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -175,7 +176,7 @@ def _require_size(name: str, folder: Path, size: tuple[int, int], like: Like | N
 
 
 def _undecodable(name: str, folder: Path, error: Exception | str) -> DatasetError:
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = error if isinstance(error, str) else words_of(error)
     return DatasetError(
         f"{name} in {folder} cannot be decoded ({words}); replace the file or remove its label"
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetError
+from gram.documents import words_of
 
 
 def read_depth(content: bytes, size: int, source: str) -> NDArray[np.float32]:
@@ -26,8 +27,8 @@ def read_depth(content: bytes, size: int, source: str) -> NDArray[np.float32]:
         fits = shape == (size, size) and dtype.kind == "f"
         depth = np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32) if fits else None
     except Exception as error:  # a damaged header raises whatever its parser does
-        words = " ".join(str(error).split())
-        raise DatasetError(f"{source} is no NumPy file of depth ({words}); replace or remove it") from error
+        problem = f"is no NumPy file of depth ({words_of(error)})"
+        raise DatasetError(f"{source} {problem}; replace or remove it") from error
     if depth is None:
         raise DatasetError(
             f"{source} holds {dtype} of shape {shape}, not floats of ({size}, {size}); replace or remove it"

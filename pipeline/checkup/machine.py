@@ -12,7 +12,7 @@ import torch
 
 from gram import kernel_trial
 from gram.devices import has_kernels
-from pipeline import build, hardware, tracking
+from pipeline import build, hardware, provenance
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.config import PROJECT
 from pipeline.fingerprint import program_hash
@@ -55,7 +55,7 @@ def versions() -> Iterator[Finding]:
     missing = [f"{name:34} {use}" for name, use in OPTIONAL.items() if found[name] is None]
     if missing:
         yield Fact("missing", "\n".join(missing))
-    made_from = tracking.provenance(data_hash="", fingerprint="")
+    made_from = provenance.tags(data_hash="", fingerprint="")
     commit = made_from.get("mlflow.source.git.commit")
     changed = " with uncommitted changes" if made_from.get("git.uncommitted_changes") == "true" else ""
     at = "of no git commit" if commit is None else f"commit {commit[:12]}{changed}"

@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict
 import torch
 
 from gram import documents
-from pipeline import tracking
+from pipeline import provenance
 from pipeline.pinned import shareable
 from pipeline.schema import Config
 
@@ -31,7 +31,7 @@ def facts(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, st
     made, sampler = described["made_from"], described["sampler"]
     size = described["discriminator"]["size"]
     points = sampler.get("points") or sampler["levels"] + (sampler["background_z"] is not None)
-    program = tracking.program()
+    program = provenance.program()
     known = {
         "shows": f"{data.get('kind', 'pictures')}, {size} x {size} pixels",
         "sampler": f"{sampler['kind']}, {points} points a ray",
@@ -50,7 +50,7 @@ def facts(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, st
 
 def recipe(config: Config) -> tuple[list[str], str]:
     """Commands that make the run again, and the params.yaml that they use."""
-    commit = tracking.program().get("mlflow.source.git.commit", "")
+    commit = provenance.program().get("mlflow.source.git.commit", "")
     commands = [f"git checkout {commit}"] if commit else []
     return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], shareable(config)
 

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any, TypedDict
 
-import yaml
-
 from gram import documents
-from pipeline.store import first_line
+from pipeline.options import ConfigError
+from pipeline.yaml_reading import read_mapping
 
 ASKED = "sweep.yaml"
-MAX_BYTES = 2**22
 DAMAGED = "the folder is damaged: start another sweep with sweep.name=NAME"
 _NEEDED = ("space", "settings", "base")
 """Entries that a sweep which goes on is compared by."""
@@ -63,22 +61,13 @@ def read_whole(folder: Path) -> dict[str, Any]:
     return content
 
 
-def plain_yaml(file: Path, *, remedy: str) -> Any:
-    """The content of a YAML file of bounded size without aliases, by which few bytes can stand for many.
+def plain_yaml(file: Path, *, remedy: str) -> dict[str, Any]:
+    """The content of a YAML file as `pipeline.yaml_reading` bounds it.
 
     Raises:
         ValueError: it is something else; the message ends with the remedy.
-        OSError: it cannot be read.
     """
-    with file.open("rb") as opened:
-        content = opened.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise documents.DocumentError(f"{file} has more than {MAX_BYTES:,} bytes: {remedy}")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)):
-            raise documents.DocumentError(f"{file} refers to parts of itself (YAML aliases): {remedy}")
-        return yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, documents.DocumentError):
-            raise
-        raise documents.DocumentError(f"{file} is no YAML ({first_line(error)}): {remedy}") from None
+        return read_mapping(file)
+    except ConfigError as error:
+        raise documents.DocumentError(f"{error}: {remedy}") from None

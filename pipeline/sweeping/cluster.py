@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.config import PROJECT
 from pipeline.console import say
+from pipeline.redaction import first_line
 from pipeline.sweeping import local_cluster
 from pipeline.sweeping.ray_folder import ClusterError
 
@@ -81,7 +82,7 @@ def _join(address: str, **options: Any) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError) as error:
         raise ClusterError(
-            f"ray.address = {address}: the cluster there cannot be joined ({_first_line(error)}): it takes "
+            f"ray.address = {address}: the cluster there cannot be joined ({first_line(error)}): it takes "
             "the same version of Ray, and the token of the cluster in RAY_AUTH_TOKEN"
         ) from error
 
@@ -128,7 +129,7 @@ def _found() -> str:
         raise ClusterError("Ray is not installed: pip install -c requirements.lock -e '.[sweep]'") from None
     except ConnectionError as error:
         raise ClusterError(
-            f"ray.address = auto: no cluster runs here ({_first_line(error)}): start one with "
+            f"ray.address = auto: no cluster runs here ({first_line(error)}): start one with "
             "ray start --head, or give its HOST:PORT"
         ) from error
 
@@ -155,10 +156,6 @@ def _is_head(address: str) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def gpus_there() -> float:

@@ -25,6 +25,7 @@ from typing import IO
 
 import psutil
 
+from gram.documents import words_of
 from pipeline.config import PROJECT
 from pipeline.sweeping import ray_folder
 from pipeline.sweeping.ray_folder import ClusterError
@@ -91,7 +92,7 @@ def keep() -> None:
     try:
         _tell(told, address=_start(folder))
     except Exception as error:  # Ray's errors have no class in common
-        words = " ".join(str(error).split()) or type(error).__name__
+        words = words_of(error)
         _tell(told, error=f"Ray does not start on this machine: {words[:300]}")
     watch.join()
     lock.close()

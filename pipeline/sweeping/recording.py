@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gram import documents
-from pipeline import tracking
+from pipeline import provenance, tracking
 from pipeline.cli import on_folder
 from pipeline.console import say
 from pipeline.options import leaves
@@ -77,7 +77,7 @@ class Parent:
         own = TrackingConfig(kind=config.kind, uri=config.uri, experiment=config.experiment, run=name)
         tracker = tracking.start(own, state=folder / tracking.STATE)
         tracker.parameters(_parameters(sweep))
-        tags = {"sweep": name, "mlflow.source.name": "python -m pipeline.sweep", **tracking.program()}
+        tags = {"sweep": name, "mlflow.source.name": "python -m pipeline.sweep", **provenance.program()}
         tags["command"] = Results(folder, sweep, []).command
         tracker.tags({name: text[:LONGEST] for name, text in tags.items()})
         tracker.flush()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.console import say
-from pipeline.store import first_line
+from pipeline.redaction import first_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

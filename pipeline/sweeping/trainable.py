@@ -1,7 +1,6 @@
 """A trial as Ray Tune sees it: it starts the training of its folder, tells its reports, and ends with it."""
 
 import json
-import os
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,6 +10,7 @@ from omegaconf import OmegaConf
 from ray import tune
 
 from gram import locks
+from gram.folders import write_file
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.sweeping import exchange
 from pipeline.sweeping.exchange import START_FROM
@@ -105,9 +105,7 @@ class TrainingTrial(tune.Trainable):
         if START_FROM in self._values:
             self._reports.skip(int(self._values[START_FROM].rpartition("-")[2]))
             exchange.carry_over(self._folder, tree, data_hash=self.config["data_hash"])
-        aside = self._folder / f".{PARAMS}.{os.getpid()}"
-        OmegaConf.save(tree, aside)
-        aside.replace(self._folder / PARAMS)
+        write_file(self._folder / PARAMS, OmegaConf.to_yaml(tree).encode())
         return Training(self._folder / PARAMS, self._folder / LOG)
 
     def _hold(self) -> None:
@@ -118,18 +116,13 @@ class TrainingTrial(tune.Trainable):
         """
         if self._lock is not None:
             return
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            lock = locks.held(self._folder / "lock", what=self._folder, task="trial of a sweep")
-            try:
-                lock.__enter__()
-            except locks.BusyError as error:
-                if time.monotonic() > deadline:
-                    raise TrialError(f"{error}, after {BUSY_SECONDS} s") from None
-                time.sleep(0.5)
-            else:
-                self._lock = lock
-                return
+        place, task = self._folder / "lock", "trial of a sweep"
+        lock = locks.held(place, what=self._folder, task=task, patience=BUSY_SECONDS)
+        try:
+            lock.__enter__()
+        except locks.BusyError as error:
+            raise TrialError(f"{error}, after {BUSY_SECONDS} s") from None
+        self._lock = lock
 
     def _share_features(self) -> None:
         """Features of the real pictures are the same for all trials: one folder for all."""

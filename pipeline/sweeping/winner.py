@@ -111,8 +111,6 @@ def _require_ours(best: Path) -> None:
     sections = {"preset": dict[str, str], "seed": int} | {
         group: dict[str, Any] | None for group in GROUPS if group not in _KEPT
     }
-    if not isinstance(content, dict):
-        raise ValueError(f"{best} holds no options and their values: {_REMEDY}")
     for name, entry in content.items():
         if name not in sections:
             raise ValueError(f"{best}: {name}: no sweep writes this section: {_REMEDY}")

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -110,17 +112,23 @@ subprocess.Popen(sys.argv[1:], env=environment).wait()
 """A program that runs a command as DVC does."""
 
 
-@pytest.mark.parametrize("shell", [[], ["sh", "-c", '"$@"; exit', "sh"]], ids=["itself", "by-a-shell"])
-def test_a_stage_ends_with_dvc_also_where_a_shell_stands_between(shell: list[str]) -> None:
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(PROJECT)}
+@contextmanager
+def as_dvc(*command: str, program: str = DVC) -> Iterator[subprocess.Popen[str]]:
+    """A program that runs a command which has said that it is there."""
     with subprocess.Popen(
-        [sys.executable, "-c", DVC, *shell, sys.executable, "-c", WAITING],
-        env=environment,
+        [sys.executable, "-c", program, *command, sys.executable, "-c", WAITING],
+        env={**ENVIRONMENT, "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
         text=True,
-    ) as dvc:
-        assert dvc.stdout is not None
-        assert dvc.stdout.readline() == "there\n"
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        yield process
+
+
+@pytest.mark.parametrize("shell", [[], ["sh", "-c", '"$@"; exit', "sh"]], ids=["itself", "by-a-shell"])
+def test_a_stage_ends_with_dvc_also_where_a_shell_stands_between(shell: list[str]) -> None:
+    with as_dvc(*shell) as dvc:
         everyone = psutil.Process(dvc.pid).children(recursive=True)
         assert len(everyone) == 1 + len(shell[:1])
         dvc.kill()
@@ -146,16 +154,7 @@ def test_a_stage_whose_dvc_ended_before_it_looked_ends_at_once() -> None:
 
 
 def test_who_is_no_stage_of_dvc_outlives_who_started_it() -> None:
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(PROJECT)}
-    started = DVC.replace('"DVC_STAGE"', '"NOTHING"')
-    with subprocess.Popen(
-        [sys.executable, "-c", started, sys.executable, "-c", WAITING],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == "there\n"
+    with as_dvc(program=DVC.replace('"DVC_STAGE"', '"NOTHING"')) as parent:
         (child,) = psutil.Process(parent.pid).children()
         parent.kill()
         assert not all_gone([child], seconds=0.5)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import store, tracking
+from pipeline import provenance, store, tracking
 from pipeline.pictures import write_png
 from pipeline.schema import TrackingConfig
 from pipeline.store import TrackingError
@@ -274,7 +274,7 @@ def test_without_tracking_mlflow_is_not_imported() -> None:
 
 
 def test_provenance_names_commit_data_and_fingerprint() -> None:
-    tags = tracking.provenance(data_hash="d", fingerprint="f")
+    tags = provenance.tags(data_hash="d", fingerprint="f")
     assert tags["data_hash"] == "d"
     assert tags["fingerprint"] == "f"
     assert len(tags["mlflow.source.git.commit"]) == 40
