@@ -88,7 +88,7 @@ def test_processes_that_meet_at_a_new_store_all_record_in_it(tmp_path: Path) -> 
     number = client.get_experiment_by_name("test").experiment_id
     assert {run.info.run_id for run in client.search_runs([number])} == runs
     assert len(runs) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -109,7 +109,7 @@ def test_a_store_whose_making_is_stopped_is_made_by_the_next_process(
     monkeypatch.setattr(database, "_make", lambda aside, artifacts: shutil.copy(whole, aside))
     database.make(file)
     database.require_whole(file)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]
 
 
 def half_made(file: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_folder_without_a_sweep_and_a_damaged_one_are_named(tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"sweep\.yaml is no valid YAML: .* damaged"):
         results.read(tmp_path)
     (tmp_path / "sweep.yaml").write_text("- 1")
-    with pytest.raises(ValueError, match="it is a list of 1 item, not an object"):
+    with pytest.raises(ValueError, match=r"sweep\.yaml: a mapping of options to values is needed"):
         results.read(tmp_path)
 
 

@@ -270,12 +270,12 @@ def test_a_damaged_trial_json_is_named(text: str, asked: Request, half_done: Pat
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "no options"),
-        ("{", "no YAML"),
-        ("- 1", "no options"),
-        (DEEP, "no YAML"),
-        (LAUGHS, "aliases"),
-        ("\0", "no YAML"),
+        ("", "the section preset: is missing"),
+        ("{", "no valid YAML"),
+        ("- 1", "a mapping of options to values is needed"),
+        (DEEP, "nested more than 20 deep"),
+        (LAUGHS, "has the alias *a"),
+        ("\0", "no valid YAML"),
         ("seed: 0", "preset"),
         (PARAMS.replace("preset:", "preset: 3\nx:"), "preset"),
         (PARAMS.replace("seed: 0", "seed: many"), "seed"),
