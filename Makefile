@@ -42,6 +42,7 @@ check: lint types imports ## style, types and the direction of imports
 
 lint: $(INSTALLED)
 	ruff check .
+	ruff format --check .
 
 types: $(INSTALLED)
 	pyright

@@ -169,9 +169,7 @@ def _is_there(file: int, path: Path) -> bool:
 
 
 @contextmanager
-def _made_alone(
-    path: Path, what: object, task: str, *, shared: bool, patience: float
-) -> Iterator[None]:
+def _made_alone(path: Path, what: object, task: str, *, shared: bool, patience: float) -> Iterator[None]:
     """The lock of a file system that knows none: a file that only one process can make.
 
     Those that would share it only look for one that holds it alone.

@@ -56,6 +56,9 @@ class Flag:
         return f"--{self.name} {self.value}".strip()
 
 
+FORCE = Flag(name="force", meaning="begin although memory, disk or time seem beyond this machine")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """What a stage tells about itself.
@@ -72,6 +75,8 @@ class Stage:
     exit_codes: str = ""
     reads_model: bool = False
     flags: tuple[Flag, ...] = ()
+    require_room: Callable[[Config], None] | None = None
+    """Refuses work that is estimated to be beyond this machine; --force passes it over."""
     resolve: Callable[[Sequence[str], Path | None], Resolved] = lambda given, params: resolve(
         given, params=params
     )
@@ -97,7 +102,7 @@ def main(stage: Stage, run: Callable[..., int | None], arguments: Sequence[str] 
 
 def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) -> int:
     try:
-        flags, overrides, files, values = _split(given, stage.flags)
+        flags, overrides, files, values = _split(given, _flags(stage))
         if stage.reads_model:
             overrides = [_model_folder(override) for override in overrides]
         if "--pinned" in files:
@@ -114,6 +119,9 @@ def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) ->
             return 0
         for note in resolved.notes:
             say(note)
+        forced = values.pop(FORCE.name, False)
+        if stage.require_room is not None and not forced:
+            stage.require_room(resolved.subject)
         return run(resolved.subject, **values) or 0
     except ConfigError as error:
         return _fail(stage, error, EXIT_USAGE, given)
@@ -171,6 +179,11 @@ def one_line(message: str) -> str:
     """A message without ends of lines, and with other control characters written out."""
     joined = " ".join(part.strip() for part in message.splitlines() if part.strip())
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in joined)
+
+
+def _flags(stage: Stage) -> tuple[Flag, ...]:
+    """Of the stage alone."""
+    return stage.flags if stage.require_room is None else (*stage.flags, FORCE)
 
 
 def _split(
@@ -235,7 +248,7 @@ def help_text(stage: Stage, resolved: Resolved) -> str:
         width = max(map(len, names))
         lines += [_option_line(options[name], resolved, width) for name in names]
     own = {
-        flag.usage: flag.meaning + (f" ({flag.expected})" if flag.expected else "") for flag in stage.flags
+        flag.usage: flag.meaning + (f" ({flag.expected})" if flag.expected else "") for flag in _flags(stage)
     }
     flags = own | FLAGS
     width = max(map(len, flags))

@@ -9,7 +9,6 @@ is free:
   patch keeps in the radiance field, the discriminator's first block and the search for surfaces.
 - evaluate: points of the rays that are drawn together.
 - export: lattice, textures, layers, frames of the videos.
-- noise: points of one ray; time of all rays.
 """
 
 import shutil
@@ -21,12 +20,11 @@ from typing import NamedTuple
 import torch
 
 from pipeline import hardware
-from pipeline.cli import Flag
+from pipeline.cli import FORCE
 from pipeline.hardware import amount
 from pipeline.progress import duration
 from pipeline.schema import Config
 
-FORCE = Flag(name="force", meaning="begin although memory, disk or time seem beyond this machine")
 LONGEST_SECONDS = 365 * 86400.0
 RAYS_PER_SECOND = 5e6
 """Of a core that renders meshes, several times as fast as measured."""
@@ -36,7 +34,7 @@ PROCESS_BYTES = 100e6
 """Of a process that has loaded what it needs."""
 POINT_BYTES = 32
 """Position, distance, colour and density."""
-KINDS_OF_SAMPLERS, NOISE_RAYS = 6, 4 * 48 * 48
+KINDS_OF_SAMPLERS = 6
 SHARE_OF_CUBE = 0.5
 """Of a marching-cubes grid, whose box is no cube."""
 
@@ -49,19 +47,16 @@ class Need(NamedTuple):
     options: tuple[str, ...]
 
 
-def require_room(stage: str, config: Config, *, force: bool = False) -> None:
+def require_room(stage: str, config: Config) -> None:
     """Refuse work that this machine cannot do, or not within a year.
 
     Args:
         stage: its name.
         config: of the run.
-        force: begin all the same.
 
     Raises:
         ValueError: the estimate, what there is, and the options that it comes from.
     """
-    if force:
-        return
     found = needs(stage, config)
     for kind, there in (
         ("memory", float(_free_memory(stage, config))),
@@ -197,13 +192,6 @@ def _evaluate(config: Config) -> Iterator[Need]:
     yield Need("time", noisy * sum(evaluate.noise_points) * 100 / _speed(config), named)
 
 
-def _noise(config: Config) -> Iterator[Need]:
-    points = config.evaluate.noise_points
-    yield Need("memory", POINT_BYTES * float(max(points)), ("evaluate.noise_points",))
-    work = KINDS_OF_SAMPLERS * 16.0 * NOISE_RAYS * sum(points) * 50
-    yield Need("time", work / _speed(config), ("evaluate.noise_points",))
-
-
 def _export(config: Config) -> Iterator[Need]:
     export = config.export
     latents = len(export.seeds) if export.latents is None else 1
@@ -225,7 +213,6 @@ _STAGES: dict[str, Callable[[Config], Iterator[Need]]] = {
     "train": _train,
     "evaluate": _evaluate,
     "export": _export,
-    "noise": _noise,
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ of this model and of a field in closed form, with its own sampler and with all o
         ("python -m pipeline.evaluate evaluate=inception", "published FID and KID, on 20 thousand pictures"),
     ),
     reads_model=True,
-    flags=(estimates.FORCE,),
+    require_room=partial(estimates.require_room, "evaluate"),
 )
 PARTS: dict[str, Part] = {
     "inversions": inversions.find,
@@ -53,18 +54,13 @@ TRAINED = "trained"
 """Name of the model's own distances in protocol.json."""
 
 
-def run(config: Config, *, force: bool = False) -> None:
+def run(config: Config) -> None:
     """Write metrics.json, protocol.json and pictures to paths.evaluate.
-
-    Args:
-        config: of the run.
-        force: begin even what is estimated to be too much for this machine.
 
     Raises:
         ValueError: the model, the data or the extractor's weights cannot be used, or something that this
             stage did not write is in its place.
     """
-    estimates.require_room("evaluate", config, force=force)
     out = Path(config.paths.evaluate)
     with (
         outputs.reading(Path(config.paths.train_data), STAGE.name),

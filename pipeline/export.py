@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ that the model draws, and how much the layers look like the model's own pictures
         ("python -m pipeline.export model=models/heads64", "a model from a folder"),
     ),
     reads_model=True,
-    flags=(estimates.FORCE,),
+    require_room=partial(estimates.require_room, "export"),
 )
 PARTS: tuple[Part, ...] = (export_surface, export_layers, export_turntable)
 """What is made of each latent."""
@@ -47,18 +48,13 @@ ENDINGS: tuple[Ending, ...] = (export_interpolation, export_viewer)
 """What is made of all of them, afterwards."""
 
 
-def run(config: Config, *, force: bool = False) -> None:
+def run(config: Config) -> None:
     """Write meshes, videos and meshes.json to paths.export.
-
-    Args:
-        config: of the run.
-        force: begin even what is estimated to be too much for this machine.
 
     Raises:
         ValueError: the model or the latents cannot be used, there is no surface at export.level, or something
             that this stage did not write is in its place.
     """
-    estimates.require_room("export", config, force=force)
     out = Path(config.paths.export)
     with outputs.replacing(out, EXPORT) as aside:
         described = build.described(config.paths.model, "run")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,25 @@ def signed(files: Mapping[str, bytes], settings: Mapping[str, Any]) -> dict[str,
     return {**files, SETTINGS: (json.dumps(described, indent=2) + "\n").encode()}
 
 
-def mismatch(recorded: Iterable[MadeOf | None], digest: str) -> str:
-    """Words about results that are not, or may not be, of the generator with a digest; empty where all are.
+@dataclass(frozen=True)
+class Doubt:
+    """Words about a result that is not, or may not be, of a model; false where there is no doubt.
+
+    `is_another` tells that it is another model's for certain.
+    """
+
+    words: str = ""
+    is_another: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def doubt(recorded: Iterable[MadeOf | None], digest: str) -> Doubt:
+    """What is to be said of results that should be of the generator with a digest.
 
     Args:
         recorded: `made_of` of each result; None where it has none, as those of earlier versions.
@@ -64,13 +82,9 @@ def mismatch(recorded: Iterable[MadeOf | None], digest: str) -> str:
     """
     of = [None if one is None else one.get("generator") for one in recorded]
     if others := sorted({one for one in of if one is not None and one != digest}):
-        return f"of another model: {', '.join(map(short, others))}, not {short(digest)}"
-    return "of a model that is not recorded" if None in of else ""
-
-
-def is_another(words: str) -> bool:
-    """Whether words of `mismatch` tell of another model, rather than of none that is recorded."""
-    return words.startswith("of another")
+        told = f"of another model: {', '.join(map(short, others))}, not {short(digest)}"
+        return Doubt(told, is_another=True)
+    return Doubt("of a model that is not recorded") if None in of else Doubt()
 
 
 def short(digest: str) -> str:

@@ -152,8 +152,6 @@ def _launcher(config: Config) -> list[str]:
     return ["pipeline.launcher", *_options(config), "-m"]
 
 
-
-
 def _options(config: Config) -> list[str]:
     """Options of accelerate launch on one of several machines.
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pipeline import estimates, noise_report, outputs
+from pipeline import noise_report, outputs
 from pipeline.cli import Stage, main
 from pipeline.console import say, write
 from pipeline.pictures import write_png
@@ -24,23 +24,17 @@ python -m pipeline.evaluate measures the same of a trained model.""",
         ("python -m pipeline.noise", "all samplers with 6 to 48 points: less than a minute on two CPU cores"),
         ("python -m pipeline.noise evaluate.noise_points=[8,16,32,64]", "other numbers of points"),
     ),
-    flags=(estimates.FORCE,),
 )
 SIZE = 48
 """Pixels along one side of what is measured."""
 
 
-def run(config: Config, *, force: bool = False) -> None:
+def run(config: Config) -> None:
     """Write noise.json, noise.png and noise_crops.png to paths.noise.
 
-    Args:
-        config: of the run.
-        force: begin even what is estimated to be too much for this machine.
-
     Raises:
-        ValueError: it is estimated to be too much, or something that this stage did not write is there.
+        ValueError: something that this stage did not write is there.
     """
-    estimates.require_room("noise", config, force=force)
     out = Path(config.paths.noise)
     with outputs.replacing(out, NOISE) as aside:
         report = noise_report.of_analytic_field(config.evaluate.noise_points, size=SIZE)

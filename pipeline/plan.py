@@ -3,6 +3,7 @@
 import math
 import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,12 +46,12 @@ It needs no data set. What processes lose by waiting for each other is not measu
         ("python -m pipeline.plan --memory 8 train.recompute=true", "for 8 GiB, activations computed anew"),
     ),
     flags=(
-        estimates.FORCE,
         Flag(
             name="memory", value="GIB", read=_read_gib, expected="a number of GiB above 0",
             meaning="plan for this much memory of each process in place of what is free",
         ),
     ),
+    require_room=partial(estimates.require_room, "plan"),
 )  # fmt: skip
 
 
@@ -62,18 +63,16 @@ class Room(NamedTuple):
     text: str
 
 
-def run(config: Config, *, memory: float | None = None, force: bool = False) -> None:
+def run(config: Config, *, memory: float | None = None) -> None:
     """Measure, and write plan.yaml.
 
     Args:
         config: of the training.
         memory: GiB of each process; None is what is free.
-        force: begin even with networks that seem beyond this machine.
 
     Raises:
         ValueError: nothing fits, the device is not to be had, or the batch cannot be shared out.
     """
-    estimates.require_room("plan", config, force=force)
     share = launch.share_of(config)
     meta, pictures = _data(config)
     room = _room(config, memory, pictures * 3 * meta.size**2)

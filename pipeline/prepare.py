@@ -35,21 +35,20 @@ a dataset.json with cam2world and intrinsics of each), checks every picture and 
         ("python -m pipeline.prepare data=cars128 data.identities=2000", "two thousand cars"),
         ("python -m pipeline.prepare data=images data.path=photos.zip data.size=64", "pictures of your own"),
     ),
-    flags=(estimates.FORCE,),
+    require_room=partial(estimates.require_room, "prepare"),
 )
 
 Made = tuple[int, DatasetMeta]
 """Number of pictures of a data set, and what it tells about itself."""
 
 
-def run(config: Config, *, force: bool = False) -> None:
-    """Write both splits; `force` begins even what is estimated to be too much for this machine.
+def run(config: Config) -> None:
+    """Write both splits.
 
     Raises:
         DatasetError: the user's own pictures cannot be used; the message says which and why.
         ValueError: data.path is missing, or something that this stage did not write is in its place.
     """
-    estimates.require_room("prepare", config, force=force)
     source = _source(config) if config.data.kind == "images" else None
     places = _targets(config.paths)
     with (

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import build, identity, outputs, page, runlog, tracking
+from pipeline import build, outputs, page, runlog, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say
 from pipeline.pictures import is_blank
@@ -44,12 +44,12 @@ def run(config: Config) -> None:
     with outputs.replacing_page(path):
         described = build.described(config.paths.model, *ORIGIN)
         sources = sources_of(config, described)
-        if identity.is_another(sources.evaluated):
+        if sources.evaluated.is_another:
             raise ValueError(f"{config.paths.evaluate} is {sources.evaluated} first")
         page.write(path, as_page(config, described, sources))
-    for part, words in (("exports", sources.exported), ("learning curves", sources.trained)):
-        if words:
-            say(f"report: {part}: {words}")
+    for part, doubt in (("exports", sources.exported), ("learning curves", sources.trained)):
+        if doubt:
+            say(f"report: {part}: {doubt}")
     run_id, checkpoints = described["made_from"]["run"], lasting(config.paths.checkpoints)
     tracking.add(config.tracking, run_id, "report", artifacts={path: ""}, checkpoints=checkpoints)
     say(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")
@@ -58,10 +58,10 @@ def run(config: Config) -> None:
 def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHING_TOLD) -> str:
     """The page of a run; what is of another model is named and left out."""
     evaluated, exported = Path(config.paths.evaluate), Path(config.paths.export)
-    other_training = identity.is_another(sources.trained)
+    other_training = sources.trained.is_another
     records = [] if other_training else list(runlog.read(Path(config.paths.train) / runlog.METRICS))
     drawn = [file for file in sorted(evaluated.glob("*.png")) if not is_blank(file)]
-    others = identity.is_another(sources.exported)
+    others = sources.exported.is_another
     exports = Exports.none(exported) if others else Exports.read(exported)
     commands, values = recipe(config)
     return page.render(

@@ -7,11 +7,13 @@ from gram.models import load_settings
 from pipeline.cli import explained
 from pipeline.config import load
 from pipeline.console import write
-from pipeline.identity import is_another
+from pipeline.identity import Doubt
 from pipeline.reporting.numbers import read_metrics
-from pipeline.reporting.sources import Sources, sources_of
+from pipeline.reporting.sources import CERTAIN, Sources, sources_of
 from pipeline.schema import Config
 from pipeline.store import default_uri
+
+MISSING = Doubt("missing")
 
 
 def main() -> int:
@@ -25,17 +27,20 @@ def main() -> int:
         ("pictures", Path(paths.evaluate) / "samples.png", sources.evaluated),
         ("turned", Path(paths.evaluate) / "sweep.png", sources.evaluated),
         ("in training", Path(paths.train) / "samples", sources.trained),
-        ("model", Path(paths.model), ""),
+        ("model", Path(paths.model), CERTAIN),
         ("meshes", Path(paths.export), sources.exported),
         ("metrics", metrics, sources.evaluated),
     ]
-    told = {path: words if path.exists() else "missing" for _, path, words in rows}
-    lines = [f"  {name:12} {path}{f'   ({told[path]})' if told[path] else ''}" for name, path, _ in rows]
-    if metrics.exists() and not is_another(sources.evaluated):
+    told = [doubt if path.exists() else MISSING for _, path, doubt in rows]
+    lines = [
+        f"  {name:12} {path}{f'   ({doubt})' if doubt else ''}"
+        for (name, path, _), doubt in zip(rows, told, strict=True)
+    ]
+    if metrics.exists() and not sources.evaluated.is_another:
         lines += ["", *_numbers(read_metrics(metrics))]
     lines += ["", f"  runs         {default_uri()}", "               make ui  opens them in a browser"]
     write("\n" + "\n".join(lines) + "\n\n")
-    return 1 if any(words == "missing" or is_another(words) for words in told.values()) else 0
+    return 1 if any(doubt is MISSING or doubt.is_another for doubt in told) else 0
 
 
 def _sources(config: Config) -> Sources:

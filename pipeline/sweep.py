@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from pipeline import prepare
+from pipeline import estimates, prepare
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Flag, Stage, main
 from pipeline.console import say, write
 from pipeline.options import ConfigError
+from pipeline.schema import Config
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping import (
     cluster,
@@ -90,7 +91,7 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
 def _search(asked: Request, gpus: float) -> int | None:
     """The trials, from what is there to the end, and what is made of them."""
     sweep, steps = asked.settings.sweep, asked.config.train.steps
-    data = datasets.of_request(asked, prepare.run)
+    data = datasets.of_request(asked, _prepare)
     machines.require_alike(asked.folder, data.folders)
     ledger = Ledger(asked.folder, cpus=sweep.cpus, gpus=gpus)
     record = recording.Parent.start(
@@ -117,6 +118,12 @@ def _search(asked: Request, gpus: float) -> int | None:
         say(f"sweep: stopped after {over} of {asked.num_trials} trials; --resume goes on")
     record.finish(asked.folder, "KILLED" if stop.exit_code else "FINISHED" if best else "FAILED")
     return stop.exit_code or (None if best else EXIT_ERROR)
+
+
+def _prepare(config: Config) -> None:
+    """One of the data sets that trials ask for, if there is room."""
+    estimates.require_room("prepare", config)
+    prepare.run(config)
 
 
 def _conclude(asked: Request, ledger: Ledger) -> Trial | None:

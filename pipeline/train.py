@@ -34,6 +34,12 @@ from pipeline.temporary_copy import lasting
 from pipeline.tracker import Tracker
 from pipeline.watching import CollapseError
 
+
+def _require_room(config: Config) -> None:
+    if not outcome.is_worker():  # whoever started workers has asked
+        estimates.require_room("train", config)
+
+
 STAGE = Stage(
     name="train",
     summary="""
@@ -60,16 +66,12 @@ several machines train together. The result does not depend on their number, but
   {EXIT_REQUEUE}   stopped by SIGTERM or SIGUSR1 with a checkpoint: schedulers may requeue
   {EXIT_HANGUP}  stopped with a checkpoint as its terminal was closed
   {EXIT_INTERRUPTED}  stopped by Ctrl-C with a checkpoint""",
-    flags=(estimates.FORCE,),
+    require_room=_require_room,
 )
 
 
-def run(config: Config, *, force: bool = False) -> int | None:
+def run(config: Config) -> int | None:
     """Train, and write the model, metrics.jsonl, curves.csv and samples to paths.train.
-
-    Args:
-        config: of the run.
-        force: begin even what is estimated to be too much for this machine.
 
     Returns:
         An exit code where a signal stopped training, or a collapse did, which is told; else None.
@@ -80,8 +82,6 @@ def run(config: Config, *, force: bool = False) -> int | None:
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
     outputs.require_run(Path(config.paths.train))
-    if not outcome.is_worker():  # whoever started workers has asked
-        estimates.require_room("train", config, force=force)
     if (code := launch.run(config)) is not None:
         return code
     torch_settings.apply(config.train)

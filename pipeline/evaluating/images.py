@@ -1,6 +1,5 @@
 """Distances between pictures of the model and real ones: of the trained model, of the untrained, of reals."""
 
-
 from gram.metrics import Measurement, load_extractor
 from gram.metrics.extractors import INCEPTION
 from gram.metrics.fidelity import SMALLEST_SET

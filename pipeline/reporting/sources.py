@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gram import documents
 from pipeline import identity, runlog
 from pipeline.fingerprint import fingerprint
+from pipeline.identity import Doubt
 from pipeline.reporting.facts import meta_of
 from pipeline.schema import Config
 
@@ -18,9 +19,12 @@ HEAD = 4096
 """Characters of a page that hold its digest, if it has one."""
 
 
+CERTAIN = Doubt()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Words about each part that is not, or may not be, of the model; empty where it is, or is not there.
+    """Doubts about each part, whether it is of the model; none where it is, or is not there.
 
     Attributes:
         digest: of the model's generator; empty where nobody asked.
@@ -33,12 +37,12 @@ class Sources:
     """
 
     digest: str = ""
-    evaluated: str = ""
-    measured: str = ""
-    exported: str = ""
-    trained: str = ""
-    configured: str = ""
-    reported: str = ""
+    evaluated: Doubt = CERTAIN
+    measured: Doubt = CERTAIN
+    exported: Doubt = CERTAIN
+    trained: Doubt = CERTAIN
+    configured: Doubt = CERTAIN
+    reported: Doubt = CERTAIN
 
 
 def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
@@ -56,8 +60,8 @@ def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
     protocol = read_json(Path(config.paths.evaluate) / PROTOCOL)
     made_of = protocol.get(identity.KEY)
     exported = read_json(Path(config.paths.export) / MESHES, dict[str, dict[str, Any]]).values()
-    evaluated = identity.mismatch([made_of], digest) if protocol else ""
-    exports = identity.mismatch([facts.get(identity.KEY) for facts in exported], digest)
+    evaluated = identity.doubt([made_of], digest) if protocol else CERTAIN
+    exports = identity.doubt([facts.get(identity.KEY) for facts in exported], digest)
     return Sources(
         digest=digest,
         evaluated=_with_remedy(evaluated, "evaluate", config),
@@ -81,42 +85,45 @@ def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
     return documents.read(path, kind, remedy=remedy) if path.is_file() else {}
 
 
-def _with_remedy(words: str, stage: str, config: Config) -> str:
-    return f"{words}: run {identity.command(stage, config)}" if words else ""
+def _with_remedy(doubt: Doubt, stage: str, config: Config) -> Doubt:
+    return replace(doubt, words=f"{doubt}: run {identity.command(stage, config)}") if doubt else doubt
 
 
-def _other_pictures(made_of: Mapping[str, Any] | None, described: Mapping[str, Any]) -> str:
+def _other_pictures(made_of: Mapping[str, Any] | None, described: Mapping[str, Any]) -> Doubt:
     learned = described["made_from"].get("data_hash")
     compared = (made_of or {}).get("data")
     if learned is None or compared is None or learned == compared:
-        return ""
-    short = identity.short
-    return f"compared with other pictures than it was trained on: {short(compared)}, not {short(learned)}"
+        return CERTAIN
+    digests = f"{identity.short(compared)}, not {identity.short(learned)}"
+    return Doubt(f"compared with other pictures than it was trained on: {digests}")
 
 
-def _other_training(folder: Path, described: Mapping[str, Any]) -> str:
+def _other_training(folder: Path, described: Mapping[str, Any]) -> Doubt:
     own, found = described["made_from"]["fingerprint"], runlog.read_origin(folder).get("fingerprint")
     if not (folder / runlog.METRICS).is_file() or found == own:
-        return ""
+        return CERTAIN
     if found is None:
-        return "of a training that is not recorded"
-    return f"of another model: {found}, not {own}; python -m pipeline.train with its options gives its own"
+        return Doubt("of a training that is not recorded")
+    remedy = "python -m pipeline.train with its options gives its own"
+    return Doubt(f"of another model: {found}, not {own}; {remedy}", is_another=True)
 
 
-def _other_page(report: Path, digest: str) -> str:
+def _other_page(report: Path, digest: str) -> Doubt:
     if not report.is_file():
-        return ""
+        return CERTAIN
     with report.open(encoding="utf-8", errors="replace") as file:
         told = DIGEST.search(file.read(HEAD))
-    return identity.mismatch([{"generator": told[1]} if told else None], digest)
+    return identity.doubt([{"generator": told[1]} if told else None], digest)
 
 
-def _other_configuration(config: Config, described: Mapping[str, Any]) -> str:
+def _other_configuration(config: Config, described: Mapping[str, Any]) -> Doubt:
     made = described["made_from"]
     asked, _, program = fingerprint(config, data_hash=made["data_hash"]).partition("-")
     trained, _, then = made["fingerprint"].partition("-")
     if asked == trained and program == then:
-        return ""
+        return CERTAIN
     if asked == trained:
-        return f"with another version of the program than trained the model: {program}, not {then}"
-    return f"of another model: {asked}, not {trained}; give the experiment and options of its training"
+        told = f"with another version of the program than trained the model: {program}, not {then}"
+        return Doubt(told)
+    remedy = "give the experiment and options of its training"
+    return Doubt(f"of another model: {asked}, not {trained}; {remedy}", is_another=True)

@@ -4,12 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import estimates, evaluate, export, footprints, hardware, noise, plan, prepare, scene, train
+from pipeline import estimates, evaluate, export, footprints, hardware, plan, prepare, scene, train
 from pipeline.cli import EXIT_ERROR, Stage, main
 from pipeline.config import load, presets_of
 
-STAGES = {module.STAGE.name: module for module in (evaluate, export, noise, plan, prepare, train)}
+STAGES = {module.STAGE.name: module for module in (evaluate, export, plan, prepare, train)}
 GIB = 2**30
+NETWORKS = ["model.hidden=65536", "model.layers=1000"]
+VAST = {
+    "prepare": ["data.size=65536"],
+    "train": NETWORKS,
+    "plan": NETWORKS,
+    "evaluate": ["evaluate.inversion_identities=1000000", "evaluate.inversion_steps=1000000"],
+    "export": ["export.resolution=16384"],
+}
+"""What no machine has room for."""
 
 
 @pytest.mark.parametrize(
@@ -64,17 +73,15 @@ def test_what_no_machine_has_is_refused_before_any_work(
 def test_force_begins_all_the_same_and_is_told_in_the_help(
     stage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = load(["experiment=tiny", "model.hidden=65536", "model.layers=1000", "data.size=65536"])
-    if stage in ("prepare", "train", "plan"):
-        with pytest.raises(ValueError, match="--force"):
-            estimates.require_room(stage, config)
-    estimates.require_room(stage, config, force=True)
     own: Stage = STAGES[stage].STAGE
     assert main(own, lambda config, **flags: 0, ["--help"]) == 0
     assert "--force" in capsys.readouterr().out
-    given: list[bool] = []
-    assert main(own, lambda config, force=False, **flags: given.append(force), ["--force"]) == 0
-    assert given == [True]
+    begun: list[object] = []
+    vast = ["experiment=tiny", *VAST[stage]]
+    assert main(own, begun.append, vast) == EXIT_ERROR
+    assert "--force" in capsys.readouterr().err and begun == []
+    assert main(own, begun.append, [*vast, "--force"]) == 0
+    assert len(begun) == 1
 
 
 @pytest.mark.parametrize("name", presets_of("experiment"))

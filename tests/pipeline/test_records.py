@@ -52,9 +52,7 @@ def test_resuming_drops_reports_that_will_be_made_again_and_publishes_the_rest(t
 def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str, problem: str) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_text(f'{{"step": 1, "time": 0.5}}\n{line}\n{{"step": 3, "time": 1}}\n')
-    with pytest.raises(
-        ValueError, match=rf"metrics.jsonl, line 2.*{problem}.*: it is no record"
-    ):
+    with pytest.raises(ValueError, match=rf"metrics.jsonl, line 2.*{problem}.*: it is no record"):
         list(runlog.read(file))
 
 
