@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from pipeline.config import PROJECT, as_dict
+from pipeline.import_closure import import_closure
 from pipeline.schema import Config
 
 NOT_THE_RESULT = (
@@ -31,8 +31,10 @@ NOT_THE_RESULT = (
 """Options of training that say how long, how observed and on what machines, not what."""
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
-OBSERVERS = ("gram/diagnostics.py", "gram/kernel_trial.py", "gram/locks.py")
-"""Modules of training that look on."""
+ROOTS = ("pipeline.session", "pipeline.build", "pipeline.scene", "gram.checkpoint")
+"""Modules that shape training; what they import of gram does as well."""
+OBSERVERS = ("gram.diagnostics", "gram.kernel_trial", "gram.locks")
+"""Modules of gram that training imports and that change no weights."""
 
 
 def fingerprint(config: Config, *, data_hash: str) -> str:
@@ -55,18 +57,22 @@ def what_matters(config: Config, *, data_hash: str) -> dict[str, Any]:
     return what | {"scene": {name: settings["data"][name] for name in SCENE}, "data": data_hash}
 
 
+@cache
 def program_hash() -> str:
-    """Hash of the text of the modules that shape training: those that dvc.yaml lists for the stage train."""
-    stages = OmegaConf.to_container(OmegaConf.load(PROJECT / "dvc.yaml"))
-    assert isinstance(stages, dict)
+    """Hash of the text of the modules that can change weights."""
+    return hash_of_program(PROJECT)
+
+
+def hash_of_program(project: Path) -> str:
+    """Hash of the modules that can change weights, of the program in a folder: their names and text."""
     digest = hashlib.sha256()
-    for name in stages["stages"]["train"]["deps"]:
-        if name in OBSERVERS or not name.startswith(("gram/", "pipeline/build", "pipeline/scene")):
-            continue
-        place = PROJECT / name
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(f"{file.relative_to(PROJECT)}\0".encode() + file.read_bytes())
+    for name, file in import_closure(ROOTS, project, follow=_can_change_weights).items():
+        digest.update(f"{name}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:8]
+
+
+def _can_change_weights(module: str) -> bool:
+    return module.startswith("gram.") and module not in OBSERVERS
 
 
 def made_by_another_program(checkpoints: Path, mark: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""metrics.jsonl, sample pictures, progress and fingerprints."""
+"""metrics.jsonl, sample pictures, progress."""
 
 import io
 import json
@@ -10,8 +10,6 @@ import torch
 from PIL import Image
 
 from pipeline import pictures, runlog
-from pipeline.config import load
-from pipeline.fingerprint import fingerprint, made_by_another_program
 from pipeline.progress import Progress
 from pipeline.runlog import RunLog
 
@@ -146,50 +144,6 @@ def test_progress_says_speed_time_left_and_losses_without_a_terminal(
     assert lines[0].endswith("GiB")
     assert lines[1].startswith("train 10/10  ")
     assert "left" not in lines[1]
-
-
-def test_the_fingerprint_ignores_length_and_watching_only() -> None:
-    base = fingerprint(load(["experiment=tiny"]), data_hash="a")
-    for same in (
-        "train.steps=9",
-        "train.log_every=7",
-        "export.size=64",
-        "evaluate.images=9",
-        "paths.train=x",
-    ):
-        assert fingerprint(load(["experiment=tiny", same]), data_hash="a") == base, same
-    for other in (
-        "seed=1",
-        "sampler.points=4",
-        "model.hidden=5",
-        "train.batch_size=2",
-        "train.betas=[0,0.5]",
-        "data.far=1.2",
-        "data.yaw_std=0.2",
-    ):
-        assert fingerprint(load(["experiment=tiny", other]), data_hash="a") != base, other
-    assert fingerprint(load(["experiment=tiny"]), data_hash="b") != base
-
-
-def test_the_fingerprint_knows_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    onlookers = ("gram/diagnostics.py", "pipeline/train.py")
-    for name in ("gram/training.py", "gram/samplers/surfaces.py", "pipeline/build.py", *onlookers):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("a = 1\n")
-    deps = ["data/train", "gram/samplers", "gram/training.py", "pipeline/build.py", *onlookers]
-    (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"train": {"deps": deps}}}))
-    monkeypatch.setattr("pipeline.fingerprint.PROJECT", tmp_path)
-    marks = [fingerprint(load(["experiment=tiny"]), data_hash="a")]
-    for name in ("gram/training.py", "gram/samplers/surfaces.py", "pipeline/build.py"):
-        (tmp_path / name).write_text("a = 2\n")
-        marks.append(fingerprint(load(["experiment=tiny"]), data_hash="a"))
-    assert len(set(marks)) == 4
-    for name in onlookers:
-        (tmp_path / name).write_text("a = 2\n")
-    assert fingerprint(load(["experiment=tiny"]), data_hash="a") == marks[-1]
-    (tmp_path / marks[0]).mkdir()
-    (tmp_path / f"{marks[-1]}-to-5").mkdir()
-    assert made_by_another_program(tmp_path, marks[-1]) == [tmp_path / marks[0]]
 
 
 def test_reports_are_json(tmp_path: Path) -> None:
