@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.timing import Clock
 from gram.baked import bake
+from gram.geometry.poses import GaussianPoses
 from gram.models import load_model
-from gram.poses import GaussianPoses
 
 SEEN = 64
 """Cameras that tell how far maps reach."""

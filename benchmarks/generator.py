@@ -19,8 +19,8 @@ from collections.abc import Callable
 import torch
 
 from gram.generator import Generator
+from gram.geometry.poses import GaussianPoses
 from gram.manifold import ManifoldPredictor
-from gram.poses import GaussianPoses
 from gram.radiance import RadianceField
 from gram.samplers import SurfaceSampler
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.published import Training
 from benchmarks.timing import Clock
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.layers import Film
 from gram.losses import generator_loss, pose_loss
 from gram.training import discriminator_step

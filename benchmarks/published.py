@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from gram.fakes import Fakes
+from gram.geometry.poses import GaussianPoses
 from gram.models import build_discriminator, build_generator
-from gram.poses import GaussianPoses
 from gram.precision import Precision
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, fit

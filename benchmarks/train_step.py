@@ -28,8 +28,8 @@ import torch
 from benchmarks.parts import parts_of_a_step
 from benchmarks.published import Case, Training
 from benchmarks.timing import Clock, Timing
-from gram.devices import has_kernels
 from gram.kernel_trial import trial
+from gram.system.devices import has_kernels
 
 LARGEST_ON_CPU = 64
 """Pixels along one side; more would take minutes a step, and say nothing."""

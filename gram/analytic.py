@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.manifold import SCALE, ManifoldPredictor
 from gram.shapes import Bool, Float
 

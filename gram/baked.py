@@ -11,9 +11,9 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.charts import MARGIN, Charts, chart, look_up
 from gram.generator import Generator
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.meshing.layers import Layer
 from gram.samplers import SurfaceSampler
 from gram.shapes import Float, UInt8

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.isosurfaces import intersect
 from gram.manifold import SCALE
 from gram.samplers import SurfaceSampler

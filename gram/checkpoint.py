@@ -11,9 +11,9 @@ from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict,
 import safetensors.torch
 from torch import Tensor
 
-from gram import documents, tensor_files
-from gram.documents import Bounds
-from gram.folders import write_folder
+from gram.system import documents, tensor_files
+from gram.system.documents import Bounds
+from gram.system.folders import write_folder
 
 TENSORS = "tensors.safetensors"
 DESCRIPTION = "checkpoint.json"

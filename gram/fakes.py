@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.generator import Generator, as_image
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.layers import Film
 from gram.samplers import Noise
 from gram.shapes import Float

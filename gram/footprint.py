@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from gram.generator import Generator
-from gram.poses import PosePrior
+from gram.geometry.poses import PosePrior
 from gram.sampling import EpochSampler
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, train_step
@@ -41,7 +41,7 @@ def measure(state: TrainingState, prior: PosePrior, settings: TrainingSettings, 
         size: pixels along one side.
 
     Raises:
-        MemoryError or RuntimeError: it does not fit, see `gram.memory.is_out_of_memory`.
+        MemoryError or RuntimeError: it does not fit, see `gram.system.memory.is_out_of_memory`.
     """
     device = next(state.generator.parameters()).device
     count = settings.batch_size

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.compositing import Composite, median_depth
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.layers import Film, MappingNetwork
 from gram.radiance import RadianceField
 from gram.samplers import Noise, Sampler, Samples

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.generator import Generator
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.layers import Film
 from gram.samplers import Samples
 from gram.shading import shade

@@ -16,10 +16,10 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
-from gram.devices import is_off_cpu, runs_kernels
+from gram.geometry.cameras import Rays
 from gram.roots import chandrupatla
 from gram.shapes import Bool, Float, Int
+from gram.system.devices import is_off_cpu, runs_kernels
 
 Field = Callable[[Tensor], Tensor]
 """A scalar field: points (..., 3) to values (...)."""

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram import devices
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.isosurfaces import intersect
 from gram.layers import Film
 from gram.manifold import ManifoldPredictor
 from gram.radiance import RadianceField
+from gram.system import devices
 
 SIZE = 23
 """Pixels along one side of the image whose rays are tried; its square fills no blocks of a kernel."""

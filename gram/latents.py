@@ -8,9 +8,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from gram import documents, tensor_files
-from gram.folders import write_file
 from gram.shapes import Float
+from gram.system import documents, tensor_files
+from gram.system.folders import write_file
 
 KEY = "z"
 """Name of the tensor in a safetensors file."""

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.layers import Stack
 from gram.point_network import Layer, evaluate
 from gram.relu_network import evaluate_along, evaluate_relu

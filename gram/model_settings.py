@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from gram import documents
-from gram.documents import Bounds
+from gram.system import documents
+from gram.system.documents import Bounds
 
 REMEDY = "copy the model again, or read it with the version of gram that wrote it"
 Width = Annotated[int, Bounds(low=1, high=2**14)]

@@ -14,9 +14,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from gram import documents, model_settings, tensor_files
+from gram import model_settings
 from gram.discriminator import Discriminator
-from gram.folders import write_folder
 from gram.generator import Generator
 from gram.manifold import ManifoldPredictor
 from gram.radiance import RadianceField
@@ -29,6 +28,8 @@ from gram.samplers import (
     StratifiedSampler,
     SurfaceSampler,
 )
+from gram.system import documents, tensor_files
+from gram.system.folders import write_folder
 
 GENERATOR = "generator.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"

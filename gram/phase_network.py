@@ -15,10 +15,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils import get_total_norm
 
 from gram import phase_layers
-from gram.devices import has_kernels
 from gram.phases import HIT_ROWS, HalfLayer, Hits, find_blocks, in_turns
 from gram.plain_network import Layer
 from gram.shapes import Bool, Float, Float32
+from gram.system.devices import has_kernels
 
 CHUNK_VALUES = 2**26
 """Activations of one layer that are worked on together: bounds the memory of the backward pass."""

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gram.devices import is_off_cpu
 from gram.phase_network import evaluate_in_half
 from gram.plain_network import Activation, Layer, evaluate_plain, evaluate_with_checkpoints, layer_input
 from gram.relu_network import evaluate_relu
 from gram.shapes import Bool, Float
-from gram.threads import map_on_cores, split_evenly
+from gram.system.devices import is_off_cpu
+from gram.system.threads import map_on_cores, split_evenly
 
 threshold_backward = torch.ops.aten.threshold_backward
 

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from gram.cameras import on_unit_sphere, poses_on_unit_sphere
-from gram.folders import write_folder
-from gram.poses import mirror_poses
+from gram.geometry.cameras import on_unit_sphere, poses_on_unit_sphere
+from gram.geometry.poses import mirror_poses
 from gram.shapes import Float, UInt8
+from gram.system.folders import write_folder
 
 LARGEST_SIZE = 64
 """Larger pictures are averaged down to this many pixels a side: poses are coarse things."""

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gram.cameras import Rays
-from gram.devices import runs_kernels, shared_memory
+from gram.geometry.cameras import Rays
 from gram.plain_network import Layer, evaluate_plain
 from gram.shapes import Float
+from gram.system.devices import runs_kernels, shared_memory
 
 CHUNK = 2**18
 """Points whose activations are in memory together: at width 128, a layer's are 128 MiB."""

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.samplers import LayeredSampler, Noise, Sampler
 from gram.shading import Radiance, shade
 from gram.shapes import Float

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
 from gram.compositing import Composite, composite
-from gram.devices import is_off_cpu
+from gram.geometry.cameras import Rays
 from gram.samplers import Noise, Sampler, Samples
 from gram.shapes import Float
+from gram.system.devices import is_off_cpu
 
 Radiance = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Colours (batch, n, 3) and densities (batch, n) of one field an image: at points (batch, n, 3) that are seen

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from gram.analytic import WALL_Z, AnalyticField, shells
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.generator import Generator
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.layers import Film
 from gram.manifold import ManifoldPredictor
 from gram.ray_network import RayNetwork

@@ -5,8 +5,8 @@ import trimesh
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from gram.cameras import look_at_origin, pixel_rays, project
 from gram.generator import Generator
+from gram.geometry.cameras import look_at_origin, pixel_rays, project
 from gram.meshing.depth import mesh_depth
 from gram.meshing.fields import Field
 from gram.meshing.opacity import accumulated_opacity, clearest

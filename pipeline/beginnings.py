@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gram import checkpoint
-from gram.folders import write_file
+from gram.system.folders import write_file
 from pipeline.options import leaves, shown
 
 FILE = "settings.json"

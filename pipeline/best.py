@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gram.data.reader import ImageDataset
-from gram.folders import remove_folder, write_folder
 from gram.models import SETTINGS
 from gram.state import TrainingState
+from gram.system.folders import remove_folder, write_folder
 from pipeline import build, scene
 from pipeline.console import say
 from pipeline.schema import Config

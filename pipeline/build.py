@@ -7,14 +7,14 @@ from typing import Any, cast
 import torch
 
 from gram import models
-from gram.cameras import look_at_origin, pixel_rays
 from gram.data.format import DatasetMeta
-from gram.folders import write_folder
 from gram.generator import Generator
-from gram.poses import PosePrior
+from gram.geometry.cameras import look_at_origin, pixel_rays
+from gram.geometry.poses import PosePrior
 from gram.precision import Precision
 from gram.samplers import SurfaceSampler
 from gram.state import TrainingSettings, TrainingState
+from gram.system.folders import write_folder
 from pipeline import identity
 from pipeline.schema import Config
 

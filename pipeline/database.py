@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from gram import locks
+from gram.system import locks
 from pipeline.console import say
 
 PLAIN = "sqlite:///"

@@ -14,7 +14,7 @@ import torch
 
 from gram.data.format import DatasetMeta
 from gram.footprint import Footprint, measure
-from gram.memory import is_out_of_memory
+from gram.system.memory import is_out_of_memory
 from pipeline import build, hardware, kernels, lifeline, scene, torch_settings
 from pipeline.schema import Config
 

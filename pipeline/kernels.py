@@ -2,7 +2,8 @@
 
 import torch
 
-from gram import devices, kernel_trial
+from gram import kernel_trial
+from gram.system import devices
 from pipeline import build
 from pipeline.console import say
 from pipeline.schema import TrainConfig

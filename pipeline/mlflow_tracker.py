@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from gram import documents
-from gram.folders import write_file
+from gram.system import documents
+from gram.system.folders import write_file
 from pipeline import runlog, unsent
 from pipeline.console import say
 from pipeline.outbox import Outbox

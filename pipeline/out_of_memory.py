@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gram.memory import is_out_of_memory
+from gram.system.memory import is_out_of_memory
 from pipeline.processes import Team
 from pipeline.schema import Config
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gram.folders import write_file
+from gram.system.folders import write_file
 from pipeline import lifeline
 from pipeline.cli import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.console import say

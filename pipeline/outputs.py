@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gram import folders, locks
+from gram.system import folders, locks
 from pipeline import recognition
 from pipeline.recognition import Kind
 

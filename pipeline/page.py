@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gram.folders import write_file
+from gram.system.folders import write_file
 from pipeline.figures import STYLES, Style, png
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from gram.folders import write_file
 from gram.generator import Generator, RenderedImages
+from gram.system.folders import write_file
 
 Pixels = NDArray[np.uint8]
 Beside = Callable[[RenderedImages, Tensor], NDArray[np.uint8]]

@@ -12,7 +12,7 @@ from gram.data.format import DatasetError, DatasetMeta
 from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
-from gram.poses import GaussianPoses, SphericalPoses
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 from pipeline import estimates, outputs, scene
 from pipeline.cli import Stage, main
 from pipeline.console import say

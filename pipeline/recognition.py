@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gram import documents
+from gram.system import documents
 
 MARKER = ".gram-output.json"
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+")

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from gram import documents
-from gram.documents import Bounds
-from gram.folders import naming, replacing, sweep_inside, write_file
+from gram.system import documents
+from gram.system.documents import Bounds
+from gram.system.folders import naming, replacing, sweep_inside, write_file
 from pipeline.pictures import Pixels, write_png
 
 METRICS = "metrics.jsonl"

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from gram.data.format import DatasetMeta
 from gram.data.reader import ImageDataset
-from gram.poses import GaussianPoses, SphericalPoses
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 from pipeline.preparation import misfit
 from pipeline.schema import DataConfig
 

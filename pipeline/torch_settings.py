@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from gram.memory import keep_freed_memory
+from gram.system.memory import keep_freed_memory
 from pipeline.schema import TrainConfig
 
 

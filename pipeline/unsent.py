@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gram.folders import write_file
+from gram.system.folders import write_file
 
 FOLDER = "unsent"
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gram.compositing import composite
-from gram.poses import mirror_poses
+from gram.geometry.poses import mirror_poses
 
 ROOT = Path(__file__).parents[1]
 

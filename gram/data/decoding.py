@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gram.data import png
 from gram.data.format import DatasetError
-from gram.documents import words_of
+from gram.system.documents import words_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetError
-from gram.documents import words_of
+from gram.system.documents import words_of
 
 
 def read_depth(content: bytes, size: int, source: str) -> NDArray[np.float32]:

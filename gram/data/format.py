@@ -22,8 +22,8 @@ from typing import Annotated, Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from gram import documents
-from gram.documents import Bounds
+from gram.system import documents
+from gram.system.documents import Bounds
 
 Array = NDArray[np.float64]
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gram import documents
 from gram.data.file_names import files_of
 from gram.data.format import DatasetError
 from gram.data.storage import LABELS, Storage, partial_path
+from gram.system import documents
 
 Array = NDArray[np.float64]
 

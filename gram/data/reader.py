@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.cameras import poses_from_cam2world
 from gram.data.decoding import Like, Pixels, decode
 from gram.data.depth import read_depth
 from gram.data.format import (
@@ -28,6 +27,7 @@ from gram.data.format import (
 )
 from gram.data.labels import Labels, read_labels
 from gram.data.storage import Storage, open_storage
+from gram.geometry.cameras import poses_from_cam2world
 from gram.shapes import Float, Float32, UInt8
 
 DEFAULT_NEAR, DEFAULT_FAR = 0.88, 1.12

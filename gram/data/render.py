@@ -2,7 +2,7 @@
 
 Embree only says *which* triangle a ray meets; the point is then computed again in float64 and shading is
 elementwise NumPy, so a seed gives the same picture on every machine. Poses, pixels and distances follow
-`gram.cameras`: the centres of the outermost pixels lie on the border of the field of view.
+`gram.geometry.cameras`: the centres of the outermost pixels lie on the border of the field of view.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from gram.data.format import DatasetError
-from gram.folders import PARTIAL, left_aside
+from gram.system.folders import PARTIAL, left_aside
 
 LABELS = "dataset.json"
 MAX_BYTES = 2**28

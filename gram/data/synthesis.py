@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from gram.data.format import DatasetMeta
 from gram.data.studio import Job, Kind, Shot, ignore_interrupts, take_pictures
 from gram.data.writer import DatasetWriter
-from gram.poses import GaussianPoses, SphericalPoses
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 
 Split = Literal["train", "test"]
 Prior = GaussianPoses | SphericalPoses

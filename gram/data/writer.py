@@ -17,7 +17,7 @@ from PIL import Image
 
 from gram.data.format import ContentHash, DatasetError, DatasetMeta, camera_label, fit_pose_prior
 from gram.data.reader import ImageDataset, depth_name
-from gram.folders import replacing
+from gram.system.folders import replacing
 
 
 class _Unfinished(Exception):

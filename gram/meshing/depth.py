@@ -5,7 +5,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.meshing.casting import Target
 from gram.shapes import Float
 

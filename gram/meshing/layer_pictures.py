@@ -11,7 +11,7 @@ from torch.nn.functional import grid_sample
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.meshing.casting import Target, interpolate
 from gram.shapes import Float
 

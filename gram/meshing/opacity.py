@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from gram.cameras import look_at_origin
+from gram.geometry.cameras import look_at_origin
 from gram.meshing.fields import Bounds, Field, Lattice, sample_field
 from gram.shapes import Float
 

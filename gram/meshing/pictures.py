@@ -9,7 +9,7 @@ from numpy import ndarray
 from torch import Tensor
 from trimesh.visual import ColorVisuals
 
-from gram.cameras import look_at_origin, pixel_rays
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing.casting import Target, interpolate
 from gram.shapes import Float, Int, UInt8
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
 
-from gram.cameras import pixel_rays, project
+from gram.geometry.cameras import pixel_rays, project
 from gram.shapes import Bool, Float
 
 TOLERANCE = 0.01

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.shapes import Bool, Float
 
 FLAT = 1e-6

@@ -22,7 +22,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
 from gram.shapes import Float, UInt8
-from gram.threads import map_on_cores
+from gram.system.threads import map_on_cores
 
 NAME = "effnetlite0"
 FEATURES = "1280"

@@ -7,8 +7,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gram.folders import write_file
 from gram.shapes import Float
+from gram.system.folders import write_file
 
 # Raised whenever an extractor's preprocessing or arithmetic changes its numbers: older files are then not
 # found.

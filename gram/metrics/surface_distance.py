@@ -12,7 +12,7 @@ import trimesh
 from numpy import ndarray
 from torch import Tensor
 
-from gram.cameras import look_at_origin
+from gram.geometry.cameras import look_at_origin
 from gram.shapes import Bool, Float
 
 POINTS = 20_000

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.samplers.noise import Noise
 from gram.shapes import Bool, Float, Int
 

@@ -7,8 +7,8 @@ at each.
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
 from gram.compositing import composite
+from gram.geometry.cameras import Rays
 from gram.samplers.base import Samples
 from gram.samplers.noise import Noise, uniform
 from gram.samplers.stratified import in_bins

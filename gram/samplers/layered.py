@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
 from gram.compositing import occupancy_from_density
+from gram.geometry.cameras import Rays
 from gram.samplers.base import OPAQUE, Sampler, Samples
 from gram.shapes import Bool, Float
 

@@ -1,6 +1,6 @@
 """Samples where a network of the ray wants them (NeuSample, arXiv 2111.15552)."""
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.ray_network import RayNetwork
 from gram.samplers.base import Samples
 from gram.samplers.noise import Noise

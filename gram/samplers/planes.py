@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.samplers.base import Samples
 from gram.samplers.layered import LayeredSampler
 from gram.samplers.noise import Noise

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.samplers.base import Samples
 from gram.samplers.noise import Noise, uniform
 from gram.samplers.volume import VolumeSampler

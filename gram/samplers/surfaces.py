@@ -7,7 +7,7 @@ Learned, they are GRAM's manifolds. Frozen as M is initialised, they are (nearly
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.isosurfaces import Mode, intersect
 from gram.manifold import ManifoldPredictor
 from gram.samplers.base import Samples

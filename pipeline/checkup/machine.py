@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from gram import kernel_trial
-from gram.devices import has_kernels
+from gram.system.devices import has_kernels
 from pipeline import build, hardware, provenance
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.config import PROJECT

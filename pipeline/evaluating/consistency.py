@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gram.cameras import look_at_origin, pixel_rays
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.metrics.consistency import (
     STEEPEST,
     TOLERANCE,

@@ -9,7 +9,7 @@ import torch
 
 from gram.data.reader import ImageDataset
 from gram.generator import Generator
-from gram.poses import PosePrior
+from gram.geometry.poses import PosePrior
 from pipeline import identity, scene
 from pipeline.pictures import Pixels, blank
 from pipeline.schema import Config

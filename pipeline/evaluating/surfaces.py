@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.cameras import look_at_origin, pixel_rays
 from gram.diagnostics import ray_numbers
 from gram.generator import Generator
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.latents import read_latents
 from gram.metrics.surface_depth import surface_depth
 from gram.samplers import LayeredSampler, Samples

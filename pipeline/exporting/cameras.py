@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gram.generator import Generator
+from gram.geometry.poses import GaussianPoses, PosePrior, SphericalPoses
 from gram.meshing import turntable_poses
-from gram.poses import GaussianPoses, PosePrior, SphericalPoses
 from gram.shapes import Float
 from pipeline.schema import ExportConfig
 

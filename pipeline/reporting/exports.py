@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from gram import documents
+from gram.system import documents
 from pipeline import page
 from pipeline.exporting.subject import TOGETHER
 

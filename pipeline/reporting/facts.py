@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 
-from gram import documents
+from gram.system import documents
 from pipeline import provenance
 from pipeline.pinned import shareable
 from pipeline.schema import Config

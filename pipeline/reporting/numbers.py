@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from gram import documents
-from gram.documents import Bounds
+from gram.system import documents
+from gram.system.documents import Bounds
 from pipeline import identity
 from pipeline.reporting.meanings import DISTANCES, PARTS, Grid, Meaning, PartMeaning, meaning_of
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gram import documents
+from gram.system import documents
 from pipeline import identity, runlog
 from pipeline.fingerprint import fingerprint
 from pipeline.identity import Doubt

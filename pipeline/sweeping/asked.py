@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, TypedDict
 
-from gram import documents
+from gram.system import documents
 from pipeline.options import ConfigError
 from pipeline.yaml_reading import read_mapping
 

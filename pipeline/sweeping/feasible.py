@@ -7,7 +7,7 @@ import torch
 
 from gram import models
 from gram.generator import Generator
-from gram.poses import PosePrior
+from gram.geometry.poses import PosePrior
 from pipeline import build, scene
 from pipeline.options import ConfigError
 from pipeline.sweeping import datasets

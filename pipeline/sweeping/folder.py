@@ -10,8 +10,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gram import locks
-from gram.folders import sweep_inside, write_file
+from gram.system import locks
+from gram.system.folders import sweep_inside, write_file
 from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import program_hash

@@ -25,7 +25,7 @@ from typing import IO
 
 import psutil
 
-from gram.documents import words_of
+from gram.system.documents import words_of
 from pipeline.config import PROJECT
 from pipeline.sweeping import ray_folder
 from pipeline.sweeping.ray_folder import ClusterError

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.figures import LIGHT, Style
 from pipeline.sweeping import published
-from pipeline.sweeping.marks import (
+from pipeline.sweeping.marks import (  # fmt: skip
     as_words,
     color_of,
     fill,
@@ -14,7 +14,7 @@ from pipeline.sweeping.marks import (
     plain_ticks,
     text_color,
     value_in_words,
-)  # fmt: skip
+)
 from pipeline.sweeping.reading import lines_of
 from pipeline.sweeping.results import KIND, Results, is_number, pareto, quality, shown
 from pipeline.sweeping.trials import Trial

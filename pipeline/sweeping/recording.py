@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gram import documents
+from gram.system import documents
 from pipeline import provenance, tracking
 from pipeline.cli import on_folder
 from pipeline.console import say

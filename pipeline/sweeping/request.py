@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pipeline.config import (
+from pipeline.config import (  # fmt: skip
     COMMAND_LINE,
     CONF,
     PROJECT,
@@ -19,7 +19,7 @@ from pipeline.config import (
     read_yaml,
     require_harmless,
     resolve,
-)  # fmt: skip
+)
 from pipeline.options import ConfigError, all_options, at_home, check_limits, check_type, leaves, suggestion
 from pipeline.schema import GROUPS, Config
 from pipeline.sweeping import space as spaces

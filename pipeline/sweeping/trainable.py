@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from ray import tune
 
-from gram import locks
-from gram.folders import write_file
+from gram.system import locks
+from gram.system.folders import write_file
 from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.sweeping import exchange
 from pipeline.sweeping.exchange import START_FROM

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from gram import documents
-from gram.documents import Bounds
-from gram.folders import write_file
+from gram.system import documents
+from gram.system.documents import Bounds
+from gram.system.folders import write_file
 
 Status = Literal["pending", "running", "finished", "stopped", "failed"]
 """`stopped` is by the scheduler, as not promising; `failed` has used up its retries."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gram import documents
-from gram.folders import write_file
+from gram.system import documents
+from gram.system.folders import write_file
 from pipeline.config import PROJECT, Resolved, resolve
 from pipeline.options import all_options, leaves
 from pipeline.schema import GROUPS

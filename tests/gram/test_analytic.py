@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gram.analytic import SEMI_AXES, WALL_Z, AnalyticField, shells, wall
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.samplers import StratifiedSampler
 from gram.sampling_noise import View, draw
 

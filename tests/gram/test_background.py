@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.optim import Adam
 
 from gram.background import INDECISION, border, border_loss, edge_loss, foreground_loss, nearness_to_edge
-from gram.cameras import look_at_origin, pixel_rays
 from gram.generator import Generator
+from gram.geometry.cameras import look_at_origin, pixel_rays
+from gram.geometry.poses import GaussianPoses
 from gram.models import build_generator
-from gram.poses import GaussianPoses
 
 SIZE = 12
 FRONT = torch.full((1, 2), math.pi / 2)

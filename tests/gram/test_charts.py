@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.charts import Charts, chart
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 from gram.models import build_sampler
-from gram.poses import GaussianPoses, SphericalPoses
 from gram.samplers import SurfaceSampler
 
 FOV = math.radians(12)

@@ -12,7 +12,7 @@ from gram import footprint
 from gram.discriminator import Discriminator
 from gram.footprint import measure
 from gram.generator import Generator
-from gram.poses import GaussianPoses
+from gram.geometry.poses import GaussianPoses
 from gram.state import TrainingSettings, TrainingState
 
 ROOT = Path(__file__).parents[2]

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram import devices
-from gram.cameras import Rays, look_at_origin, pixel_rays
 from gram.generator import MEAN_FILM_LATENTS, Generator
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.layers import Film
 from gram.models import build_generator
 from gram.samplers import Noise
+from gram.system import devices
 
 SIZE = 6
 POSES = torch.tensor([[1.5, 1.4], [1.7, 1.9], [1.4, 1.6]])

@@ -10,8 +10,8 @@ from small_model import vivid_generator
 from torch import Tensor
 
 from gram.generator import Generator
+from gram.geometry.poses import GaussianPoses
 from gram.inversion import Inversion, invert
-from gram.poses import GaussianPoses
 
 SIZE = 16
 SUBJECTS, FITTED, UNSEEN = 2, 1, 3

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from gram import devices, relu_network
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram import relu_network
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.isosurfaces import MIN_COSINE, MIN_DIFFERENCE, ROOT_TOLERANCE, Hits, Mode, intersect
 from gram.manifold import ManifoldPredictor
 from gram.plain_network import evaluate_plain
+from gram.system import devices
 
 NEAR, FAR = 0.88, 1.12
 MODES = get_args(Mode)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays
+from gram.geometry.cameras import Rays
 from gram.manifold import SCALE, ManifoldPredictor
 
 

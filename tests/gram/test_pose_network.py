@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.cameras import on_unit_sphere, poses_on_unit_sphere
+from gram.geometry.cameras import on_unit_sphere, poses_on_unit_sphere
+from gram.geometry.poses import GaussianPoses, SphericalPoses, mirror_poses
 from gram.metrics.angles import turn_between
 from gram.pose_network import (
     LARGEST_SIZE,
@@ -16,7 +17,6 @@ from gram.pose_network import (
     save_pose_network,
     train_pose_network,
 )
-from gram.poses import GaussianPoses, SphericalPoses, mirror_poses
 
 SIZE = 16
 

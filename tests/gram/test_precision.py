@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from gram.geometry.poses import GaussianPoses
 from gram.models import build_discriminator, build_generator
-from gram.poses import GaussianPoses
 from gram.precision import MixedPrecision
 from gram.samplers import SurfaceSampler
 from gram.state import TrainingSettings, TrainingState

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from gram import devices, relu_network
+from gram import relu_network
 from gram.plain_network import Layer, evaluate_plain
 from gram.point_network import evaluate
 from gram.relu_network import evaluate_along, evaluate_relu
+from gram.system import devices
 
 
 class Case(NamedTuple):
@@ -162,7 +163,7 @@ def test_networks_off_the_cpu_go_this_way(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_without_kernels_there_is_no_quicker_way_along_rays() -> None:
-    from gram.cameras import Rays
+    from gram.geometry.cameras import Rays
 
     case = make_case(batch=1)
     rays = Rays(torch.zeros(4, 3), torch.ones(4, 3))

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.samplers import HierarchicalSampler, StratifiedSampler
 from gram.shading import shade
 

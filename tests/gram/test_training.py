@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from gram import checkpoint
 from gram.fakes import Fakes
+from gram.geometry.poses import GaussianPoses, mirror_poses
 from gram.models import build_discriminator, build_generator
-from gram.poses import GaussianPoses, mirror_poses
 from gram.sampling import EpochSampler
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, discriminator_step, fit, generator_step, train_step

@@ -9,8 +9,8 @@ import trimesh
 from torch import nn
 
 from gram.analytic import SEMI_AXES, AnalyticField
-from gram.cameras import look_at_origin, pixel_rays
 from gram.generator import Generator
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import decimate, why_not_watertight
 from gram.meshing.depth import mesh_depth
 from gram.models import build_generator

@@ -84,7 +84,7 @@ def test_a_change_of_what_trains_starts_anew(program: Path, name: str) -> None:
         "gram/metrics/fidelity.py",
         "gram/meshing/surface.py",
         "gram/diagnostics.py",
-        "gram/locks.py",
+        "gram/system/locks.py",
         "gram/inversion.py",
         "pipeline/evaluate.py",
         "pipeline/export.py",

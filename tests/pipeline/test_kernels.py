@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gram import devices
+from gram.system import devices
 from pipeline import kernels
 from pipeline.config import load
 

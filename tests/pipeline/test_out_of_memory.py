@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gram.distributed import Processes
-from gram.memory import is_out_of_memory
+from gram.system.memory import is_out_of_memory
 from pipeline import prepare
 from pipeline.cli import EXIT_ERROR, main
 from pipeline.config import PROJECT, load

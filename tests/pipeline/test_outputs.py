@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gram.data.writer import DatasetWriter
-from gram.locks import BusyError
+from gram.system.locks import BusyError
 from pipeline import outputs
 from pipeline.outputs import OutputError, publishing, reading, replacing, replacing_page, require_run
 from pipeline.recognition import DATA, EVALUATION, EXPORT, MARKER, NOISE, PACK, Kind

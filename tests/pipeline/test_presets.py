@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from gram import models
-from gram.cameras import look_at_origin, pixel_rays
 from gram.data.format import DatasetMeta
-from gram.poses import GaussianPoses, SphericalPoses
+from gram.geometry.cameras import look_at_origin, pixel_rays
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 from gram.samplers import SurfaceSampler
 from gram.training import Reals, fit
 from pipeline import build, scene

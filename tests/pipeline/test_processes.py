@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gram.distributed import Processes
+from gram.geometry.poses import GaussianPoses
 from gram.models import build_discriminator, build_generator
-from gram.poses import GaussianPoses
 from gram.sampling import EpochSampler
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, train_step

@@ -9,7 +9,7 @@ import pytest
 
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
-from gram.poses import GaussianPoses, SphericalPoses
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 from pipeline import scene
 from pipeline.config import load
 from pipeline.schema import DataConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_sweep_request import read
 
-from gram.locks import BusyError
+from gram.system.locks import BusyError
 from pipeline.config import PROJECT
 from pipeline.sweeping import folder, winner
 from pipeline.sweeping.folder import ASKED

@@ -21,8 +21,8 @@ from trimesh.visual.texture import TextureVisuals
 
 from gram.baked import BakedManifolds, bake
 from gram.generator import Generator
+from gram.geometry.poses import GaussianPoses
 from gram.meshing import render_mesh
-from gram.poses import GaussianPoses
 from pipeline import viewer
 from pipeline.pictures import to_pixels
 

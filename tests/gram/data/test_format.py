@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from gram.cameras import look_at_origin
 from gram.data.format import (
     OPENCV_FROM_OPENGL,
     ContentHash,
@@ -20,6 +19,7 @@ from gram.data.format import (
     focal_from_fov,
     fov_from_focal,
 )
+from gram.geometry.cameras import look_at_origin
 
 META = DatasetMeta(
     kind="heads",

@@ -7,7 +7,6 @@ import pytest
 import torch
 import trimesh
 
-from gram.cameras import look_at_origin, pixel_rays
 from gram.data.render import (
     Mesh,
     RayCaster,
@@ -20,6 +19,7 @@ from gram.data.render import (
     render,
     render_depth,
 )
+from gram.geometry.cameras import look_at_origin, pixel_rays
 
 POSES = [(np.pi / 2, np.pi / 2), (1.2, 2.0), (1.9, 0.4), (0.3, -2.5)]
 FOV = np.deg2rad(12.0)

@@ -7,7 +7,7 @@ import trimesh
 from gram.data.reader import ImageDataset
 from gram.data.synthesis import plan, synthesize
 from gram.data.validate import validate
-from gram.poses import GaussianPoses, SphericalPoses
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 
 COMMON = {"size": 12, "supersampling": 2}
 HEADS = {**COMMON, "fov": float(np.deg2rad(12)), "near": 0.88, "far": 1.12, "poses": GaussianPoses()}

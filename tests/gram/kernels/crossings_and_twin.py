@@ -5,9 +5,9 @@ import torch
 from interpreted import DEVICE
 from torch import Tensor
 
-from gram import devices
 from gram.isosurfaces import _first_decreasing_crossings
 from gram.kernels.crossings import first_crossings
+from gram.system import devices
 
 SHAPES = [((64, 8), 3), ((2, 37, 12), 5), ((65, 2), 1), ((1, 20, 64), 23), ((3, 5), 48)]
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram import devices, phase_network
 from gram import phase_layers as twin
+from gram import phase_network
 from gram.kernels import phase_layers as kernels
 from gram.phase_network import evaluate_in_half
 from gram.phases import HalfLayer, Hits, find_blocks
 from gram.plain_network import Layer
+from gram.system import devices
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for
 

@@ -12,14 +12,14 @@ import torch
 from interpreted import DEVICE
 from torch import Tensor
 
-from gram import devices
-from gram.cameras import look_at_origin, pixel_rays
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.isosurfaces import Hits, Mode, intersect
 from gram.kernels import relu_field, relu_gradient
 from gram.manifold import ManifoldPredictor
 from gram.plain_network import Layer, evaluate_plain
 from gram.point_network import evaluate
 from gram.relu_network import evaluate_along
+from gram.system import devices
 
 SIZES = [(2, 16), (2, 24), (3, 16), (3, 20)]
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from interpreted import pass_with_kernels
 
-from gram import devices, kernel_trial
+from gram import kernel_trial
 from gram.isosurfaces import Hits, intersect
+from gram.system import devices
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,9 @@ import interpreted
 import pytest
 import torch
 
-from gram import devices, kernel_trial
+from gram import kernel_trial
 from gram.kernels import crossings, phase_layers, relu_gradient
+from gram.system import devices
 
 DEVICE = torch.device(interpreted.DEVICE)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import trimesh
 
-from gram.cameras import look_at_origin, pixel_rays
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import mesh_depth
 
 

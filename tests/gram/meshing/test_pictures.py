@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from gram.cameras import look_at_origin, pixel_rays
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import color_vertices, extract_surface, render_mesh, turntable_poses
 
 FOV = math.radians(12)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.metrics.depth import depth_correlation, depth_error, mask_iou, normal_error, normals_from_depth
 
 FOV = math.radians(12)

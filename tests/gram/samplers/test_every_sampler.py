@@ -10,12 +10,12 @@ import torch
 from sampled_rays import some_noise
 from torch import Tensor
 
-from gram.cameras import look_at_origin, pixel_rays
 from gram.diagnostics import Probe, diagnose
 from gram.fakes import Fakes
 from gram.generator import Generator
+from gram.geometry.cameras import look_at_origin, pixel_rays
+from gram.geometry.poses import GaussianPoses
 from gram.models import ModelError, build_discriminator, build_generator, load_model, save_model
-from gram.poses import GaussianPoses
 from gram.samplers import LayeredSampler
 from gram.shading import shade
 from gram.state import TrainingSettings, TrainingState

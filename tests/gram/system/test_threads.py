@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from gram.threads import map_on_cores, split_evenly
+from gram.system.threads import map_on_cores, split_evenly
 
 
 @pytest.fixture

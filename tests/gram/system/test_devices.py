@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from gram import devices
-from gram.devices import is_off_cpu, runs_kernels, shared_memory
+from gram.system import devices
+from gram.system.devices import is_off_cpu, runs_kernels, shared_memory
 
 
 def test_a_cpu_takes_its_own_ways() -> None:

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from gram.documents import words_of
+from gram.system.documents import words_of
 
 FLOATS = ("F16", "BF16", "F32", "F64")
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from gram.locks import is_alive
+from gram.system.locks import is_alive
 
 PARTIAL = ".partial"
 _BEFORE = ".before"

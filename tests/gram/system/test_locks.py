@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from gram.locks import BusyError, held, holder
+from gram.system.locks import BusyError, held, holder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import sys
 from pathlib import Path
-from gram import locks
+from gram.system import locks
 {without}
 with locks.held(Path(sys.argv[1]), what="runs/x", task="export", shared={shared}):
     print("held", flush=True)
@@ -104,7 +104,7 @@ def test_many_share_it_and_the_last_one_takes_it_along(tmp_path: Path) -> None:
 def test_of_many_that_want_it_at_once_one_gets_it(tmp_path: Path) -> None:
     """Each counts in a file that only the holder may touch; lost counts would show two holders."""
     program = (
-        "import sys\nfrom pathlib import Path\nfrom gram.locks import BusyError, held\n"
+        "import sys\nfrom pathlib import Path\nfrom gram.system.locks import BusyError, held\n"
         "folder, done = Path(sys.argv[1]), 0\n"
         "while done < 10:\n"
         "    try:\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gram import folders
-from gram.folders import remove_folder, replacing, sweep, sweep_inside, write_file, write_folder
+from gram.system import folders
+from gram.system.folders import remove_folder, replacing, sweep, sweep_inside, write_file, write_folder
 
 
 def contents(path: Path) -> dict[str, bytes]:

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from gram.cameras import Rays, look_at_origin, pixel_rays, poses_from_cam2world
-from gram.poses import SphericalPoses, mirror_poses
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays, poses_from_cam2world
+from gram.geometry.poses import SphericalPoses, mirror_poses
 
 FRONTAL = torch.full((1, 2), math.pi / 2, dtype=torch.float64)
 

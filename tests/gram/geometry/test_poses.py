@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.poses import GaussianPoses, PosePrior, SphericalPoses, mirror_poses
+from gram.geometry.poses import GaussianPoses, PosePrior, SphericalPoses, mirror_poses
 
 COUNT = 20_000
 

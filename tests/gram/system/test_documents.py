@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
 
-from gram.documents import Bounds, DocumentError, check, parse, read
+from gram.system.documents import Bounds, DocumentError, check, parse, read
 
 REMEDY = "copy it again"
 

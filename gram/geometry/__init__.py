@@ -1,0 +1,1 @@
+"""Geometry of cameras: rays, projections, poses and their priors."""
