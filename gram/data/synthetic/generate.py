@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetMeta
-from gram.data.studio import Job, Kind, Shot, ignore_interrupts, take_pictures
+from gram.data.synthetic.worker import Job, Kind, Shot, ignore_interrupts, take_pictures
 from gram.data.writer import DatasetWriter
 from gram.geometry.poses import GaussianPoses, SphericalPoses
 

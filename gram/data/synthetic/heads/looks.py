@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.heads.shape import Person
-from gram.data.noise import Waves, mix, smoothstep
-from gram.data.render import dot
+from gram.data.cameras import dot
+from gram.data.synthetic.heads.shape import Person
+from gram.data.synthetic.waves import Waves, mix, smoothstep
 
 Array = NDArray[np.float64]
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.heads.basis import SKIN, HeadBasis
-from gram.data.heads.hair import CENTRE, Hair, mantle
-from gram.data.heads.looks import Looks
-from gram.data.heads.shape import WORLD_SCALE
-from gram.data.noise import smoothstep
-from gram.data.render import Mesh
+from gram.data.synthetic.heads.basis import SKIN, HeadBasis
+from gram.data.synthetic.heads.hair import CENTRE, Hair, mantle
+from gram.data.synthetic.heads.looks import Looks
+from gram.data.synthetic.heads.shape import WORLD_SCALE
+from gram.data.synthetic.raycaster import Mesh
+from gram.data.synthetic.waves import smoothstep
 
 Array = NDArray[np.float64]
 
 MANTLE = 5
-"""Part number of the mantle of long hair; the others are in `gram.data.heads.basis`."""
+"""Part number of the mantle of long hair; the others are in `gram.data.synthetic.heads.basis`."""
 CLOTH, BEARD = 0.03, 0.05
 """Thickness, decimetres."""
 

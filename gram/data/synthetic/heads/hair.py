@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.heads.shape import Person
-from gram.data.noise import Waves, smoothstep
+from gram.data.synthetic.heads.shape import Person
+from gram.data.synthetic.waves import Waves, smoothstep
 
 Array = NDArray[np.float64]
 

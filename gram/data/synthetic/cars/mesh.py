@@ -1,6 +1,6 @@
 """The surface of a car: a body lofted along its length, wheels flush with its sides, and two mirrors.
 
-Coordinates and units are those of `gram.data.cars.shape`.
+Coordinates and units are those of `gram.data.synthetic.cars.shape`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.cars.shape import CarShape
-from gram.data.render import Mesh
+from gram.data.synthetic.cars.shape import CarShape
+from gram.data.synthetic.raycaster import Mesh
 
 Array = NDArray[np.float64]
 

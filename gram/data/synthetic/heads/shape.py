@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.heads.basis import LEFT_EYE, RIGHT_EYE, SKIN, HeadBasis, load_basis
+from gram.data.synthetic.heads.basis import LEFT_EYE, RIGHT_EYE, SKIN, HeadBasis, load_basis
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.render import Hits, Shadow, dot, normalised
+from gram.data.cameras import dot, normalised
+from gram.data.synthetic.raycaster import Hits, Shadow
 
 Array = NDArray[np.float64]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from gram.data.cars.car import RADIUS, Car, make_car
-from gram.data.cars.mesh import BODY, WHEEL, body_mesh, build_mesh, half_width
-from gram.data.cars.shape import ARCH, BODY_TYPES, draw_shape
-from gram.data.render import render, render_depth
+from gram.data.synthetic.cars.car import RADIUS, Car, make_car
+from gram.data.synthetic.cars.mesh import BODY, WHEEL, body_mesh, build_mesh, half_width
+from gram.data.synthetic.cars.shape import ARCH, BODY_TYPES, draw_shape
+from gram.data.synthetic.raycaster import render, render_depth
 
 FOV = float(np.deg2rad(30.0))
 VIEWS = [(np.pi / 2, np.pi / 2), (1.2, 0.3), (0.9, -2.0), (0.05, 1.0), (1.55, 3.1)]

@@ -59,7 +59,7 @@ class HeadBasis:
 @lru_cache(maxsize=1)
 def load_basis() -> HeadBasis:
     """The basis that ships with the package (built by scripts/build_head_basis.py)."""
-    with (files("gram.data.heads") / "basis.npz").open("rb") as file, np.load(file) as stored:
+    with (files("gram.data.synthetic.heads") / "basis.npz").open("rb") as file, np.load(file) as stored:
         arrays = {name: stored[name] for name in stored.files}
     packed = np.ascontiguousarray(arrays["target_deltas"].transpose(1, 2, 0))
     deltas = packed.view("<i2")[..., 0].T * float(arrays["target_step"])

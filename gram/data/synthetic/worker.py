@@ -1,4 +1,4 @@
-"""Pictures of one procedural identity: what a worker process of `gram.data.synthesis` does.
+"""Pictures of one procedural identity: what a worker process of `gram.data.synthetic.generate` does.
 
 It imports no Torch, so that workers start quickly.
 """
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.render import Mesh, Subject, render, render_depth
+from gram.data.synthetic.raycaster import Mesh, Subject, render, render_depth
 
 Kind = Literal["heads", "cars"]
 
@@ -40,11 +40,11 @@ class Shot:
 def make_subject(kind: Kind, seed: int | tuple[int, ...]) -> Subject:
     """The head or car that follows from a seed, in world coordinates."""
     if kind == "heads":
-        from gram.data.heads.head import make_head
+        from gram.data.synthetic.heads.head import make_head
 
         return make_head(seed)
     if kind == "cars":
-        from gram.data.cars.car import make_car
+        from gram.data.synthetic.cars.car import make_car
 
         return make_car(seed)
     raise ValueError(f"kind is {kind!r}; choose 'heads' or 'cars'")

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.cars.mesh import BODY, MIRROR, WHEEL, build_mesh
-from gram.data.cars.shape import ARCH, CarShape, draw_shape
-from gram.data.lighting import Lighting, soft_clip
-from gram.data.noise import mix, smoothstep
-from gram.data.render import Hits, Mesh, Shadow, decode_srgb, dot, normalised
+from gram.data.cameras import dot, normalised
+from gram.data.synthetic.cars.mesh import BODY, MIRROR, WHEEL, build_mesh
+from gram.data.synthetic.cars.shape import ARCH, CarShape, draw_shape
+from gram.data.synthetic.lighting import Lighting, soft_clip
+from gram.data.synthetic.raycaster import Hits, Mesh, Shadow, decode_srgb
+from gram.data.synthetic.waves import mix, smoothstep
 
 Array = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ GRILLE, PLATE = (0.14, 0.14, 0.15), (0.93, 0.93, 0.90)
 
 @dataclass(frozen=True, kw_only=True)
 class Car:
-    """A car on white; `gram.data.render.Subject`."""
+    """A car on white; `gram.data.synthetic.raycaster.Subject`."""
 
     mesh: Mesh
     shape: CarShape

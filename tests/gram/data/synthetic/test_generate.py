@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from gram.data.reader import ImageDataset
-from gram.data.synthesis import plan, synthesize
+from gram.data.synthetic.generate import plan, synthesize
 from gram.data.validate import validate
 from gram.geometry.poses import GaussianPoses, SphericalPoses
 

@@ -7,18 +7,8 @@ import pytest
 import torch
 import trimesh
 
-from gram.data.render import (
-    Mesh,
-    RayCaster,
-    camera_frame,
-    cross,
-    decode_srgb,
-    dot,
-    encode_srgb,
-    pixel_directions,
-    render,
-    render_depth,
-)
+from gram.data.cameras import camera_frame, cross, dot, pixel_directions
+from gram.data.synthetic.raycaster import Mesh, RayCaster, decode_srgb, encode_srgb, render, render_depth
 from gram.geometry.cameras import look_at_origin, pixel_rays
 
 POSES = [(np.pi / 2, np.pi / 2), (1.2, 2.0), (1.9, 0.4), (0.3, -2.5)]

@@ -7,13 +7,14 @@ import pytest
 import trimesh
 from scipy.spatial import KDTree
 
-from gram.data.heads.basis import LEFT_EYE, RIGHT_EYE, SKIN, load_basis
-from gram.data.heads.bust import MANTLE
-from gram.data.heads.hair import draw_hair, mantle
-from gram.data.heads.head import BACKGROUND_Z, Head, make_head
-from gram.data.heads.looks import draw_looks
-from gram.data.heads.shape import RACES, draw_person, draw_shape
-from gram.data.render import RayCaster, camera_frame, dot, pixel_directions, render, render_depth
+from gram.data.cameras import camera_frame, dot, pixel_directions
+from gram.data.synthetic.heads.basis import LEFT_EYE, RIGHT_EYE, SKIN, load_basis
+from gram.data.synthetic.heads.bust import MANTLE
+from gram.data.synthetic.heads.hair import draw_hair, mantle
+from gram.data.synthetic.heads.head import BACKGROUND_Z, Head, make_head
+from gram.data.synthetic.heads.looks import draw_looks
+from gram.data.synthetic.heads.shape import RACES, draw_person, draw_shape
+from gram.data.synthetic.raycaster import RayCaster, render, render_depth
 
 FOV = float(np.deg2rad(12.0))
 FRONT = (np.pi / 2, np.pi / 2)

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.heads.basis import LASHES, LEFT_EYE, RIGHT_EYE, SKIN, TEETH, load_basis
-from gram.data.heads.bust import MANTLE, Bust, build_bust
-from gram.data.heads.hair import Hair, draw_hair
-from gram.data.heads.looks import Looks, draw_looks
-from gram.data.heads.shape import WORLD_SCALE, draw_person, draw_shape, place_in_world
-from gram.data.lighting import Lighting, draw_studio, soft_clip
-from gram.data.noise import mix, smoothstep
-from gram.data.render import Hits, Mesh, Shadow, decode_srgb, dot, normalised
+from gram.data.cameras import dot, normalised
+from gram.data.synthetic.heads.basis import LASHES, LEFT_EYE, RIGHT_EYE, SKIN, TEETH, load_basis
+from gram.data.synthetic.heads.bust import MANTLE, Bust, build_bust
+from gram.data.synthetic.heads.hair import Hair, draw_hair
+from gram.data.synthetic.heads.looks import Looks, draw_looks
+from gram.data.synthetic.heads.shape import WORLD_SCALE, draw_person, draw_shape, place_in_world
+from gram.data.synthetic.lighting import Lighting, draw_studio, soft_clip
+from gram.data.synthetic.raycaster import Hits, Mesh, Shadow, decode_srgb
+from gram.data.synthetic.waves import mix, smoothstep
 
 Array = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class Backdrop:
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A head with hair, clothes, light and a wall behind it; `gram.data.render.Subject`."""
+    """A head with hair, clothes, light and a wall behind it; `gram.data.synthetic.raycaster.Subject`."""
 
     bust: Bust
     hair: Hair
