@@ -20,8 +20,8 @@ import torch
 
 from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
-from gram.manifold import ManifoldPredictor
-from gram.radiance import RadianceField
+from gram.networks.manifold import ManifoldPredictor
+from gram.networks.radiance import RadianceField
 from gram.samplers import SurfaceSampler
 
 SIZE, BATCH = 32, 8

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from gram.geometry.cameras import Rays
-from gram.manifold import SCALE, ManifoldPredictor
+from gram.networks.manifold import SCALE, ManifoldPredictor
 from gram.shapes import Bool, Float
 
 SEMI_AXES = (0.075, 0.095, 0.085)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.layers import Film
+from gram.networks.layers import Film
 from gram.shapes import Bool, Float
 
 INDECISION = 0.04

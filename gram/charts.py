@@ -16,7 +16,7 @@ from torch.nn.functional import grid_sample, normalize
 
 from gram.geometry.cameras import Rays
 from gram.isosurfaces import intersect
-from gram.manifold import SCALE
+from gram.networks.manifold import SCALE
 from gram.samplers import SurfaceSampler
 from gram.shapes import Float
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from gram.compositing import Composite, median_depth
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.layers import Film, MappingNetwork
-from gram.radiance import RadianceField
+from gram.networks.layers import Film, MappingNetwork
+from gram.networks.radiance import RadianceField
 from gram.samplers import Noise, Sampler, Samples
 from gram.shading import Radiance, shade
 from gram.shapes import Float

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.layers import Film
+from gram.networks.layers import Film
 from gram.samplers import Samples
 from gram.shading import shade
 from gram.shapes import Float

@@ -106,7 +106,7 @@ def _first_decreasing_crossings(
     values: Float[Tensor, "*rays points"], levels: Float[Tensor, " levels"]
 ) -> _Brackets:
     if runs_kernels(values):
-        from gram.kernels.crossings import first_crossings
+        from gram.ops.kernels.crossings import first_crossings
 
         return _Brackets(*first_crossings(values, levels))
     above = values[..., None, :] >= levels[:, None]  # (..., levels, points)

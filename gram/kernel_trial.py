@@ -13,9 +13,9 @@ from torch import Tensor
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.isosurfaces import intersect
-from gram.layers import Film
-from gram.manifold import ManifoldPredictor
-from gram.radiance import RadianceField
+from gram.networks.layers import Film
+from gram.networks.manifold import ManifoldPredictor
+from gram.networks.radiance import RadianceField
 from gram.system import devices
 
 SIZE = 23

@@ -35,7 +35,7 @@ class GeneratorSettings(TypedDict):
 
 
 class RadianceSettings(TypedDict):
-    """Arguments of `gram.radiance.RadianceField`."""
+    """Arguments of `gram.networks.radiance.RadianceField`."""
 
     width: Width
     layers: Annotated[int, Bounds(low=2, high=128)]
@@ -47,7 +47,7 @@ class RadianceSettings(TypedDict):
 
 
 class ManifoldSettings(TypedDict):
-    """Arguments of `gram.manifold.ManifoldPredictor`."""
+    """Arguments of `gram.networks.manifold.ManifoldPredictor`."""
 
     width: NotRequired[Width]
     hidden_layers: NotRequired[Annotated[int, Bounds(low=1, high=128)]]
@@ -56,7 +56,7 @@ class ManifoldSettings(TypedDict):
 
 
 class RayNetworkSettings(TypedDict, total=False):
-    """Arguments of `gram.ray_network.RayNetwork`."""
+    """Arguments of `gram.networks.sampling_network.RayNetwork`."""
 
     width: Width
     layers: Annotated[int, Bounds(low=1, high=128)]
@@ -81,7 +81,7 @@ class SamplerSettings(TypedDict):
 
 
 class DiscriminatorSettings(TypedDict):
-    """Arguments of `gram.discriminator.Discriminator`."""
+    """Arguments of `gram.networks.discriminator.Discriminator`."""
 
     size: Annotated[int, Bounds(low=4, high=4096)]
     width: NotRequired[Annotated[float, Bounds(above=0, high=64)]]

@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from gram import model_settings
-from gram.discriminator import Discriminator
 from gram.generator import Generator
-from gram.manifold import ManifoldPredictor
-from gram.radiance import RadianceField
-from gram.ray_network import RayNetwork
+from gram.networks.discriminator import Discriminator
+from gram.networks.manifold import ManifoldPredictor
+from gram.networks.radiance import RadianceField
+from gram.networks.sampling_network import RayNetwork
 from gram.samplers import (
     HierarchicalSampler,
     NeusampleSampler,

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
-from gram.discriminator import Discriminator
 from gram.generator import Generator
-from gram.manifold import ManifoldPredictor
-from gram.radiance import RadianceField
+from gram.networks.discriminator import Discriminator
+from gram.networks.manifold import ManifoldPredictor
+from gram.networks.radiance import RadianceField
 from gram.samplers import SurfaceSampler
 
 BACKGROUND_Z = -0.12

@@ -16,9 +16,9 @@ from torch import Tensor
 from gram.analytic import WALL_Z, AnalyticField, shells
 from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.layers import Film
-from gram.manifold import ManifoldPredictor
-from gram.ray_network import RayNetwork
+from gram.networks.layers import Film
+from gram.networks.manifold import ManifoldPredictor
+from gram.networks.sampling_network import RayNetwork
 from gram.samplers import (
     HierarchicalSampler,
     LayeredSampler,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from gram.discriminator import Discriminator
 from gram.ema import averaged_copy
 from gram.generator import Generator
+from gram.networks.discriminator import Discriminator
 from gram.precision import MixedPrecision, Precision
 
 MOMENTS = ("exp_avg", "exp_avg_sq")

@@ -167,7 +167,7 @@ def _weights(config: Config) -> Iterator[Need]:
 
 def _channels(config: Config, side: int) -> int:
     """Of the discriminator where a picture has `side` pixels along one side."""
-    from gram.discriminator import FULL_CHANNELS_LOG2  # other stages depend on no network
+    from gram.networks.discriminator import FULL_CHANNELS_LOG2  # other stages depend on no network
 
     model = config.model
     most = min(model.discriminator_max_channels, 2**FULL_CHANNELS_LOG2 // side)

@@ -1,7 +1,7 @@
 """Samples where a network of the ray wants them (NeuSample, arXiv 2111.15552)."""
 
 from gram.geometry.cameras import Rays
-from gram.ray_network import RayNetwork
+from gram.networks.sampling_network import RayNetwork
 from gram.samplers.base import Samples
 from gram.samplers.noise import Noise
 from gram.samplers.volume import VolumeSampler

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gram.geometry.cameras import Rays
 from gram.isosurfaces import Mode, intersect
-from gram.manifold import ManifoldPredictor
+from gram.networks.manifold import ManifoldPredictor
 from gram.samplers.base import Samples
 from gram.samplers.layered import LayeredSampler
 from gram.samplers.noise import Noise

@@ -7,9 +7,9 @@ import pytest
 import torch
 from small_model import small_settings
 
-from gram.discriminator import Discriminator
 from gram.generator import Generator
 from gram.models import build_discriminator, build_generator
+from gram.networks.discriminator import Discriminator
 
 
 @pytest.fixture(scope="session", autouse=True)

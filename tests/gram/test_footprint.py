@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from gram import footprint
-from gram.discriminator import Discriminator
 from gram.footprint import measure
 from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
+from gram.networks.discriminator import Discriminator
 from gram.state import TrainingSettings, TrainingState
 
 ROOT = Path(__file__).parents[2]

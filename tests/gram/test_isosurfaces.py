@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from gram import relu_network
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.isosurfaces import MIN_COSINE, MIN_DIFFERENCE, ROOT_TOLERANCE, Hits, Mode, intersect
-from gram.manifold import ManifoldPredictor
-from gram.plain_network import evaluate_plain
+from gram.networks.manifold import ManifoldPredictor
+from gram.ops import relu
+from gram.ops.reference import evaluate_plain
 from gram.system import devices
 
 NEAR, FAR = 0.88, 1.12
@@ -380,7 +380,7 @@ def test_off_the_cpu_values_of_the_search_are_not_evaluated_again(monkeypatch: p
         return evaluate_plain(points, *args, **options)
 
     monkeypatch.setattr(devices, "LEAN", True)
-    monkeypatch.setattr(relu_network, "evaluate_plain", counted)
+    monkeypatch.setattr(relu, "evaluate_plain", counted)
     found = search(manifold, some_rays(), levels, 32, "linear")
     assert evaluated == [3 * 64 * 32]
     gradients_of(manifold, found.t.sum())

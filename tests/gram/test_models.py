@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 import gram
-from gram.discriminator import Discriminator
 from gram.generator import Generator
 from gram.models import ModelError, load_discriminator, load_model, load_settings, save_model
+from gram.networks.discriminator import Discriminator
 
 POSES = torch.tensor([[1.5, 1.4], [1.7, 1.9]])
 

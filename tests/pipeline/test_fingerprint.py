@@ -67,7 +67,7 @@ def changed(program: Path, name: str) -> bool:
         "gram/training.py",
         "gram/losses.py",
         "gram/samplers/surfaces.py",
-        "gram/kernels/relu_field.py",
+        "gram/ops/kernels/relu_field.py",
         "gram/data/reader.py",
         "pipeline/session.py",
         "pipeline/build.py",

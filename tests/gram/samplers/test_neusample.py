@@ -6,7 +6,7 @@ import pytest
 import torch
 from sampled_rays import FAR, NEAR, some_rays
 
-from gram.ray_network import RayNetwork
+from gram.networks.sampling_network import RayNetwork
 from gram.samplers import NeusampleSampler
 
 

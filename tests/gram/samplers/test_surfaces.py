@@ -7,7 +7,7 @@ import torch
 from sampled_rays import some_rays
 
 from gram.isosurfaces import Mode
-from gram.manifold import SCALE, ManifoldPredictor
+from gram.networks.manifold import SCALE, ManifoldPredictor
 from gram.samplers import SurfaceSampler
 
 

@@ -1,0 +1,1 @@
+"""Small networks at very many points: a reference, fast backends and their derivatives."""
