@@ -22,7 +22,7 @@ from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 
 SIZE, BATCH = 32, 8
 PRIOR_IMAGES_PER_SECOND = 3.7

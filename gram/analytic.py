@@ -34,7 +34,7 @@ NODES = 128
 
 
 class AnalyticField(nn.Module):
-    """Colours and densities of points, as `gram.shading.Radiance` wants them."""
+    """Colours and densities of points, as `gram.rendering.render_rays.Radiance` wants them."""
 
     semi_axes: Tensor
 

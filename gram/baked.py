@@ -15,7 +15,7 @@ from gram.charts import MARGIN, Charts, chart, look_up
 from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.meshing.layers import Layer
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 from gram.shapes import Float, UInt8
 
 COARSE = 5

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
 
 from gram.geometry.cameras import Rays
-from gram.isosurfaces import intersect
 from gram.networks.manifold import SCALE
-from gram.samplers import SurfaceSampler
+from gram.rendering.isosurfaces import intersect
+from gram.rendering.samplers import SurfaceSampler
 from gram.shapes import Float
 
 MARGIN = 1.05

@@ -10,7 +10,7 @@ from torch import Tensor
 from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import PosePrior
-from gram.samplers import LayeredSampler, Sampler, Samples
+from gram.rendering.samplers import LayeredSampler, Sampler, Samples
 from gram.shapes import Float
 
 PROBED = 8

@@ -13,7 +13,7 @@ from torch import Tensor
 from gram.generator import Generator, as_image
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.networks.layers import Film
-from gram.samplers import Noise
+from gram.rendering.samplers import Noise
 from gram.shapes import Float
 
 

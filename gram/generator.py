@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gram.compositing import Composite, median_depth
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.networks.layers import Film, MappingNetwork
 from gram.networks.radiance import RadianceField
-from gram.samplers import Noise, Sampler, Samples
-from gram.shading import Radiance, shade
+from gram.rendering.compositing import Composite, median_depth
+from gram.rendering.render_rays import Radiance, shade
+from gram.rendering.samplers import Noise, Sampler, Samples
 from gram.shapes import Float
 
 MEAN_FILM_LATENTS = 10_000
@@ -131,7 +131,7 @@ class Generator(nn.Module):
             size: pixels along one side.
             psi: truncation; 1 is none, 0 the mean image.
             noise: of a stochastic sampler; without it every ray is sampled alike.
-            background: draw the background, see `gram.shading.shade`.
+            background: draw the background, see `gram.rendering.render_rays.shade`.
             max_rays: bounds the memory, changes nothing else.
         """
         parts: list[tuple[Tensor, ...]] = []  # in the order of `RenderedImages`

@@ -22,8 +22,8 @@ from torch import Tensor
 from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.networks.layers import Film
-from gram.samplers import Samples
-from gram.shading import shade
+from gram.rendering.render_rays import shade
+from gram.rendering.samplers import Samples
 from gram.shapes import Float
 
 CANDIDATES = 256

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.isosurfaces import intersect
 from gram.networks.layers import Film
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
+from gram.rendering.isosurfaces import intersect
 from gram.system import devices
 
 SIZE = 23

@@ -64,7 +64,7 @@ class RayNetworkSettings(TypedDict, total=False):
 
 
 class SamplerSettings(TypedDict):
-    """Arguments of a sampler of `gram.samplers`."""
+    """Arguments of a sampler of `gram.rendering.samplers`."""
 
     kind: Literal["manifold", "spheres", "planes", "stratified", "hierarchical", "neusample"]
     near: Length

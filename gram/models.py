@@ -20,7 +20,7 @@ from gram.networks.discriminator import Discriminator
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
 from gram.networks.sampling_network import RayNetwork
-from gram.samplers import (
+from gram.rendering.samplers import (
     HierarchicalSampler,
     NeusampleSampler,
     PlaneSampler,

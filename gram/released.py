@@ -15,7 +15,7 @@ from gram.generator import Generator
 from gram.networks.discriminator import Discriminator
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 
 BACKGROUND_Z = -0.12
 _PRESETS = {"CARLA": {"delta": 0.02, "box": 2.0}}

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays
-from gram.samplers import LayeredSampler, Noise, Sampler
-from gram.shading import Radiance, shade
+from gram.rendering.render_rays import Radiance, shade
+from gram.rendering.samplers import LayeredSampler, Noise, Sampler
 from gram.shapes import Float
 
 REFERENCE_POINTS = 1024
@@ -103,7 +103,7 @@ def measure(
 
     Args:
         subject: a field.
-        kinds: see `gram.samplers`.
+        kinds: see `gram.rendering.samplers`.
         points: numbers of points a ray.
         seeds: pictures that are compared with each other, at least 2.
         progress: is told how many of the pairs are done.

@@ -19,7 +19,8 @@ from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.networks.layers import Film
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.sampling_network import RayNetwork
-from gram.samplers import (
+from gram.rendering.render_rays import Radiance
+from gram.rendering.samplers import (
     HierarchicalSampler,
     LayeredSampler,
     NeusampleSampler,
@@ -29,7 +30,6 @@ from gram.samplers import (
     SurfaceSampler,
 )
 from gram.sampling_noise import NoSuchSamplerError, Subject, View
-from gram.shading import Radiance
 from gram.shapes import Float
 
 HEADS = {"near": 0.88, "far": 1.12, "background_z": WALL_Z}

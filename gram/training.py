@@ -16,7 +16,7 @@ from gram.distributed import ALONE, Processes
 from gram.fakes import Fakes
 from gram.geometry.poses import PosePrior, mirror_poses
 from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
-from gram.samplers import Noise
+from gram.rendering.samplers import Noise
 from gram.sampling import EpochSampler, step_generator
 from gram.shapes import Float, UInt8
 from gram.state import TrainingSettings, TrainingState

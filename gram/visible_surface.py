@@ -11,8 +11,8 @@ from gram.meshing.depth import mesh_depth
 from gram.meshing.fields import Field
 from gram.meshing.opacity import accumulated_opacity, clearest
 from gram.meshing.surface import extract_surface
-from gram.samplers import Sampler
-from gram.samplers.layered import LayeredSampler
+from gram.rendering.samplers import Sampler
+from gram.rendering.samplers.layered import LayeredSampler
 from gram.shapes import Float
 
 OUTLINE_SIZE = 128

@@ -12,7 +12,7 @@ from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import PosePrior
 from gram.precision import Precision
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 from gram.state import TrainingSettings, TrainingState
 from gram.system.folders import write_folder
 from pipeline import identity

@@ -12,7 +12,7 @@ from gram.generator import Generator
 from gram.geometry.poses import PosePrior
 from gram.metrics import Extractor, Features, Measurement, compare, extract_features
 from gram.metrics.fidelity import METRICS, SMALLEST_SET
-from gram.samplers import Noise
+from gram.rendering.samplers import Noise
 from pipeline.pictures import quantised
 from pipeline.progress import Progress
 

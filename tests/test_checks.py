@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gram.compositing import composite
 from gram.geometry.poses import mirror_poses
+from gram.rendering.compositing import composite
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,7 +18,7 @@ from gram.pose_network import (
     shrink,
     train_pose_network,
 )
-from gram.samplers import Noise
+from gram.rendering.samplers import Noise
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.figures import BLUE, VERMILION, plain, to_pixels
 from pipeline.pictures import Pixels, quantised

@@ -14,7 +14,7 @@ from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.latents import read_latents
 from gram.metrics.surface_depth import surface_depth
-from gram.samplers import LayeredSampler, Samples
+from gram.rendering.samplers import LayeredSampler, Samples
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import Seen, first_identities
 from pipeline.evaluating.inversions import LATENTS

@@ -10,7 +10,7 @@ from gram.baked import BakedManifolds, bake
 from gram.charts import Charts
 from gram.generator import Generator
 from gram.meshing import draw_layers, read_layers, write_layers
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 from gram.shapes import Float
 from pipeline.exporting.cameras import prior
 from pipeline.exporting.subject import Made, Subject

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gram.analytic import SEMI_AXES, WALL_Z, AnalyticField, shells, wall
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.samplers import StratifiedSampler
+from gram.rendering.samplers import StratifiedSampler
 from gram.sampling_noise import View, draw
 
 POSES = torch.tensor([[1.5, 1.4], [1.65, 2.1]], dtype=torch.float64)

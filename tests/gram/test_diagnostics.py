@@ -11,10 +11,10 @@ from gram.diagnostics import Probe, all_finite, diagnose, diversity, ray_numbers
 from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses
-from gram.isosurfaces import Mode
 from gram.models import build_generator
 from gram.networks.manifold import SCALE, SPHERE_SLOPE, ManifoldPredictor
-from gram.samplers import Samples, SurfaceSampler
+from gram.rendering.isosurfaces import Mode
+from gram.rendering.samplers import Samples, SurfaceSampler
 
 RADII = [0.276, 0.216, 0.156, 0.096]  # of the levels 23, 18, 13 and 8, whose spheres have these radii
 CENTRE = torch.tensor([0.0, 0.0, -0.18])

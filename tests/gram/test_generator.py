@@ -12,7 +12,7 @@ from gram.generator import MEAN_FILM_LATENTS, Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.models import build_generator
 from gram.networks.layers import Film
-from gram.samplers import Noise
+from gram.rendering.samplers import Noise
 from gram.system import devices
 
 SIZE = 6

@@ -16,10 +16,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from gram.compositing import composite
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.losses import r1_penalty
 from gram.released import generator_name, load_released, load_released_discriminator
+from gram.rendering.compositing import composite
 
 EMBEDDED = Path(__file__).parents[1] / "goldens"
 

@@ -10,7 +10,7 @@ from torch import nn
 from gram.geometry.poses import GaussianPoses
 from gram.models import build_discriminator, build_generator
 from gram.precision import MixedPrecision
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, fit
 

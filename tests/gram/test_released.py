@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gram.released import discriminator_name, generator_name, load_released, load_released_discriminator
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 

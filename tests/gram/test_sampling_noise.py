@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from gram.samplers import Sampler
+from gram.rendering.samplers import Sampler
 from gram.sampling_noise import (
     NoSuchSamplerError,
     SamplingNoise,

@@ -7,7 +7,7 @@ import torch
 
 from gram.generator import Generator
 from gram.models import build_generator
-from gram.samplers import LayeredSampler, SurfaceSampler
+from gram.rendering.samplers import LayeredSampler, SurfaceSampler
 from gram.sampling_noise import NoSuchSamplerError, Subject, draw
 from gram.stand_ins import analytic_subject, spacing, trained_subject
 

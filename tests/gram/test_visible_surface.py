@@ -14,7 +14,7 @@ from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import decimate, why_not_watertight
 from gram.meshing.depth import mesh_depth
 from gram.models import build_generator
-from gram.samplers import PlaneSampler, StratifiedSampler
+from gram.rendering.samplers import PlaneSampler, StratifiedSampler
 from gram.visible_surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
 
 POSES = torch.tensor([[p, y] for p in (1.42, 1.72) for y in (1.27, 1.57, 1.87)])

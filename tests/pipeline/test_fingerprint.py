@@ -66,7 +66,7 @@ def changed(program: Path, name: str) -> bool:
     [
         "gram/training.py",
         "gram/losses.py",
-        "gram/samplers/surfaces.py",
+        "gram/rendering/samplers/surfaces.py",
         "gram/ops/kernels/relu_field.py",
         "gram/data/reader.py",
         "pipeline/session.py",

@@ -14,7 +14,7 @@ from gram import models
 from gram.data.format import DatasetMeta
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses, SphericalPoses
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 from gram.training import Reals, fit
 from pipeline import build, scene
 from pipeline.config import CONF, load, presets_of

@@ -10,7 +10,7 @@ from torch import Tensor
 from gram.generator import Generator
 from gram.models import build_generator
 from gram.networks.manifold import SCALE, SPHERE_SLOPE, ManifoldPredictor
-from gram.samplers import SurfaceSampler
+from gram.rendering.samplers import SurfaceSampler
 from pipeline.config import load
 from pipeline.pictures import SECTION_SIDE, cross_section
 

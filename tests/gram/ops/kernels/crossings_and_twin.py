@@ -5,8 +5,8 @@ import torch
 from interpreted import DEVICE
 from torch import Tensor
 
-from gram.isosurfaces import _first_decreasing_crossings
 from gram.ops.kernels.crossings import first_crossings
+from gram.rendering.isosurfaces import _first_decreasing_crossings
 from gram.system import devices
 
 SHAPES = [((64, 8), 3), ((2, 37, 12), 5), ((65, 2), 1), ((1, 20, 64), 23), ((3, 5), 48)]

@@ -13,12 +13,12 @@ from interpreted import DEVICE
 from torch import Tensor
 
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.isosurfaces import Hits, Mode, intersect
 from gram.networks.manifold import ManifoldPredictor
 from gram.ops.kernels import relu_field, relu_gradient
 from gram.ops.mlp import evaluate
 from gram.ops.reference import Layer, evaluate_plain
 from gram.ops.relu import evaluate_along
+from gram.rendering.isosurfaces import Hits, Mode, intersect
 from gram.system import devices
 
 SIZES = [(2, 16), (2, 24), (3, 16), (3, 20)]

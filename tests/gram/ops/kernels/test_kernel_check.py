@@ -7,7 +7,7 @@ import torch
 from interpreted import pass_with_kernels
 
 from gram import kernel_trial
-from gram.isosurfaces import Hits, intersect
+from gram.rendering.isosurfaces import Hits, intersect
 from gram.system import devices
 
 CPU = torch.device("cpu")

@@ -2,9 +2,9 @@
 
 from gram.geometry.cameras import Rays
 from gram.networks.sampling_network import RayNetwork
-from gram.samplers.base import Samples
-from gram.samplers.noise import Noise
-from gram.samplers.volume import VolumeSampler
+from gram.rendering.samplers.base import Samples
+from gram.rendering.samplers.counter_rng import Noise
+from gram.rendering.samplers.volume import VolumeSampler
 
 
 class NeusampleSampler(VolumeSampler):

@@ -10,15 +10,15 @@
 | neusample | where a network of the ray wants them | distance to the next sample |
 """
 
-from gram.samplers.base import OPAQUE, Sampler, Samples
-from gram.samplers.hierarchical import HierarchicalSampler
-from gram.samplers.layered import LayeredSampler
-from gram.samplers.neusample import NeusampleSampler
-from gram.samplers.noise import Noise
-from gram.samplers.planes import PlaneSampler
-from gram.samplers.stratified import StratifiedSampler
-from gram.samplers.surfaces import SurfaceSampler
-from gram.samplers.volume import VolumeSampler
+from gram.rendering.samplers.base import OPAQUE, Sampler, Samples
+from gram.rendering.samplers.counter_rng import Noise
+from gram.rendering.samplers.hierarchical import HierarchicalSampler
+from gram.rendering.samplers.layered import LayeredSampler
+from gram.rendering.samplers.neusample import NeusampleSampler
+from gram.rendering.samplers.planes import PlaneSampler
+from gram.rendering.samplers.stratified import StratifiedSampler
+from gram.rendering.samplers.surfaces import SurfaceSampler
+from gram.rendering.samplers.volume import VolumeSampler
 
 __all__ = [
     "OPAQUE",

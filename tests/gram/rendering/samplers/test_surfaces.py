@@ -6,9 +6,9 @@ import pytest
 import torch
 from sampled_rays import some_rays
 
-from gram.isosurfaces import Mode
 from gram.networks.manifold import SCALE, ManifoldPredictor
-from gram.samplers import SurfaceSampler
+from gram.rendering.isosurfaces import Mode
+from gram.rendering.samplers import SurfaceSampler
 
 
 def make_sampler(**changes) -> SurfaceSampler:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gram.compositing import Composite, composite
 from gram.geometry.cameras import Rays
-from gram.samplers import Noise, Sampler, Samples
+from gram.rendering.compositing import Composite, composite
+from gram.rendering.samplers import Noise, Sampler, Samples
 from gram.shapes import Float
 from gram.system.devices import is_off_cpu
 

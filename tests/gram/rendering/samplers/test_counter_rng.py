@@ -6,7 +6,7 @@ import torch
 from sampled_rays import some_noise
 from scipy.stats import chisquare, kstest
 
-from gram.samplers.noise import Noise, uniform
+from gram.rendering.samplers.counter_rng import Noise, uniform
 
 
 def test_numbers_are_uniform() -> None:

@@ -9,8 +9,8 @@ import torch
 from sampled_rays import FAR, NEAR, some_noise, some_rays
 from torch import Tensor
 
-from gram.compositing import composite
-from gram.samplers import Samples, StratifiedSampler
+from gram.rendering.compositing import composite
+from gram.rendering.samplers import Samples, StratifiedSampler
 
 OPTICAL_DEPTH, CENTRE, WIDTH = 1.5, 1.0, 0.03
 """Of a bell-shaped density along the ray that vanishes at both of its ends."""

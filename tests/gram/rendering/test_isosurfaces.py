@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.isosurfaces import MIN_COSINE, MIN_DIFFERENCE, ROOT_TOLERANCE, Hits, Mode, intersect
 from gram.networks.manifold import ManifoldPredictor
 from gram.ops import relu
 from gram.ops.reference import evaluate_plain
+from gram.rendering.isosurfaces import MIN_COSINE, MIN_DIFFERENCE, ROOT_TOLERANCE, Hits, Mode, intersect
 from gram.system import devices
 
 NEAR, FAR = 0.88, 1.12

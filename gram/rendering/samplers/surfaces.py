@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays
-from gram.isosurfaces import Mode, intersect
 from gram.networks.manifold import ManifoldPredictor
-from gram.samplers.base import Samples
-from gram.samplers.layered import LayeredSampler
-from gram.samplers.noise import Noise
+from gram.rendering.isosurfaces import Mode, intersect
+from gram.rendering.samplers.base import Samples
+from gram.rendering.samplers.counter_rng import Noise
+from gram.rendering.samplers.layered import LayeredSampler
 from gram.shapes import Float, Int
 
 
@@ -28,7 +28,7 @@ class SurfaceSampler(LayeredSampler):
         far: end of that search.
         num_samples: points per ray of that search.
         delta: constant that turns density into occupancy, alpha = 1 - exp(-delta * density).
-        mode: how intersections are found, see `gram.isosurfaces`.
+        mode: how intersections are found, see `gram.rendering.isosurfaces`.
         background_z: height of the opaque background plane z = const; None for a white background.
         learned: whether M is trained.
 

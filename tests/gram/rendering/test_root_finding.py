@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gram.roots import chandrupatla
+from gram.rendering.root_finding import chandrupatla
 
 TOLERANCE = 1e-9
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays
-from gram.samplers.base import Samples
-from gram.samplers.layered import LayeredSampler
-from gram.samplers.noise import Noise
+from gram.rendering.samplers.base import Samples
+from gram.rendering.samplers.counter_rng import Noise
+from gram.rendering.samplers.layered import LayeredSampler
 from gram.shapes import Float, Int
 
 

@@ -7,7 +7,7 @@ import torch
 from sampled_rays import FAR, NEAR, some_rays
 
 from gram.networks.sampling_network import RayNetwork
-from gram.samplers import NeusampleSampler
+from gram.rendering.samplers import NeusampleSampler
 
 
 def make_neusample(points: int = 6, frequencies: int = 3) -> NeusampleSampler:

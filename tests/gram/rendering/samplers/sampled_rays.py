@@ -5,7 +5,7 @@ import math
 import torch
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.samplers import Noise
+from gram.rendering.samplers import Noise
 
 NEAR, FAR = 0.88, 1.12
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays
-from gram.roots import chandrupatla
+from gram.rendering.root_finding import chandrupatla
 from gram.shapes import Bool, Float, Int
 from gram.system.devices import is_off_cpu, runs_kernels
 

@@ -16,8 +16,8 @@ from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses
 from gram.models import ModelError, build_discriminator, build_generator, load_model, save_model
-from gram.samplers import LayeredSampler
-from gram.shading import shade
+from gram.rendering.render_rays import shade
+from gram.rendering.samplers import LayeredSampler
 from gram.state import TrainingSettings, TrainingState
 from gram.training import Reals, fit
 

@@ -6,9 +6,9 @@ import torch
 from sampled_rays import FAR, NEAR, some_noise, some_rays
 from scipy.stats import kstest
 
-from gram.compositing import composite
-from gram.samplers import HierarchicalSampler
-from gram.samplers.hierarchical import FLOOR, inverse_transform
+from gram.rendering.compositing import composite
+from gram.rendering.samplers import HierarchicalSampler
+from gram.rendering.samplers.hierarchical import FLOOR, inverse_transform
 
 
 def make_hierarchical(points: int = 12) -> HierarchicalSampler:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays
-from gram.samplers.base import Samples
-from gram.samplers.noise import Noise, uniform
-from gram.samplers.volume import VolumeSampler
+from gram.rendering.samplers.base import Samples
+from gram.rendering.samplers.counter_rng import Noise, uniform
+from gram.rendering.samplers.volume import VolumeSampler
 from gram.shapes import Float
 
 

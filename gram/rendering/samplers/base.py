@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gram.geometry.cameras import Rays
-from gram.samplers.noise import Noise
+from gram.rendering.samplers.counter_rng import Noise
 from gram.shapes import Bool, Float, Int
 
 OPAQUE = 1e10

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sampled_rays import FAR, NEAR
 
-from gram.samplers import Samples, StratifiedSampler
+from gram.rendering.samplers import Samples, StratifiedSampler
 
 T = torch.tensor([[[0.9, 0.95, 1.05, 1.1]]])
 DENSITY = torch.tensor([[[2.0, 3.0, 0.5, 4.0]]])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.compositing import EPSILON, Composite, composite, median_depth, occupancy_from_density
+from gram.rendering.compositing import EPSILON, Composite, composite, median_depth, occupancy_from_density
 
 FAR = 1.12
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gram.samplers.base import OPAQUE, Sampler, Samples
+from gram.rendering.samplers.base import OPAQUE, Sampler, Samples
 from gram.shapes import Float
 
 

@@ -7,12 +7,12 @@ at each.
 import torch
 from torch import Tensor
 
-from gram.compositing import composite
 from gram.geometry.cameras import Rays
-from gram.samplers.base import Samples
-from gram.samplers.noise import Noise, uniform
-from gram.samplers.stratified import in_bins
-from gram.samplers.volume import VolumeSampler
+from gram.rendering.compositing import composite
+from gram.rendering.samplers.base import Samples
+from gram.rendering.samplers.counter_rng import Noise, uniform
+from gram.rendering.samplers.stratified import in_bins
+from gram.rendering.samplers.volume import VolumeSampler
 from gram.shapes import Float
 
 FLOOR = 1e-5

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sampled_rays import FAR, NEAR, some_rays
 
-from gram.samplers import OPAQUE, PlaneSampler
+from gram.rendering.samplers import OPAQUE, PlaneSampler
 
 
 def make_planes(points: int = 5, **changes) -> PlaneSampler:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.samplers import HierarchicalSampler, StratifiedSampler
-from gram.shading import shade
+from gram.rendering.render_rays import shade
+from gram.rendering.samplers import HierarchicalSampler, StratifiedSampler
 
 SPACE = {"near": 0.88, "far": 1.12, "background_z": None}
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from gram.compositing import occupancy_from_density
 from gram.geometry.cameras import Rays
-from gram.samplers.base import OPAQUE, Sampler, Samples
+from gram.rendering.compositing import occupancy_from_density
+from gram.rendering.samplers.base import OPAQUE, Sampler, Samples
 from gram.shapes import Bool, Float
 
 

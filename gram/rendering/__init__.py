@@ -1,0 +1,1 @@
+"""Rendering of rays: isosurface intersections, samplers, compositing."""
