@@ -212,3 +212,8 @@ def as_image(pixels: Float[Tensor, "batch n channels"]) -> Float[Tensor, "batch 
     """Square images from what all their rays see, row by row."""
     size = math.isqrt(pixels.shape[1])
     return pixels.mT.reshape(len(pixels), -1, size, size)
+
+
+def quantised(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8, rounded and clipped."""
+    return ((images.detach().float() + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)

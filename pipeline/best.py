@@ -19,7 +19,7 @@ from pipeline.temporary_copy import lasting
 
 if TYPE_CHECKING:
     from gram.metrics import Measurement
-    from pipeline.measuring import Ruler
+    from pipeline.measuring import Evaluator
 
 FOLDER = "best"
 SEED = 0
@@ -56,13 +56,13 @@ class Best:
         remove_folder(self.published)
         if self.is_measured:
             _copy(self._kept, self.published)
-        self._ruler = self._make_ruler() if config.train.measure_every else None
+        self._evaluator = self._make_evaluator() if config.train.measure_every else None
 
-    def _make_ruler(self) -> "Ruler":
+    def _make_evaluator(self) -> "Evaluator":
         config, every = self._config, self._config.train.measure_every
         try:  # heavy, and only needed where distances are asked for
             from gram.metrics import load_extractor
-            from pipeline.measuring import Ruler
+            from pipeline.measuring import Evaluator
         except ImportError as error:
             raise ValueError(
                 f"train.measure_every = {every} needs packages that are missing ({error}): "
@@ -73,7 +73,7 @@ class Best:
                 f"train.measure_every = {every}, but there is {len(self._dataset)} picture to compare with: "
                 f"distances need {FEWEST}; set it to 0"
             )
-        return Ruler(
+        return Evaluator(
             self._dataset,
             scene.training_poses(config.data, self._dataset.meta),
             load_extractor(device=next(self._state.generator.parameters()).device),
@@ -82,7 +82,6 @@ class Best:
             psi=1.0,
             batch_size=BATCH,
             kept=lasting(config.paths.checkpoints) / "features",
-            shown=False,
         )
 
     @property
@@ -94,14 +93,14 @@ class Best:
         """The distance now, named after its protocol (`distance/fid_effnetlite0_1000`: 1,000 pictures on each
         side); the model is kept if it is the smallest so far.
         """
-        assert self._ruler is not None, "measuring is asked for"
-        measurement = self._ruler.measure(build.averaged(self._state), "first average", metrics=("fid",))
+        assert self._evaluator is not None, "measuring is asked for"
+        measurement = self._evaluator.measure(build.averaged(self._state), "first average", metrics=("fid",))
         ((name, value),) = measurement.values.items()
         before = self._before(measurement)
         if before is None or value < before:
             self._keep(measurement)
             say(f"train: {name} {value:.4g} at step {self._state.step}, the best so far")
-        return {f"distance/{name}_{self._ruler.count}": value}
+        return {f"distance/{name}_{self._evaluator.count}": value}
 
     def finish(self, last: Path) -> None:
         """See to it that there is a best model: where none was ever measured, the last one."""

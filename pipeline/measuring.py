@@ -1,23 +1,29 @@
 """How far pictures of a generator are from real ones, measured alike while it is trained and afterwards."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gram.data.reader import ImageDataset
-from gram.generator import Generator
+from gram.generator import Generator, quantised
 from gram.geometry.poses import PosePrior
 from gram.metrics import Extractor, Features, Measurement, compare, extract_features
 from gram.metrics.fidelity import METRICS, SMALLEST_SET
 from gram.rendering.samplers import Noise
-from pipeline.pictures import quantised
-from pipeline.progress import Progress
+
+Show = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
-class Ruler:
+@contextmanager
+def _hidden(task: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Progress that nobody sees."""
+    yield lambda done: None
+
+
+class Evaluator:
     """Measures generators against the same real pictures, from the same latents and poses.
 
     Args:
@@ -29,7 +35,7 @@ class Ruler:
         psi: truncation of generated pictures; 1 is none.
         batch_size: pictures at a time.
         kept: folder of features that will be asked for again.
-        shown: whether progress is shown.
+        show: progress of a task with a name and a total, as a context that gives a function of what is done.
     """
 
     def __init__(
@@ -43,12 +49,12 @@ class Ruler:
         psi: float,
         batch_size: int,
         kept: Path,
-        shown: bool,
+        show: Show | None = None,
     ) -> None:
         self.count = min(images, len(dataset))
         self._dataset, self._prior, self._extractor = dataset, prior, extractor
         self._seed, self._psi, self._batch_size = seed, psi, batch_size
-        self._kept, self._shown = kept, shown
+        self._kept, self._show = kept, show or _hidden
         # Disjoint parts of the real pictures are the ends of an order that mixes whatever they are sorted by.
         self._order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed)).tolist()
         reals = dataset.load_images(self._order[: self.count])
@@ -98,7 +104,7 @@ class Ruler:
         poses = self._prior.sample(self.count, generator=rng).to(device).split(self._batch_size)
         seeds = torch.randint(2**31, (self.count,), generator=rng).to(device).split(self._batch_size)
         drawn: list[Tensor] = []
-        with self._progress("generate", self.count) as update:
+        with self._show("generate", self.count) as update:
             for some_z, some_poses, some_seeds in zip(z, poses, seeds, strict=True):
                 rendered = generator.render(
                     some_z, some_poses, size=self._dataset.size, psi=self._psi, noise=Noise(some_seeds)
@@ -108,7 +114,7 @@ class Ruler:
         return torch.cat(drawn)
 
     def _features(self, images: Tensor, what: str, *, keep: bool) -> Features:
-        with self._progress(f"features of {what}", len(images)) as update:
+        with self._show(f"features of {what}", len(images)) as update:
             return extract_features(
                 images,
                 self._extractor,
@@ -116,11 +122,3 @@ class Ruler:
                 cache_dir=self._kept if keep else None,
                 progress=lambda done, _: update(done),
             )
-
-    @contextmanager
-    def _progress(self, task: str, total: int) -> Iterator[Callable[[int], None]]:
-        if not self._shown:
-            yield lambda done: None
-            return
-        with Progress(task, total=total) as progress:
-            yield progress.update

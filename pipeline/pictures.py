@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from gram.generator import Generator, RenderedImages
+from gram.generator import Generator, RenderedImages, quantised
 from gram.system.folders import write_file
 
 Pixels = NDArray[np.uint8]
@@ -35,11 +35,6 @@ _TURBO = np.array(
         [0.70, 0.98, 0.21], [0.93, 0.82, 0.23], [0.99, 0.54, 0.16], [0.86, 0.25, 0.05], [0.48, 0.02, 0.01],
     ]
 )  # fmt: skip
-
-
-def quantised(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8, rounded and clipped."""
-    return ((images.detach().float() + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:

@@ -4,7 +4,8 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -73,6 +74,13 @@ class Progress:
             parts.append(f"{duration(left * self._per_unit / self.speed)} left")
         parts += [f"{name} {value:.3g}" for name, value in report.items()]
         return "  ".join([*parts, f"{peak_memory_gib():.1f} GiB"])
+
+
+@contextmanager
+def progress_of(task: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Progress of a task from nothing to `total`, as a function of what is done."""
+    with Progress(task, total=total) as progress:
+        yield progress.update
 
 
 def peak_memory_gib() -> float:

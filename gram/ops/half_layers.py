@@ -1,7 +1,7 @@
-"""What a network of sine layers is made of, forward and backward: plain torch, on any device.
+"""Layers of sine networks in half precision, forward and backward: plain torch, on any device.
 
-`gram.ops.kernels.phase_layers` has the same functions. Matrix products take half precision and add up in float32.
-Results at points that are no hit mean nothing.
+`gram.ops.kernels.phase_layers` has the same functions. Matrix products take half precision and accumulate in
+float32. Results at points that are no hit are undefined.
 """
 
 import math

@@ -6,7 +6,8 @@ from gram.metrics.fidelity import SMALLEST_SET
 from pipeline import build
 from pipeline.console import say
 from pipeline.evaluating.finding import Subject
-from pipeline.measuring import Ruler
+from pipeline.measuring import Evaluator
+from pipeline.progress import progress_of
 from pipeline.temporary_copy import lasting
 
 
@@ -19,7 +20,7 @@ def measure(subject: Subject) -> dict[str, Measurement]:
     config, settings = subject.config, subject.config.evaluate
     weights = settings.inception_weights
     extractor = settings.extractor if weights is None else INCEPTION
-    ruler = Ruler(
+    evaluator = Evaluator(
         subject.dataset,
         subject.prior,
         load_extractor(extractor, weights_path=weights, device=subject.device),
@@ -28,19 +29,19 @@ def measure(subject: Subject) -> dict[str, Measurement]:
         psi=settings.psi,
         batch_size=settings.batch_size,
         kept=lasting(config.paths.checkpoints) / "features",
-        shown=True,
+        show=progress_of,
     )
-    if ruler.count < settings.images:
-        say(f"evaluate: {ruler.count} pictures of each kind, as there are no more real ones")
-    metrics, measured = ruler.measurable(), {}
+    if evaluator.count < settings.images:
+        say(f"evaluate: {evaluator.count} pictures of each kind, as there are no more real ones")
+    metrics, measured = evaluator.measurable(), {}
     if not metrics:
         return {}
-    measured[""] = ruler.measure(subject.generator, "first average", metrics=metrics)
+    measured[""] = evaluator.measure(subject.generator, "first average", metrics=metrics)
     if settings.at_initialisation:
         twin = build.untrained_twin(config.paths.model).to(subject.device)
-        measured["at_initialisation"] = ruler.measure(twin, "untrained", metrics=metrics, keep=True)
-    if settings.real_against_real and (metrics := ruler.measurable(ruler.half)):
-        measured["real_against_real"] = ruler.real_against_real(metrics=metrics)
+        measured["at_initialisation"] = evaluator.measure(twin, "untrained", metrics=metrics, keep=True)
+    if settings.real_against_real and (metrics := evaluator.measurable(evaluator.half)):
+        measured["real_against_real"] = evaluator.real_against_real(metrics=metrics)
     return measured
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gram.data.reader import ImageDataset
+from gram.generator import quantised
 from gram.metrics.angles import circular_correlation, turn_between
 from gram.pose_network import (
     LARGEST_SIZE,
@@ -21,7 +22,7 @@ from gram.pose_network import (
 from gram.rendering.samplers import Noise
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.figures import BLUE, VERMILION, plain, to_pixels
-from pipeline.pictures import Pixels, quantised
+from pipeline.pictures import Pixels
 from pipeline.progress import Progress
 from pipeline.temporary_copy import lasting
 

@@ -1,4 +1,4 @@
-"""Gradients of the ReLU network of `gram.ops.kernels.relu_field`, from its points and outputs' gradients alone.
+"""Gradients of the ReLU network of `relu_field`, from its points and outputs' gradients alone.
 
 With g the gradient of an output and x_i the output of layer i, its weights W_i get the sum over points of
 g u_i (x) x_{i-1}. The slope u_i is the derivative of the output by the layer's pre-activation: the head of
