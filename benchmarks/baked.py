@@ -14,7 +14,7 @@ import torch
 from benchmarks.timing import Clock
 from gram.baked import bake
 from gram.geometry.poses import GaussianPoses
-from gram.models import load_model
+from gram.model.folder import load_model
 
 SEEN = 64
 """Cameras that tell how far maps reach."""

@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import torch
 
-from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
+from gram.model.generator import Generator
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
 from gram.rendering.samplers import SurfaceSampler

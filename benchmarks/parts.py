@@ -13,9 +13,9 @@ from torch import Tensor
 from benchmarks.published import Training
 from benchmarks.timing import Clock
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.losses import generator_loss, pose_loss
 from gram.networks.layers import Film
-from gram.training import discriminator_step
+from gram.training.losses import generator_loss, pose_loss
+from gram.training.step import discriminator_step
 
 
 class Part(NamedTuple):

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from gram.fakes import Fakes
 from gram.geometry.poses import GaussianPoses
-from gram.models import build_discriminator, build_generator
-from gram.precision import Precision
-from gram.state import TrainingSettings, TrainingState
-from gram.training import Reals, fit
+from gram.model.folder import build_discriminator, build_generator
+from gram.training.fakes import Fakes
+from gram.training.precision import Precision
+from gram.training.state import TrainingSettings, TrainingState
+from gram.training.step import Reals, fit
 
 PIXELS_AT_ONCE = 256**2
 """A micro-batch of smaller images has as many pixels as one image of 256 x 256."""

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from gram.charts import MARGIN, Charts, chart, look_up
-from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.meshing.layers import Layer
+from gram.model.generator import Generator
 from gram.rendering.samplers import SurfaceSampler
 from gram.shapes import Float, UInt8
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import PosePrior
+from gram.model.generator import Generator
 from gram.rendering.samplers import LayeredSampler, Sampler, Samples
 from gram.shapes import Float
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import torch
 
-from gram.generator import Generator
 from gram.geometry.poses import PosePrior
-from gram.sampling import EpochSampler
-from gram.state import TrainingSettings, TrainingState
-from gram.training import Reals, train_step
+from gram.model.generator import Generator
+from gram.training.batches import EpochSampler
+from gram.training.state import TrainingSettings, TrainingState
+from gram.training.step import Reals, train_step
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.model.generator import Generator
 from gram.networks.layers import Film
 from gram.rendering.render_rays import shade
 from gram.rendering.samplers import Samples

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, project
+from gram.model.generator import Generator
 from gram.shapes import Float
 from gram.visible_surface import layer_spacing
 

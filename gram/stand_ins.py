@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from gram.analytic import WALL_Z, AnalyticField, shells
-from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.model.generator import Generator
 from gram.networks.layers import Film
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.sampling_network import RayNetwork

@@ -5,12 +5,12 @@ import trimesh
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays, project
 from gram.meshing.depth import mesh_depth
 from gram.meshing.fields import Field
 from gram.meshing.opacity import accumulated_opacity, clearest
 from gram.meshing.surface import extract_surface
+from gram.model.generator import Generator
 from gram.rendering.samplers import Sampler
 from gram.rendering.samplers.layered import LayeredSampler
 from gram.shapes import Float

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gram import checkpoint
 from gram.system.folders import write_file
+from gram.training import checkpoint
 from pipeline.options import leaves, shown
 
 FILE = "settings.json"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gram.data.reader import ImageDataset
-from gram.models import SETTINGS
-from gram.state import TrainingState
+from gram.model.folder import SETTINGS
 from gram.system.folders import remove_folder, write_folder
+from gram.training.state import TrainingState
 from pipeline import build, scene
 from pipeline.console import say
 from pipeline.schema import Config

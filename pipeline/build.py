@@ -6,15 +6,15 @@ from typing import Any, cast
 
 import torch
 
-from gram import models
 from gram.data.format import DatasetMeta
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import PosePrior
-from gram.precision import Precision
+from gram.model import folder
+from gram.model.generator import Generator
 from gram.rendering.samplers import SurfaceSampler
-from gram.state import TrainingSettings, TrainingState
 from gram.system.folders import write_folder
+from gram.training.precision import Precision
+from gram.training.state import TrainingSettings, TrainingState
 from pipeline import identity
 from pipeline.schema import Config
 
@@ -129,14 +129,14 @@ def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> T
     """
     torch.manual_seed(config.seed)
     settings = model_settings(config, meta)
-    generator = models.build_generator(settings).to(device)
+    generator = folder.build_generator(settings).to(device)
     generator.radiance.recompute = config.train.recompute
     if config.train.foreground is not None and generator.sampler.white_background:
         raise ValueError(
             f"train.foreground = {config.train.foreground}, but behind these pictures is white, which is not "
             "learned: set it to null"
         )
-    discriminator = models.build_discriminator(settings).to(device)
+    discriminator = folder.build_discriminator(settings).to(device)
     discriminator.channels_last = device.type == "cuda"
     return TrainingState(generator, discriminator, training_settings(config))
 
@@ -180,7 +180,7 @@ def save_model(path: Path, state: TrainingState, settings: dict[str, Any], made_
     generator = copy.deepcopy(averaged(state))  # its mean is for the folder alone, training has none
     generator.update_mean_film(generator=torch.Generator().manual_seed(0))
     described = {**settings, "made_from": made_from}
-    files = models.model_files(generator, state.discriminator, described)
+    files = folder.model_files(generator, state.discriminator, described)
     write_folder(path, identity.signed(files, described))
 
 
@@ -189,16 +189,16 @@ def described(path: str | Path, *origin: str) -> dict[str, Any]:
 
     Args:
         path: of the folder.
-        origin: fields of `gram.model_settings.MadeFrom`.
+        origin: fields of `gram.model.settings.MadeFrom`.
 
     Raises:
         ModelError: there is none, or it says something else.
     """
-    settings = models.load_settings(path)
+    settings = folder.load_settings(path)
     for name in origin:
         if name not in settings.get("made_from", {}):
-            told = f"{Path(path) / models.SETTINGS}: made_from.{name} is missing"
-            raise models.ModelError(f"{told}: name a folder that pipeline.train wrote, or copy it again")
+            told = f"{Path(path) / folder.SETTINGS}: made_from.{name} is missing"
+            raise folder.ModelError(f"{told}: name a folder that pipeline.train wrote, or copy it again")
     return settings
 
 
@@ -206,7 +206,7 @@ def untrained_twin(path: str) -> Generator:
     """The generator of a model folder as it was before training."""
     settings = described(path, "seed")
     torch.manual_seed(settings["made_from"]["seed"])
-    generator = models.build_generator(settings).eval()
+    generator = folder.build_generator(settings).eval()
     generator.update_mean_film(generator=torch.Generator().manual_seed(0))
     return generator
 

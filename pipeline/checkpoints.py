@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from gram import checkpoint
-from gram.models import load_settings
-from gram.state import TrainingState
+from gram.model.folder import load_settings
 from gram.system import locks
 from gram.system.devices import has_kernels
 from gram.system.folders import sweep_inside
+from gram.training import checkpoint
+from gram.training.state import TrainingState
 from pipeline import beginnings
 from pipeline.console import say
 from pipeline.fingerprint import made_by_another_program

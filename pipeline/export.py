@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gram.models import load_model
+from gram.model.folder import load_model
 from pipeline import build, estimates, identity, kernels, outputs, tracking
 from pipeline.cli import Stage, main
 from pipeline.console import say

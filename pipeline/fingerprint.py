@@ -31,7 +31,7 @@ NOT_THE_RESULT = (
 """Options of training that say how long, how observed and on what machines, not what."""
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
-ROOTS = ("pipeline.session", "pipeline.build", "pipeline.scene", "gram.checkpoint")
+ROOTS = ("pipeline.session", "pipeline.build", "pipeline.scene", "gram.training.checkpoint")
 """Modules that shape training; what they import of gram does as well."""
 OBSERVERS = ("gram.diagnostics", "gram.kernel_trial", "gram.system.locks")
 """Modules of gram that training imports and that change no weights."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gram.models import GENERATOR, SETTINGS, ModelError, load_settings
+from gram.model.folder import GENERATOR, SETTINGS, ModelError, load_settings
 from pipeline.schema import Config
 
 KEY = "made_of"
@@ -49,7 +49,7 @@ def signed(files: Mapping[str, bytes], settings: Mapping[str, Any]) -> dict[str,
     """The files of a model folder, with the generator's digest in model.json.
 
     Args:
-        files: as `gram.models.model_files` makes them.
+        files: as `gram.model.folder.model_files` makes them.
         settings: that they were made with.
     """
     described = {**settings, DIGEST: digest_of(files[GENERATOR], settings)}

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from gram.data.reader import ImageDataset
-from gram.generator import Generator, quantised
 from gram.geometry.poses import PosePrior
 from gram.metrics import Extractor, Features, Measurement, compare, extract_features
 from gram.metrics.fidelity import METRICS, SMALLEST_SET
+from gram.model.generator import Generator, quantised
 from gram.rendering.samplers import Noise
 
 Show = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gram.generator import Generator
 from gram.geometry.cameras import Rays
 from gram.geometry.poses import PosePrior
+from gram.model.generator import Generator
 from gram.sampling_noise import (
     REFERENCE_POINTS,
     NoSuchSamplerError,

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from gram.generator import Generator
 from gram.metrics import Measurement
 from gram.metrics.likeness import psnr
-from gram.models import load_discriminator, load_model, model_files
+from gram.model.folder import load_discriminator, load_model, model_files
+from gram.model.generator import Generator
 from gram.system.folders import write_file
 from pipeline import build, identity, kernels, outputs
 from pipeline.cli import Flag, Stage, main

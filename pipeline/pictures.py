@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from gram.generator import Generator, RenderedImages, quantised
+from gram.model.generator import Generator, RenderedImages, quantised
 from gram.system.folders import write_file
 
 Pixels = NDArray[np.uint8]

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import FileStore
 
-from gram.distributed import Processes
+from gram.training.distributed import Processes
 from pipeline import build, kernels, workers
 from pipeline.schema import Config
 

@@ -8,8 +8,8 @@ import torch
 
 from gram.data.reader import ImageDataset
 from gram.diagnostics import Probe, diagnose
-from gram.state import TrainingState
-from gram.training import Reals, fit
+from gram.training.state import TrainingState
+from gram.training.step import Reals, fit
 from pipeline import build, checkpoints, pictures, runlog, scene
 from pipeline.averages import Averages
 from pipeline.best import Best

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from gram.models import load_settings
+from gram.model.folder import load_settings
 from pipeline.cli import explained
 from pipeline.config import load
 from pipeline.console import write

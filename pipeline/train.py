@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gram.data.reader import ImageDataset
-from gram.state import TrainingState
-from gram.training import Reals
+from gram.training.state import TrainingState
+from gram.training.step import Reals
 from pipeline import (
     build,
     checkpoints,

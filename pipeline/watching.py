@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from gram import checkpoint
 from gram.data.reader import ImageDataset
 from gram.diagnostics import PROBED, all_finite, diversity
-from gram.state import TrainingState
+from gram.training import checkpoint
+from gram.training.state import TrainingState
 
 Record = Mapping[str, float | None]
 """One line of metrics.jsonl; None is a number that was not finite."""

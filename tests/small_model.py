@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from gram.generator import Generator
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 
 _SETTINGS: dict[str, Any] = {
     "generator": {"fov": math.radians(12), "z_dim": 8, "mapping_width": 16, "mapping_layers": 2},

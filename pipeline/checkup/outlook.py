@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from gram import checkpoint
-from gram.distributed import Processes
-from gram.state import TrainingState
+from gram.training import checkpoint
+from gram.training.distributed import Processes
+from gram.training.state import TrainingState
 from pipeline import build, checkpoints, runlog, scene
 from pipeline.checkup import together
 from pipeline.checkup.report import Caution, Fact, Finding, Problem

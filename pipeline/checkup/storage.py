@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import torch
 
-from gram.state import TrainingState
+from gram.training.state import TrainingState
 from pipeline import build, database, scene, store
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.hardware import amount

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-from gram import models
+from gram.model import folder
 from pipeline import build, launch, outcome, scene, workers
 from pipeline.checkup import doors
 from pipeline.checkup.report import Fact, Finding, Problem
@@ -135,7 +135,7 @@ def _timed_average(team: Team, message: torch.Tensor) -> float:
 def _gradients(config: Config) -> int:
     """Numbers that training averages in every step: the gradients of both networks."""
     settings = build.model_settings(config, scene.planned_meta(config.data))
-    networks = models.build_generator(settings), models.build_discriminator(settings)
+    networks = folder.build_generator(settings), folder.build_discriminator(settings)
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from gram.data.reader import ImageDataset
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.metrics.consistency import (
     STEEPEST,
@@ -21,6 +20,7 @@ from gram.metrics.consistency import (
     view_of,
     warp,
 )
+from gram.model.generator import Generator
 from gram.visible_surface import PLANE_MARGIN
 from pipeline import scene
 from pipeline.evaluating.consistency_figure import Curves, plot

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.generator import RenderedImages
-from gram.latents import interpolate_latents
 from gram.metrics.depth import normals_from_depth
+from gram.model.generator import RenderedImages
+from gram.model.latents import interpolate_latents
 from pipeline import pictures, scene
 from pipeline.evaluating.finding import Subject
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from gram.data.reader import ImageDataset
-from gram.generator import Generator
 from gram.geometry.poses import PosePrior
+from gram.model.generator import Generator
 from pipeline import identity, scene
 from pipeline.pictures import Pixels, blank
 from pipeline.schema import Config
@@ -22,7 +22,7 @@ class Subject:
     Attributes:
         config: of the evaluation.
         generator: in evaluation mode, on `device`.
-        described: the settings in the model's folder, see `gram.models.load_settings`.
+        described: the settings in the model's folder, see `gram.model.folder.load_settings`.
         dataset: what it was trained on, at the size that it draws.
         held_out: pictures of others, None where there are none.
         prior: where the cameras stand.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from gram.data.reader import ImageDataset
-from gram.generator import quantised
 from gram.metrics.angles import circular_correlation, turn_between
+from gram.model.generator import quantised
 from gram.pose_network import (
     LARGEST_SIZE,
     PoseNetwork,

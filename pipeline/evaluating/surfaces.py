@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from gram.diagnostics import ray_numbers
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.latents import read_latents
 from gram.metrics.surface_depth import surface_depth
+from gram.model.generator import Generator
+from gram.model.latents import read_latents
 from gram.rendering.samplers import LayeredSampler, Samples
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import Seen, first_identities

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses, PosePrior, SphericalPoses
 from gram.meshing import turntable_poses
+from gram.model.generator import Generator
 from gram.shapes import Float
 from pipeline.schema import ExportConfig
 

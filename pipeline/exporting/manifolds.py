@@ -8,8 +8,8 @@ import torch
 
 from gram.baked import BakedManifolds, bake
 from gram.charts import Charts
-from gram.generator import Generator
 from gram.meshing import draw_layers, read_layers, write_layers
+from gram.model.generator import Generator
 from gram.rendering.samplers import SurfaceSampler
 from gram.shapes import Float
 from pipeline.exporting.cameras import prior

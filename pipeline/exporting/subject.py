@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gram.generator import Generator
-from gram.latents import read_latents
+from gram.model.generator import Generator
+from gram.model.latents import read_latents
 from gram.shapes import Float
 from pipeline.schema import ExportConfig
 

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gram.generator import Generator
-from gram.latents import interpolate_latents
 from gram.meshing import write_gif, write_mp4
+from gram.model.generator import Generator
+from gram.model.latents import interpolate_latents
 from pipeline.exporting.cameras import LEVEL, turntable
 from pipeline.exporting.subject import Made, Subject
 from pipeline.pictures import to_pixels

@@ -7,8 +7,8 @@ import torch
 import trimesh
 
 from gram.baked import BakedManifolds
-from gram.latents import interpolate_latents
 from gram.meshing import color_vertices
+from gram.model.latents import interpolate_latents
 from pipeline import viewer
 from pipeline.exporting.cameras import prior
 from pipeline.exporting.manifolds import SEEN

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from gram import models
-from gram.generator import Generator
 from gram.geometry.poses import PosePrior
+from gram.model import folder as models
+from gram.model.generator import Generator
 from pipeline import build, scene
 from pipeline.options import ConfigError
 from pipeline.sweeping import datasets

@@ -7,8 +7,8 @@ import pytest
 import torch
 from small_model import small_settings
 
-from gram.generator import Generator
-from gram.models import build_discriminator, build_generator
+from gram.model.folder import build_discriminator, build_generator
+from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
 
 

@@ -9,11 +9,11 @@ import torch
 from small_model import smooth_settings, vivid_generator
 
 from gram.baked import bake
-from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
 from gram.meshing.layer_pictures import draw_layers
 from gram.meshing.layers import as_mesh
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 
 PRIOR = GaussianPoses()
 SIZE = 24

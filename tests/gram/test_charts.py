@@ -9,7 +9,7 @@ import torch
 from gram.charts import Charts, chart
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses, SphericalPoses
-from gram.models import build_sampler
+from gram.model.folder import build_sampler
 from gram.rendering.samplers import SurfaceSampler
 
 FOV = math.radians(12)

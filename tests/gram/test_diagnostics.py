@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from gram.diagnostics import Probe, all_finite, diagnose, diversity, ray_numbers
-from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 from gram.networks.manifold import SCALE, SPHERE_SLOPE, ManifoldPredictor
 from gram.rendering.isosurfaces import Mode
 from gram.rendering.samplers import Samples, SurfaceSampler

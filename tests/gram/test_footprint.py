@@ -10,10 +10,10 @@ import pytest
 
 from gram import footprint
 from gram.footprint import measure
-from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
+from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
-from gram.state import TrainingSettings, TrainingState
+from gram.training.state import TrainingSettings, TrainingState
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20

@@ -17,9 +17,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.losses import r1_penalty
-from gram.released import generator_name, load_released, load_released_discriminator
+from gram.model.released import generator_name, load_released, load_released_discriminator
 from gram.rendering.compositing import composite
+from gram.training.losses import r1_penalty
 
 EMBEDDED = Path(__file__).parents[1] / "goldens"
 

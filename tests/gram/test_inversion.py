@@ -9,9 +9,9 @@ import torch
 from small_model import vivid_generator
 from torch import Tensor
 
-from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
 from gram.inversion import Inversion, invert
+from gram.model.generator import Generator
 
 SIZE = 16
 SUBJECTS, FITTED, UNSEEN = 2, 1, 3

@@ -7,11 +7,11 @@ import pytest
 import torch
 import trimesh
 
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays, project
 from gram.geometry.poses import GaussianPoses
 from gram.meshing import color_vertices, render_mesh
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 from gram.seen_colors import SeenColors
 
 FRONT = torch.full((1, 2), math.pi / 2)

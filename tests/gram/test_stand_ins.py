@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from gram.generator import Generator
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 from gram.rendering.samplers import LayeredSampler, SurfaceSampler
 from gram.sampling_noise import NoSuchSamplerError, Subject, draw
 from gram.stand_ins import analytic_subject, spacing, trained_subject

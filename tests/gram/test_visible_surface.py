@@ -9,11 +9,11 @@ import trimesh
 from torch import nn
 
 from gram.analytic import SEMI_AXES, AnalyticField
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import decimate, why_not_watertight
 from gram.meshing.depth import mesh_depth
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 from gram.rendering.samplers import PlaneSampler, StratifiedSampler
 from gram.visible_surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gram.geometry.poses import GaussianPoses
-from gram.models import build_generator
+from gram.model.folder import build_generator
 from pipeline import build, scene
 from pipeline.build import require_reachable_levels
 from pipeline.config import load

@@ -15,9 +15,9 @@ from PIL import Image, ImageSequence
 from small_model import small_settings
 from trimesh.visual import TextureVisuals
 
-from gram.latents import interpolate_latents, write_latents
 from gram.meshing import turntable_poses
-from gram.models import build_discriminator, build_generator, load_model, save_model
+from gram.model.folder import build_discriminator, build_generator, load_model, save_model
+from gram.model.latents import interpolate_latents, write_latents
 from pipeline import export
 from pipeline.cli import main
 from pipeline.pictures import to_pixels

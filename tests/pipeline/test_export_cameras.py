@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from gram.generator import Generator
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 from pipeline.config import load
 from pipeline.exporting.cameras import across, turntable, witnesses
 from pipeline.schema import ExportConfig

@@ -8,9 +8,9 @@ import torch
 from gltf import gltf_problems
 from small_model import smooth_settings
 
-from gram.generator import Generator
 from gram.meshing import read_layers
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 from pipeline.config import load
 from pipeline.exporting.manifolds import Manifolds, export_layers, manifolds_of
 from pipeline.exporting.subject import Subject, subjects

@@ -64,8 +64,8 @@ def changed(program: Path, name: str) -> bool:
 @pytest.mark.parametrize(
     "name",
     [
-        "gram/training.py",
-        "gram/losses.py",
+        "gram/training/step.py",
+        "gram/training/losses.py",
         "gram/rendering/samplers/surfaces.py",
         "gram/ops/kernels/relu_field.py",
         "gram/data/reader.py",

@@ -13,7 +13,7 @@ from forked_stages import Ended, Stages, forked_stages
 from hostile_cases import CASES, COMMANDS, Case
 
 from gram.data.writer import DatasetWriter
-from gram.models import build_discriminator, build_generator, save_model
+from gram.model.folder import build_discriminator, build_generator, save_model
 from pipeline import build, config, scene
 
 MADE_FROM = {"seed": 0, "data_hash": "a" * 64, "fingerprint": "f-0", "run": None, "images": 16, "steps": 4}

@@ -8,7 +8,7 @@ import pytest
 from html_pages import Page
 from model_chain import stage
 
-from gram.models import load_settings
+from gram.model.folder import load_settings
 from pipeline import identity, summary
 from pipeline.config import PROJECT, load
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from training_runs import STEPS, arguments, losses, result, run, start, wait_for_step
 
-from gram import checkpoint
+from gram.training import checkpoint
 from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.config import PROJECT
 

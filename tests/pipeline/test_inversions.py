@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gram.data.reader import ImageDataset
-from gram.latents import read_latents
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.latents import read_latents
 from pipeline import build, scene
 from pipeline.config import load
 from pipeline.evaluating.finding import Finding, Subject

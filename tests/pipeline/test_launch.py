@@ -24,7 +24,7 @@ from training_runs import (
     wait_for_step,
 )
 
-from gram import checkpoint
+from gram.training import checkpoint
 from pipeline import launch
 from pipeline.cli import EXIT_ERROR, EXIT_REQUEUE
 from pipeline.config import CONF, PROJECT, load, presets_of

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from gram.distributed import Processes
 from gram.system.memory import is_out_of_memory
+from gram.training.distributed import Processes
 from pipeline import prepare
 from pipeline.cli import EXIT_ERROR, main
 from pipeline.config import PROJECT, load

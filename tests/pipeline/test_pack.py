@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from gram.metrics.likeness import psnr
-from gram.models import GENERATOR, load_discriminator, load_model, load_settings
+from gram.model.folder import GENERATOR, load_discriminator, load_model, load_settings
 from pipeline import pack, train
 from pipeline.cli import EXIT_ERROR, main
 from pipeline.config import load

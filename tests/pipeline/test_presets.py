@@ -10,12 +10,12 @@ import pytest
 import torch
 import yaml
 
-from gram import models
 from gram.data.format import DatasetMeta
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses, SphericalPoses
+from gram.model import folder
 from gram.rendering.samplers import SurfaceSampler
-from gram.training import Reals, fit
+from gram.training.step import Reals, fit
 from pipeline import build, scene
 from pipeline.config import CONF, load, presets_of
 from pipeline.schema import GROUPS, Config
@@ -62,7 +62,7 @@ def meta_of(config: Config) -> DatasetMeta:
 
 def sampler_of(config: Config) -> SurfaceSampler:
     with torch.device("meta"):
-        sampler = models.build_sampler(build.model_settings(config, meta_of(config)))
+        sampler = folder.build_sampler(build.model_settings(config, meta_of(config)))
     assert isinstance(sampler, SurfaceSampler)
     return sampler
 
@@ -152,8 +152,8 @@ def test_an_experiment_builds_its_networks(name: str) -> None:
     config = load([f"experiment={name}"])
     settings = build.model_settings(config, meta_of(config))
     with torch.device("meta"):
-        generator = models.build_generator(settings)
-        discriminator = models.build_discriminator(settings)
+        generator = folder.build_generator(settings)
+        discriminator = folder.build_discriminator(settings)
         logits, poses = discriminator(torch.zeros(2, 3, config.data.size, config.data.size))
     assert generator.sampler.white_background == (config.data.background == "white")
     assert generator.radiance.width == config.model.hidden
@@ -166,7 +166,7 @@ def test_rays_of_an_experiment_meet_all_of_its_surfaces(name: str) -> None:
     settings = build.model_settings(config, meta_of(config))
     small = {"width": 2, "layers": 2}  # all but M, which is built first, from the first random numbers
     torch.manual_seed(config.seed)
-    generator = models.build_generator({**settings, "radiance": {**settings["radiance"], **small}})
+    generator = folder.build_generator({**settings, "radiance": {**settings["radiance"], **small}})
     prior = scene.training_poses(config.data, meta_of(config))
     poses = prior.sample(8, generator=torch.Generator().manual_seed(0))
     rays = pixel_rays(look_at_origin(poses), size=17, fov=generator.fov)

@@ -10,12 +10,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from gram.distributed import Processes
 from gram.geometry.poses import GaussianPoses
-from gram.models import build_discriminator, build_generator
-from gram.sampling import EpochSampler
-from gram.state import TrainingSettings, TrainingState
-from gram.training import Reals, train_step
+from gram.model.folder import build_discriminator, build_generator
+from gram.training.batches import EpochSampler
+from gram.training.distributed import Processes
+from gram.training.state import TrainingSettings, TrainingState
+from gram.training.step import Reals, train_step
 from pipeline import build, train
 from pipeline.cli import EXIT_ERROR, main
 from pipeline.config import PROJECT, load
@@ -154,7 +154,7 @@ def test_processes_see_different_latents_and_pictures_that_make_up_the_batch(
             seen["now"] = (images, fakes)
             return {}
 
-        monkeypatch.setattr("gram.training.discriminator_step", record)
+        monkeypatch.setattr("gram.training.step.discriminator_step", record)
         torch.manual_seed(0)
         state = TrainingState(build_generator(model), build_discriminator(model), settings)
         order = EpochSampler(len(reals.images), 4, seed=0)

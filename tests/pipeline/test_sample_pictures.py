@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.generator import Generator
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
 from gram.networks.manifold import SCALE, SPHERE_SLOPE, ManifoldPredictor
 from gram.rendering.samplers import SurfaceSampler
 from pipeline.config import load

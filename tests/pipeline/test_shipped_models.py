@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gram.models import load_discriminator, load_model, load_settings
+from gram.model.folder import load_discriminator, load_model, load_settings
 from pipeline import export
 from pipeline.cli import main
 from pipeline.config import PROJECT, load

@@ -20,9 +20,9 @@ from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from gram.baked import BakedManifolds, bake
-from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
 from gram.meshing import render_mesh
+from gram.model.generator import Generator
 from pipeline import viewer
 from pipeline.pictures import to_pixels
 

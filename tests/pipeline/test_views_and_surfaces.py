@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from gram.data.reader import ImageDataset
-from gram.latents import write_latents
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.latents import write_latents
 from pipeline import build, scene
 from pipeline.config import load
 from pipeline.evaluating import consistency, poses, surfaces

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gram import checkpoint
 from gram.diagnostics import all_finite
+from gram.training import checkpoint
 from pipeline import runlog, train
 from pipeline.cli import EXIT_ERROR, main
 from pipeline.config import PROJECT, load

@@ -11,15 +11,15 @@ from sampled_rays import some_noise
 from torch import Tensor
 
 from gram.diagnostics import Probe, diagnose
-from gram.fakes import Fakes
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses
-from gram.models import ModelError, build_discriminator, build_generator, load_model, save_model
+from gram.model.folder import ModelError, build_discriminator, build_generator, load_model, save_model
+from gram.model.generator import Generator
 from gram.rendering.render_rays import shade
 from gram.rendering.samplers import LayeredSampler
-from gram.state import TrainingSettings, TrainingState
-from gram.training import Reals, fit
+from gram.training.fakes import Fakes
+from gram.training.state import TrainingSettings, TrainingState
+from gram.training.step import Reals, fit
 
 PRIOR = GaussianPoses()
 POINTS = 6

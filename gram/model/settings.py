@@ -26,7 +26,7 @@ _NEEDED = {
 
 
 class GeneratorSettings(TypedDict):
-    """Arguments of `gram.generator.Generator`."""
+    """Arguments of `gram.model.generator.Generator`."""
 
     fov: Annotated[float, Bounds(above=0, high=math.pi)]
     z_dim: NotRequired[Width]

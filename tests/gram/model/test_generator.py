@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.generator import MEAN_FILM_LATENTS, Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import MEAN_FILM_LATENTS, Generator
 from gram.networks.layers import Film
 from gram.rendering.samplers import Noise
 from gram.system import devices

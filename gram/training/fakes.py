@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gram.generator import Generator, as_image
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.model.generator import Generator, as_image
 from gram.networks.layers import Film
 from gram.rendering.samplers import Noise
 from gram.shapes import Float

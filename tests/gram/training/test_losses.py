@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 from gram.networks.discriminator import Discriminator
+from gram.training.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 
 
 def test_losses_of_undecided_logits_are_logarithms_of_two() -> None:

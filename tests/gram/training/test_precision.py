@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from gram.geometry.poses import GaussianPoses
-from gram.models import build_discriminator, build_generator
-from gram.precision import MixedPrecision
+from gram.model.folder import build_discriminator, build_generator
 from gram.rendering.samplers import SurfaceSampler
-from gram.state import TrainingSettings, TrainingState
-from gram.training import Reals, fit
+from gram.training.precision import MixedPrecision
+from gram.training.state import TrainingSettings, TrainingState
+from gram.training.step import Reals, fit
 
 PRIOR = GaussianPoses()
 BASE = TrainingSettings(batch_size=3, lr_generator=1e-3, lr_discriminator=2e-3, lr_manifold=1e-4)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gram.generator import Generator
+from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField

@@ -8,11 +8,18 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from gram.background import INDECISION, border, border_loss, edge_loss, foreground_loss, nearness_to_edge
-from gram.generator import Generator
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
+from gram.training.background import (
+    INDECISION,
+    border,
+    border_loss,
+    edge_loss,
+    foreground_loss,
+    nearness_to_edge,
+)
 
 SIZE = 12
 FRONT = torch.full((1, 2), math.pi / 2)

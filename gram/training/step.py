@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 
-from gram.background import border_loss, edge_loss, foreground_loss
-from gram.distributed import ALONE, Processes
-from gram.fakes import Fakes
 from gram.geometry.poses import PosePrior, mirror_poses
-from gram.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
 from gram.rendering.samplers import Noise
-from gram.sampling import EpochSampler, step_generator
 from gram.shapes import Float, UInt8
-from gram.state import TrainingSettings, TrainingState
 from gram.system.threads import map_on_cores, split_evenly
+from gram.training.background import border_loss, edge_loss, foreground_loss
+from gram.training.batches import EpochSampler, step_generator
+from gram.training.distributed import ALONE, Processes
+from gram.training.fakes import Fakes
+from gram.training.losses import discriminator_loss, generator_loss, pose_loss, r1_penalty
+from gram.training.state import TrainingSettings, TrainingState
 
 SAMPLING_STREAM = 2
 """Of the noise of samplers."""

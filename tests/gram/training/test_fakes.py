@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from gram.fakes import Fakes
-from gram.generator import Generator
 from gram.geometry.poses import GaussianPoses
-from gram.models import build_generator
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
+from gram.training.fakes import Fakes
 
 SIZE, BATCH = 8, 3
 CUTS = [(3, 1), (2, 1), (1, 1), (3, 2), (3, 64), (2, 4), (1, 16)]

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from gram.distributed import ALONE, Processes
+from gram.training.distributed import ALONE, Processes
 
 
 def in_group(work, rank: int, size: int, folder: str) -> None:

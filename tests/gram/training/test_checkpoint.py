@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram import checkpoint
+from gram.training import checkpoint
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZE = 400_000
 
 
@@ -187,7 +187,7 @@ import json, os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, "tests/gram")
 from test_checkpoint import SIZE, Counter
-from gram import checkpoint
+from gram.training import checkpoint
 
 def save_forever(folder, step, announcements):
     while True:
@@ -242,7 +242,7 @@ import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, "tests/gram")
 from test_checkpoint import Counter
-from gram import checkpoint
+from gram.training import checkpoint
 
 folder = Path(sys.argv[1])
 checkpoint.save(folder, Counter(1, size=1000), keep=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gram.ema import averaged_copy
+from gram.training.ema import averaged_copy
 
 
 def weight_of(copy: nn.Module) -> torch.Tensor:

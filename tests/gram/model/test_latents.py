@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from gram.latents import interpolate_latents, read_latents, write_latents
+from gram.model.latents import interpolate_latents, read_latents, write_latents
 
 
 def test_latents_come_back_as_they_were(tmp_path: Path) -> None:

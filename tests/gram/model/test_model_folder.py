@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 import gram
-from gram.generator import Generator
-from gram.models import ModelError, load_discriminator, load_model, load_settings, save_model
+from gram.model.folder import ModelError, load_discriminator, load_model, load_settings, save_model
+from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
 
 POSES = torch.tensor([[1.5, 1.4], [1.7, 1.9]])

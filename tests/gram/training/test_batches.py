@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gram.sampling import EpochSampler, step_generator
+from gram.training.batches import EpochSampler, step_generator
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 5), (10, 3), (7, 7), (3, 8), (1, 1), (1, 4)])

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from gram.ema import averaged_copy
-from gram.generator import Generator
+from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
-from gram.precision import MixedPrecision, Precision
+from gram.training.ema import averaged_copy
+from gram.training.precision import MixedPrecision, Precision
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """Adam's, of the shape of their weights."""
@@ -24,7 +24,7 @@ class TrainingSettings:
         batch_size: images per update of each network, of all processes together.
         micro_batch: images at a time on each process; 0 is all of its share. Changes no gradient.
         patches: parts of an image that are back-propagated in turn; 1 is the whole. Changes no gradient.
-        precision: of matrix products, see `gram.precision`.
+        precision: of matrix products, see `gram.training.precision`.
         lr_generator, lr_discriminator, lr_manifold: Adam's learning rates; M, or what else a sampler learns,
             has its own.
         betas: Adam's.
@@ -32,7 +32,7 @@ class TrainingSettings:
         r1_weight: lambda_r1, on `losses.r1_penalty`.
         r1_every: steps between R1 terms, each weighted by this number (lazy regularisation).
         pose_weight, real_pose_weight: of the pose losses on fakes and reals.
-        foreground: share of an image that is in front of the background, see `gram.background`; None, as
+        foreground: share of an image that is in front of the background, see `gram.training.background`; None, as
             published, leaves it to the generator.
         foreground_weight, border_weight, edge_weight: of the three losses that it asks for.
         ema_decays: of the averages of the generator.

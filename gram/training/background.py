@@ -8,8 +8,8 @@ shows as hair where surfaces let it through.
 import torch
 from torch import Tensor
 
-from gram.generator import Generator
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.model.generator import Generator
 from gram.networks.layers import Film
 from gram.shapes import Bool, Float
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gram import checkpoint
-from gram.fakes import Fakes
 from gram.geometry.poses import GaussianPoses, mirror_poses
-from gram.models import build_discriminator, build_generator
-from gram.sampling import EpochSampler
-from gram.state import TrainingSettings, TrainingState
-from gram.training import Reals, discriminator_step, fit, generator_step, train_step
+from gram.model.folder import build_discriminator, build_generator
+from gram.training import checkpoint
+from gram.training.batches import EpochSampler
+from gram.training.fakes import Fakes
+from gram.training.state import TrainingSettings, TrainingState
+from gram.training.step import Reals, discriminator_step, fit, generator_step, train_step
 
 PRIOR = GaussianPoses()
 BASE = TrainingSettings(batch_size=3, lr_generator=1e-3, lr_discriminator=2e-3, lr_manifold=1e-4)
@@ -145,7 +145,7 @@ def test_the_generator_step_leaves_no_gradient_in_the_discriminator(settings: di
 @pytest.fixture
 def renders(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """Whether each rendering of fakes was made with gradient."""
-    from gram.generator import Generator
+    from gram.model.generator import Generator
 
     calls: list[bool] = []
     draw = Generator.draw
@@ -261,7 +261,7 @@ def test_real_images_reach_the_discriminator_scaled_and_mirrored_with_their_pose
         seen.append((images, poses))
         return {}
 
-    monkeypatch.setattr("gram.training.discriminator_step", record)
+    monkeypatch.setattr("gram.training.step.discriminator_step", record)
     run(make_state(settings), reals, BASE, 12)
     images, poses = (torch.cat(parts) for parts in zip(*seen, strict=True))
     plain = reals.images.float() / 127.5 - 1.0

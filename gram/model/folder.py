@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from gram import model_settings
-from gram.generator import Generator
+from gram.model import settings as model_settings
+from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
@@ -105,7 +105,7 @@ def model_files(
 
 
 def load_settings(path: str | Path) -> dict[str, Any]:
-    """model.json of a model folder, checked as `gram.model_settings` says.
+    """model.json of a model folder, checked as `gram.model.settings` says.
 
     Raises:
         ModelError: there is none, or it describes no model.

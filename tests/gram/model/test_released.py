@@ -10,10 +10,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from gram.released import discriminator_name, generator_name, load_released, load_released_discriminator
+from gram.model.released import discriminator_name, generator_name, load_released, load_released_discriminator
 from gram.rendering.samplers import SurfaceSampler
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
+GOLDENS = Path(__file__).parents[2] / "goldens"
 
 
 def read(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

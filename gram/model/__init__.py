@@ -1,0 +1,1 @@
+"""The generator as a whole, model folders, latent files and released weights."""
