@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import Clock
-from gram.baked import bake
+from gram.extraction.baking import bake
 from gram.geometry.poses import GaussianPoses
 from gram.model.folder import load_model
 

@@ -28,7 +28,7 @@ import torch
 from benchmarks.parts import parts_of_a_step
 from benchmarks.published import Case, Training
 from benchmarks.timing import Clock, Timing
-from gram.kernel_trial import trial
+from gram.analysis.kernel_check import trial
 from gram.system.devices import has_kernels
 
 LARGEST_ON_CPU = 64

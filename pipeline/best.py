@@ -18,8 +18,8 @@ from pipeline.schema import Config
 from pipeline.temporary_copy import lasting
 
 if TYPE_CHECKING:
+    from gram.analysis.distances import Evaluator
     from gram.metrics import Measurement
-    from pipeline.measuring import Evaluator
 
 FOLDER = "best"
 SEED = 0
@@ -61,8 +61,8 @@ class Best:
     def _make_evaluator(self) -> "Evaluator":
         config, every = self._config, self._config.train.measure_every
         try:  # heavy, and only needed where distances are asked for
+            from gram.analysis.distances import Evaluator
             from gram.metrics import load_extractor
-            from pipeline.measuring import Evaluator
         except ImportError as error:
             raise ValueError(
                 f"train.measure_every = {every} needs packages that are missing ({error}): "

@@ -33,8 +33,8 @@ SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
 ROOTS = ("pipeline.session", "pipeline.build", "pipeline.scene", "gram.training.checkpoint")
 """Modules that shape training; what they import of gram does as well."""
-OBSERVERS = ("gram.diagnostics", "gram.kernel_trial", "gram.system.locks")
-"""Modules of gram that training imports and that change no weights."""
+OBSERVERS = ("gram.analysis", "gram.system.locks")
+"""Packages and modules of gram that training imports and that change no weights."""
 
 
 def fingerprint(config: Config, *, data_hash: str) -> str:
@@ -71,8 +71,13 @@ def hash_of_program(project: Path) -> str:
     return digest.hexdigest()[:8]
 
 
+def is_observer(module: str) -> bool:
+    """Whether a module of gram only looks on."""
+    return module.startswith(OBSERVERS)
+
+
 def _can_change_weights(module: str) -> bool:
-    return module.startswith("gram.") and module not in OBSERVERS
+    return module.startswith("gram.") and not is_observer(module)
 
 
 def made_by_another_program(checkpoints: Path, mark: str) -> list[Path]:

@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
+from gram.analysis.step_cost import Footprint, measure
 from gram.data.format import DatasetMeta
-from gram.footprint import Footprint, measure
 from gram.system.memory import is_out_of_memory
 from pipeline import build, hardware, kernels, lifeline, scene, torch_settings
 from pipeline.schema import Config

@@ -14,7 +14,7 @@ def import_closure(roots: Sequence[str], project: Path, *, follow: Callable[[str
         follow: tells of a dotted name whether its module belongs to the closure; roots always do.
 
     Returns:
-        Files by dotted name, sorted by name. A package stands for its `__init__.py` alone.
+        Files by dotted name, sorted by name. A package stands for its `__init__.py`.
 
     Raises:
         FileNotFoundError: a root is no module of the project.
@@ -29,7 +29,7 @@ def import_closure(roots: Sequence[str], project: Path, *, follow: Callable[[str
         if file is None:
             raise FileNotFoundError(f"{name}: no such module in {project}")
         found[name] = file
-        imported = _imports(name, file)
+        imported = [part for one in _imports(name, file) for part in _with_packages(one)]
         open_names += [one for one in imported if follow(one) and _file_of(one, project) is not None]
     return dict(sorted(found.items()))
 
@@ -40,6 +40,12 @@ def _file_of(name: str, project: Path) -> Path | None:
         if file.is_file():
             return file
     return None
+
+
+def _with_packages(name: str) -> list[str]:
+    """A module and the packages that it lies in, whose `__init__` runs before it."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def _imports(name: str, file: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from gram import kernel_trial
+from gram.analysis import kernel_check
 from gram.system import devices
 from pipeline import build
 from pipeline.console import say
@@ -28,7 +28,7 @@ def settle(train: TrainConfig, device: torch.device) -> None:
         RuntimeError: they have left the device unusable for this process.
     """
     devices.KERNELS = None if train.kernels else False
-    if devices.has_kernels(device) and (why := kernel_trial.trial(device).failure):
+    if devices.has_kernels(device) and (why := kernel_check.trial(device).failure):
         devices.KERNELS = False
         say(
             f"Triton's kernels do not work on {device} ({why}): plain torch takes their place, several times "

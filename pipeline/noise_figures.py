@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gram.sampling_noise import SamplingNoise
+from gram.analysis.sampling_noise import SamplingNoise
 from pipeline.figures import SAMPLER_COLORS, SAMPLER_MARKERS, plain, show, to_pixels
 from pipeline.pictures import Pixels
 

@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gram.geometry.cameras import Rays
-from gram.geometry.poses import PosePrior
-from gram.model.generator import Generator
-from gram.sampling_noise import (
+from gram.analysis.sampler_swap import ANALYTIC_POSES, analytic_subject, trained_subject
+from gram.analysis.sampling_noise import (
     REFERENCE_POINTS,
     NoSuchSamplerError,
     SamplingNoise,
@@ -23,7 +21,9 @@ from gram.sampling_noise import (
     measure,
     reference_of,
 )
-from gram.stand_ins import ANALYTIC_POSES, analytic_subject, trained_subject
+from gram.geometry.cameras import Rays
+from gram.geometry.poses import PosePrior
+from gram.model.generator import Generator
 from pipeline.noise_figures import Crops, plot_crops, plot_curves
 from pipeline.pictures import Pixels, to_pixels
 from pipeline.progress import Progress
@@ -85,7 +85,7 @@ def of_analytic_field(
     """The field in closed form, from up to four sides; its numbers are the same for every model."""
     protocol = {
         **PROTOCOL,
-        "field": "gram.analytic.AnalyticField",
+        "field": "gram.analysis.analytic_field.AnalyticField",
         "manifold": "surfaces that follow the field, as learned ones should",
         "neusample": "F before training: the middles of n equal bins",
         "poses": ANALYTIC_POSES[:views],

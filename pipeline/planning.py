@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gram.footprint import Footprint
+from gram.analysis.step_cost import Footprint
 
 PROBES = (1, 2, 4)
 """Micro-batches that are measured; memory grows linearly with them."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from gram.analysis.health import Probe, diagnose
 from gram.data.reader import ImageDataset
-from gram.diagnostics import Probe, diagnose
 from gram.training.state import TrainingState
 from gram.training.step import Reals, fit
 from pipeline import build, checkpoints, pictures, runlog, scene

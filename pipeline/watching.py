@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from gram.analysis.health import PROBED, all_finite, diversity
 from gram.data.reader import ImageDataset
-from gram.diagnostics import PROBED, all_finite, diversity
 from gram.training import checkpoint
 from gram.training.state import TrainingState
 
@@ -71,7 +71,7 @@ class Watch:
     """Judges the reports of a run, one after the other.
 
     Args:
-        real_diversity: `gram.diagnostics.diversity` of real pictures.
+        real_diversity: `gram.analysis.health.diversity` of real pictures.
         every: steps between scheduled reports; others are passed over, but for numbers that are not finite.
         history: the reports that there are already.
     """

@@ -32,8 +32,8 @@ class TrainingSettings:
         r1_weight: lambda_r1, on `losses.r1_penalty`.
         r1_every: steps between R1 terms, each weighted by this number (lazy regularisation).
         pose_weight, real_pose_weight: of the pose losses on fakes and reals.
-        foreground: share of an image that is in front of the background, see `gram.training.background`; None, as
-            published, leaves it to the generator.
+        foreground: share of an image that is in front of the background, see `gram.training.background`;
+            None, as published, leaves it to the generator.
         foreground_weight, border_weight, edge_weight: of the three losses that it asks for.
         ema_decays: of the averages of the generator.
         mirror: flip half of the reals.

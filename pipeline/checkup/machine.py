@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from gram import kernel_trial
+from gram.analysis import kernel_check
 from gram.system.devices import has_kernels
 from pipeline import build, hardware, provenance
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
@@ -124,7 +124,7 @@ def _kernels(config: Config, device: torch.device) -> Iterator[Finding]:
             yield Caution("plain torch works in place of Triton's kernels, several times slower")
         return
     model = config.model
-    trial = kernel_trial.trial(device, width=model.hidden, manifold_width=model.manifold_hidden)
+    trial = kernel_check.trial(device, width=model.hidden, manifold_width=model.manifold_hidden)
     if trial.failure is not None:
         yield Problem(
             f"Triton's kernels do not work here ({trial.failure})", "train.kernels=false, which is slow"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gram.data.reader import ImageDataset
+from gram.extraction.surface import PLANE_MARGIN
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.metrics.consistency import (
     STEEPEST,
@@ -21,7 +22,6 @@ from gram.metrics.consistency import (
     warp,
 )
 from gram.model.generator import Generator
-from gram.visible_surface import PLANE_MARGIN
 from pipeline import scene
 from pipeline.evaluating.consistency_figure import Curves, plot
 from pipeline.evaluating.finding import Finding, Subject

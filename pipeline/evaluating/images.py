@@ -1,12 +1,12 @@
 """Distances between pictures of the model and real ones: of the trained model, of the untrained, of reals."""
 
+from gram.analysis.distances import Evaluator
 from gram.metrics import Measurement, load_extractor
 from gram.metrics.extractors import INCEPTION
 from gram.metrics.fidelity import SMALLEST_SET
 from pipeline import build
 from pipeline.console import say
 from pipeline.evaluating.finding import Subject
-from pipeline.measuring import Evaluator
 from pipeline.progress import progress_of
 from pipeline.temporary_copy import lasting
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gram.inversion import CANDIDATES, Inversion, invert
+from gram.analysis.inversion import CANDIDATES, Inversion, invert
+from gram.extraction.surface import visible_surface
 from gram.metrics.depth import depth_correlation, depth_error, mask_iou, normal_error, normals_from_depth
 from gram.metrics.likeness import SMALLEST, psnr, ssim
 from gram.metrics.surface_distance import POINTS, compare_points, seen_points
 from gram.model.generator import Generator
 from gram.model.latents import write_latents
-from gram.visible_surface import visible_surface
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import Seen, first_identities
 from pipeline.evaluating.inversion_figure import Drawn, plot

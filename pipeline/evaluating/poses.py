@@ -8,10 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gram.data.reader import ImageDataset
-from gram.metrics.angles import circular_correlation, turn_between
-from gram.model.generator import quantised
-from gram.pose_network import (
+from gram.analysis.pose_estimator import (
     LARGEST_SIZE,
     PoseNetwork,
     load_pose_network,
@@ -19,6 +16,9 @@ from gram.pose_network import (
     shrink,
     train_pose_network,
 )
+from gram.data.reader import ImageDataset
+from gram.metrics.angles import circular_correlation, turn_between
+from gram.model.generator import quantised
 from gram.rendering.samplers import Noise
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.figures import BLUE, VERMILION, plain, to_pixels

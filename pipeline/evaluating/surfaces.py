@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.diagnostics import ray_numbers
+from gram.analysis.health import ray_numbers
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.metrics.surface_depth import surface_depth
 from gram.model.generator import Generator

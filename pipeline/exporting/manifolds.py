@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from gram.baked import BakedManifolds, bake
-from gram.charts import Charts
+from gram.extraction.baking import BakedManifolds, bake
+from gram.extraction.charts import Charts
 from gram.meshing import draw_layers, read_layers, write_layers
 from gram.model.generator import Generator
 from gram.rendering.samplers import SurfaceSampler

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import trimesh
 
+from gram.extraction.projected_colors import SeenColors
+from gram.extraction.surface import depth_error, visible_surface
 from gram.meshing import (
     bake_texture,
     color_vertices,
@@ -17,8 +19,6 @@ from gram.meshing import (
     write_obj,
     write_ply,
 )
-from gram.seen_colors import SeenColors
-from gram.visible_surface import depth_error, visible_surface
 from pipeline import pictures
 from pipeline.exporting.cameras import across, turntable, witnesses
 from pipeline.exporting.subject import Made, Subject

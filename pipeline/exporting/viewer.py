@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import trimesh
 
-from gram.baked import BakedManifolds
+from gram.extraction.baking import BakedManifolds
 from gram.meshing import color_vertices
 from gram.model.latents import interpolate_latents
 from pipeline import viewer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gram.baked import BakedManifolds
+from gram.extraction.baking import BakedManifolds
 from gram.shapes import Float
 from pipeline import page as pages
 from pipeline.viewer import packing

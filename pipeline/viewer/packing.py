@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from gram.baked import BakedManifolds
+from gram.extraction.baking import BakedManifolds
 from gram.shapes import Float, UInt8
 
 if TYPE_CHECKING:

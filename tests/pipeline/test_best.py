@@ -137,7 +137,7 @@ def test_without_the_packages_of_distances_the_error_says_what_to_do(
     data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    monkeypatch.delitem(sys.modules, "pipeline.measuring", raising=False)
+    monkeypatch.delitem(sys.modules, "gram.analysis.distances", raising=False)
     for name in [name for name in sys.modules if name.startswith("gram.metrics")]:
         monkeypatch.delitem(sys.modules, name)
     assert run(data, tmp_path) == EXIT_ERROR

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from gram.footprint import Footprint
+from gram.analysis.step_cost import Footprint
 from pipeline import footprints, plan, runlog, scene, train
 from pipeline.cli import EXIT_ERROR, EXIT_USAGE, main
 from pipeline.config import load

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gram.footprint import Footprint
+from gram.analysis.step_cost import Footprint
 from pipeline.planning import TooLargeError, Trial, micro_batches, predicted, search
 
 SIZE = 64

@@ -19,7 +19,7 @@ from small_model import smooth_settings, vivid_generator
 from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
-from gram.baked import BakedManifolds, bake
+from gram.extraction.baking import BakedManifolds, bake
 from gram.geometry.poses import GaussianPoses
 from gram.meshing import render_mesh
 from gram.model.generator import Generator

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gram.diagnostics import all_finite
+from gram.analysis.health import all_finite
 from gram.training import checkpoint
 from pipeline import runlog, train
 from pipeline.cli import EXIT_ERROR, main

@@ -6,7 +6,7 @@ import pytest
 import torch
 from interpreted import pass_with_kernels
 
-from gram import kernel_trial
+from gram.analysis import kernel_check
 from gram.rendering.isosurfaces import Hits, intersect
 from gram.system import devices
 
@@ -20,9 +20,9 @@ def test_rounding_decides_about_no_hit(monkeypatch: pytest.MonkeyPatch, width: i
         return seen[-1]
 
     seen: list[Hits] = []
-    monkeypatch.setattr(kernel_trial, "intersect", watched)
-    monkeypatch.setattr(kernel_trial, "_both_ways", lambda results: len(results()))
-    kernel_trial.trial(CPU, manifold_width=width)
+    monkeypatch.setattr(kernel_check, "intersect", watched)
+    monkeypatch.setattr(kernel_check, "_both_ways", lambda results: len(results()))
+    kernel_check.trial(CPU, manifold_width=width)
     (hits,) = seen
     assert hits.hit[..., :-1].all()
     assert not hits.hit[..., -1].any()
@@ -40,7 +40,7 @@ def test_where_there_is_no_driver_it_says_so_and_all_is_as_before() -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
     if torch.cuda.is_available():
         pytest.skip("there is a driver")
-    found, failure = kernel_trial.trial(CPU)
+    found, failure = kernel_check.trial(CPU)
     assert not found
     assert failure is not None
     assert "driver" in failure
@@ -53,7 +53,7 @@ def test_a_device_that_an_error_has_made_unusable_ends_the_run_with_a_remedy(
     def unusable(*arguments: object, **options: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(kernel_trial, "_differences", unusable)
+    monkeypatch.setattr(kernel_check, "_differences", unusable)
     monkeypatch.setattr(torch, "zeros", unusable)
     with pytest.raises(RuntimeError, match=r"illegal memory access.*train\.kernels=false"):
-        kernel_trial.trial(CPU)
+        kernel_check.trial(CPU)

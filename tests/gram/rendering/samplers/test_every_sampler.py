@@ -10,7 +10,7 @@ import torch
 from sampled_rays import some_noise
 from torch import Tensor
 
-from gram.diagnostics import Probe, diagnose
+from gram.analysis.health import Probe, diagnose
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses
 from gram.model.folder import ModelError, build_discriminator, build_generator, load_model, save_model

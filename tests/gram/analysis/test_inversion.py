@@ -9,8 +9,8 @@ import torch
 from small_model import vivid_generator
 from torch import Tensor
 
+from gram.analysis.inversion import Inversion, invert
 from gram.geometry.poses import GaussianPoses
-from gram.inversion import Inversion, invert
 from gram.model.generator import Generator
 
 SIZE = 16

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.analytic import SEMI_AXES, WALL_Z, AnalyticField, shells, wall
+from gram.analysis.analytic_field import SEMI_AXES, WALL_Z, AnalyticField, shells, wall
+from gram.analysis.sampling_noise import View, draw
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.rendering.samplers import StratifiedSampler
-from gram.sampling_noise import View, draw
 
 POSES = torch.tensor([[1.5, 1.4], [1.65, 2.1]], dtype=torch.float64)
 

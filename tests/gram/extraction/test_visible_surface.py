@@ -8,14 +8,14 @@ import torch
 import trimesh
 from torch import nn
 
-from gram.analytic import SEMI_AXES, AnalyticField
+from gram.analysis.analytic_field import SEMI_AXES, AnalyticField
+from gram.extraction.surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import decimate, why_not_watertight
 from gram.meshing.depth import mesh_depth
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
 from gram.rendering.samplers import PlaneSampler, StratifiedSampler
-from gram.visible_surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
 
 POSES = torch.tensor([[p, y] for p in (1.42, 1.72) for y in (1.27, 1.57, 1.87)])
 OTHERS = torch.tensor([[1.5, 1.4], [1.62, 1.75]])

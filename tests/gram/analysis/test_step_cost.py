@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from gram import footprint
-from gram.footprint import measure
+from gram.analysis import step_cost
+from gram.analysis.step_cost import measure
 from gram.geometry.poses import GaussianPoses
 from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
 from gram.training.state import TrainingSettings, TrainingState
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MIB = 2**20
 
 
@@ -36,14 +36,14 @@ def settings(**values: Any) -> TrainingSettings:
 def test_every_kind_of_step_counts_as_often_as_it_happens(
     r1_every: int, manifold_every: int, kinds: dict[int, float]
 ) -> None:
-    found = footprint.kinds_of_steps(settings(r1_every=r1_every, manifold_every=manifold_every))
+    found = step_cost.kinds_of_steps(settings(r1_every=r1_every, manifold_every=manifold_every))
     assert found == pytest.approx(kinds)
     assert math.isclose(sum(found.values()), 1.0)
 
 
 PEAKS = """
 import torch
-from gram.footprint import forget_peak, peak_bytes
+from gram.analysis.step_cost import forget_peak, peak_bytes
 
 cpu = torch.device("cpu")
 forget_peak(cpu)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from gram.charts import Charts, chart
+from gram.extraction.charts import Charts, chart
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses, SphericalPoses
 from gram.model.folder import build_sampler

@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from gram.charts import MARGIN, Charts, chart, look_up
+from gram.extraction.charts import MARGIN, Charts, chart, look_up
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.meshing.layers import Layer
 from gram.model.generator import Generator

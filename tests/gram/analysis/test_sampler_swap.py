@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from gram.analysis.sampler_swap import analytic_subject, spacing, trained_subject
+from gram.analysis.sampling_noise import NoSuchSamplerError, Subject, draw
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
 from gram.rendering.samplers import LayeredSampler, SurfaceSampler
-from gram.sampling_noise import NoSuchSamplerError, Subject, draw
-from gram.stand_ins import analytic_subject, spacing, trained_subject
 
 POSES = torch.tensor([[1.5, 1.4], [1.7, 1.9]])
 SPACE = {"near": 0.88, "far": 1.12, "background_z": -0.12}

@@ -7,12 +7,12 @@ import pytest
 import torch
 import trimesh
 
+from gram.extraction.projected_colors import SeenColors
 from gram.geometry.cameras import look_at_origin, pixel_rays, project
 from gram.geometry.poses import GaussianPoses
 from gram.meshing import color_vertices, render_mesh
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
-from gram.seen_colors import SeenColors
 
 FRONT = torch.full((1, 2), math.pi / 2)
 POSES = torch.tensor([[math.pi / 2, math.pi / 2 + yaw] for yaw in (-0.4, -0.2, 0.0, 0.2, 0.4)])

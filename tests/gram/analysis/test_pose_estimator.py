@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.geometry.cameras import on_unit_sphere, poses_on_unit_sphere
-from gram.geometry.poses import GaussianPoses, SphericalPoses, mirror_poses
-from gram.metrics.angles import turn_between
-from gram.pose_network import (
+from gram.analysis.pose_estimator import (
     LARGEST_SIZE,
     PoseNetwork,
     load_pose_network,
     save_pose_network,
     train_pose_network,
 )
+from gram.geometry.cameras import on_unit_sphere, poses_on_unit_sphere
+from gram.geometry.poses import GaussianPoses, SphericalPoses, mirror_poses
+from gram.metrics.angles import turn_between
 
 SIZE = 16
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.diagnostics import Probe, all_finite, diagnose, diversity, ray_numbers
+from gram.analysis.health import Probe, all_finite, diagnose, diversity, ray_numbers
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses
 from gram.model.folder import build_generator

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gram.analytic import WALL_Z, AnalyticField, shells
+from gram.analysis.analytic_field import WALL_Z, AnalyticField, shells
+from gram.analysis.sampling_noise import NoSuchSamplerError, Subject, View
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.model.generator import Generator
 from gram.networks.layers import Film
@@ -29,7 +30,6 @@ from gram.rendering.samplers import (
     StratifiedSampler,
     SurfaceSampler,
 )
-from gram.sampling_noise import NoSuchSamplerError, Subject, View
 from gram.shapes import Float
 
 HEADS = {"near": 0.88, "far": 1.12, "background_z": WALL_Z}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from gram.rendering.samplers import Sampler
-from gram.sampling_noise import (
+from gram.analysis.sampler_swap import analytic_subject
+from gram.analysis.sampling_noise import (
     NoSuchSamplerError,
     SamplingNoise,
     Subject,
@@ -16,7 +16,7 @@ from gram.sampling_noise import (
     reference_of,
     summarise,
 )
-from gram.stand_ins import analytic_subject
+from gram.rendering.samplers import Sampler
 
 KINDS = ("manifold", "spheres", "planes", "stratified", "hierarchical", "neusample")
 

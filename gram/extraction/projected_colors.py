@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from gram.extraction.surface import layer_spacing
 from gram.geometry.cameras import look_at_origin, project
 from gram.model.generator import Generator
 from gram.shapes import Float
-from gram.visible_surface import layer_spacing
 
 SIZE = 128
 """Pixels along one side of the pictures."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_model import smooth_settings, vivid_generator
 
-from gram.baked import bake
+from gram.extraction.baking import bake
 from gram.geometry.poses import GaussianPoses
 from gram.meshing.layer_pictures import draw_layers
 from gram.meshing.layers import as_mesh

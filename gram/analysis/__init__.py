@@ -1,0 +1,1 @@
+"""Analysis of generators: health, distances, inversion, sampling noise; it changes no weights."""

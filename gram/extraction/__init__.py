@@ -1,0 +1,1 @@
+"""Extraction of surfaces, colors and baked layers from a generator."""
