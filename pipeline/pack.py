@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gram.metrics import Measurement
-from gram.metrics.likeness import psnr
+from gram.metrics.similarity import psnr
 from gram.model.folder import load_discriminator, load_model, model_files
 from gram.model.generator import Generator
 from gram.system.folders import write_file

@@ -6,7 +6,7 @@ import trimesh
 from torch import Tensor
 
 from gram.geometry.cameras import Rays
-from gram.meshing.casting import Target
+from gram.meshing.raycasting import Target
 from gram.shapes import Float
 
 

@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from gram.meshing.casting import Target, interpolate
 from gram.meshing.colors import ColorField, field_colors
+from gram.meshing.raycasting import Target, interpolate
 from gram.shapes import Bool, Float, Int, UInt8
 
 GUTTER = 2

@@ -10,7 +10,7 @@ from torch import Tensor
 from gram.data.reader import ImageDataset
 from gram.extraction.surface import PLANE_MARGIN
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.metrics.consistency import (
+from gram.metrics.reprojection import (
     STEEPEST,
     TOLERANCE,
     Agreement,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.metrics.consistency import View, warp
+from gram.metrics.reprojection import View, warp
 from pipeline.figures import BLUE, GREEN, VERMILION, plain, show, to_pixels
 from pipeline.pictures import Pixels
 from pipeline.pictures import to_pixels as images_to_pixels

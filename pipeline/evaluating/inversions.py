@@ -11,7 +11,7 @@ from torch import Tensor
 from gram.analysis.inversion import CANDIDATES, Inversion, invert
 from gram.extraction.surface import visible_surface
 from gram.metrics.depth import depth_correlation, depth_error, mask_iou, normal_error, normals_from_depth
-from gram.metrics.likeness import SMALLEST, psnr, ssim
+from gram.metrics.similarity import SMALLEST, psnr, ssim
 from gram.metrics.surface_distance import POINTS, compare_points, seen_points
 from gram.model.generator import Generator
 from gram.model.latents import write_latents

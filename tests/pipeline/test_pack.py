@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from gram.metrics.likeness import psnr
+from gram.metrics.similarity import psnr
 from gram.model.folder import GENERATOR, load_discriminator, load_model, load_settings
 from pipeline import pack, train
 from pipeline.cli import EXIT_ERROR, main

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gram.meshing.layer_pictures import draw_layers
+from gram.meshing.layer_render import draw_layers
 from gram.meshing.layers import Layer, as_mesh, read_layers, write_layers
 
 FRONT = torch.tensor([[math.pi / 2, math.pi / 2]])

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from gram.meshing import bake_texture, decimate, extract_surface
-from gram.meshing.casting import Target, interpolate
 from gram.meshing.files import base_color
+from gram.meshing.raycasting import Target, interpolate
 from gram.meshing.textures import unwrap
 
 SIZE = 128

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gram.metrics.likeness import psnr, ssim
+from gram.metrics.similarity import psnr, ssim
 
 
 def pictures(count: int = 2, size: int = 16) -> Tensor:

@@ -12,7 +12,7 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.meshing.casting import Target, interpolate
+from gram.meshing.raycasting import Target, interpolate
 from gram.shapes import Float
 
 

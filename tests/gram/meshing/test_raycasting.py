@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gram.meshing.casting import Target, interpolate
+from gram.meshing.raycasting import Target, interpolate
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [0, 1, 1]], dtype=float)
 FACES = np.array([[0, 1, 2], [3, 4, 5]])

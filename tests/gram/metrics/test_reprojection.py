@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.metrics.consistency import Agreement, View, agreement, errors_of_motion, texture_lock, view_of, warp
+from gram.metrics.reprojection import (
+    Agreement,
+    View,
+    agreement,
+    errors_of_motion,
+    texture_lock,
+    view_of,
+    warp,
+)
 
 FOV = math.radians(14)
 RADIUS = 0.08

@@ -10,7 +10,7 @@ from torch import Tensor
 from trimesh.visual import ColorVisuals
 
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.meshing.casting import Target, interpolate
+from gram.meshing.raycasting import Target, interpolate
 from gram.shapes import Float, Int, UInt8
 
 CLAY = np.array([0.82, 0.80, 0.77])
