@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.config import PROJECT, as_dict, load, resolve
 from pipeline.redaction import redacted, with_secrets_of
 from pipeline.schema import TrackingConfig
-from pipeline.store import TrackingError, uri_of
+from pipeline.store import TrackingError, deletion, uri_of
 from pipeline.sweeping import folder, request
 
 
@@ -130,3 +131,20 @@ def test_an_address_whose_secrets_are_lost_is_told(monkeypatch: pytest.MonkeyPat
         TrackingError, match=r"http://\*\*\*@host:5000 lacks user and password: set MLFLOW_TRACK"
     ):
         uri_of(config)
+
+
+def test_a_command_that_brings_an_experiment_back_can_be_typed_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = SimpleNamespace(experiment_id="7")
+    for address, told in (
+        ("http://host", "(MLFLOW_TRACKING_URI='http://host' mlflow experiments restore -x 7)"),
+        (
+            "http://alice:hunter2@host",
+            "(set MLFLOW_TRACKING_URI to all of it, and mlflow experiments restore -x 7)",
+        ),
+    ):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        config = TrackingConfig(kind="mlflow", uri=redacted(address), experiment="test")
+        said = deletion(config, gone)  # pyright: ignore[reportArgumentType]
+        assert told in said and "hunter2" not in said
