@@ -273,3 +273,12 @@ def test_nobody_else_writes_or_reads_what_is_being_replaced(tmp_path: Path) -> N
         with pytest.raises(BusyError, match=r"\(train\)|\(evaluate\)"), replacing(path, DATA):
             pass
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data", "link"]
+
+
+def test_what_lies_behind_a_link_is_the_user_s_too(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/mine.txt").write_text("mine")
+    (tmp_path / "data").symlink_to(tmp_path / "disk")
+    with pytest.raises(OutputError, match=r"holds mine\.txt"), replacing(tmp_path / "data", DATA):
+        pass
+    assert tree(tmp_path) == {"disk/mine.txt": b"mine"}
