@@ -122,6 +122,7 @@ def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) ->
         forced = values.pop(FORCE.name, False)
         if stage.require_room is not None and not forced:
             stage.require_room(resolved.subject)
+        resolved.hand_over()
         return run(resolved.subject, **values) or 0
     except ConfigError as error:
         return _fail(stage, error, EXIT_USAGE, given)

@@ -15,7 +15,7 @@ and the command line alone: a file given with --params and an experiment may com
 import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -67,18 +67,24 @@ ConfigStore.instance().store(name="schema", node=Config)
 class Resolved:
     """A configuration and how it came about.
 
-    `presets` maps group to preset, `sources` option to the file that set it, `notes` are for the user.
+    `presets` maps group to preset, `sources` option to the file that set it, `notes` are for the user,
+    `environment` are variables with the secrets of its addresses, which the configuration itself lacks.
     """
 
     config: Config
     presets: dict[str, str]
     sources: dict[str, str]
     notes: list[str]
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def subject(self) -> Any:
         """What a stage is run with."""
         return self.config
+
+    def hand_over(self) -> None:
+        """Have this process, and those that it starts, know the secrets; before any work."""
+        os.environ.update(self.environment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +95,7 @@ class _CommandLine:
 
 
 def load(arguments: Sequence[str] = (), *, params: Path | None = None, own: bool = False) -> Config:
-    """The configuration that the command-line `arguments` ask for.
+    """The configuration that the command-line `arguments` ask for, without secrets: see `Resolved`.
 
     Args:
         arguments: `group=preset`, `group.option=value` or `experiment=NAME`.
@@ -131,20 +137,26 @@ def resolve(arguments: Sequence[str] = (), *, params: Path | None = None, own: b
             check_type(name, value, source)
 
     config, sources = _merge(presets, layers)
-    _hand_over_secrets(config)
+    environment = _without_secrets(config)
     notes = [
         f"{group}={presets[group]}: what {shown_path(file)} pins for {group}={chosen[group]} does not apply"
         for group in sorted(replaced)
         if any(name.startswith(f"{group}.") for name in pinned)
     ]
-    return Resolved(config=config, presets=presets, sources=sources, notes=notes)
+    return Resolved(config=config, presets=presets, sources=sources, notes=notes, environment=environment)
 
 
-def _hand_over_secrets(config: Config) -> None:
-    """Move user and password of tracking.uri to the environment: configurations are shown, stored, sent."""
-    if config.tracking.uri is not None and redacted(config.tracking.uri) != config.tracking.uri:
-        os.environ["MLFLOW_TRACKING_URI"] = config.tracking.uri
-        config.tracking.uri = redacted(config.tracking.uri)
+def _without_secrets(config: Config) -> dict[str, str]:
+    """Take user and password out of tracking.uri, as configurations are shown, stored and sent.
+
+    Returns:
+        The environment variable that has them.
+    """
+    whole = config.tracking.uri
+    if whole is None or redacted(whole) == whole:
+        return {}
+    config.tracking.uri = redacted(whole)
+    return {"MLFLOW_TRACKING_URI": whole}
 
 
 def presets_of(group: str) -> list[str]:

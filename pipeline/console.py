@@ -1,5 +1,6 @@
 """Where text for people goes: results to stdout, everything else to stderr, neither with secrets in it.
 
+In commands that holds for what libraries write there, too: warnings, logs, and tracebacks of defects.
 Whatever becomes of a reader ends no command: a pipe that is closed, a terminal that is gone, a full disk, an
 encoding without the character. What cannot be written is lost; of results, that is noted.
 """
@@ -58,8 +59,17 @@ class Lasting(io.FileIO):
         return written
 
 
+class Discreet(io.TextIOWrapper):
+    """A stream to people that masks the secrets of addresses, whoever writes."""
+
+    def write(self, text: str, /) -> int:
+        """Write some text and return its length."""
+        super().write(redacted(text))
+        return len(text)
+
+
 def make_lasting() -> None:
-    """Have stdout and stderr of this process last, whatever becomes of them.
+    """Have stdout and stderr of this process last, whatever becomes of them, and hold no secrets.
 
     Closed streams are opened as /dev/null, stdin too: the next file would have their number, and a checkpoint
     what libraries write to stderr.
@@ -81,4 +91,4 @@ def _stream(descriptor: int, before: TextIO | None) -> io.TextIOWrapper:
     encoding = "utf-8" if before is None else before.encoding
     buffer = io.BufferedWriter(raw)
     at_lines = descriptor == 2 or raw.isatty()
-    return io.TextIOWrapper(buffer, encoding=encoding, errors="backslashreplace", line_buffering=at_lines)
+    return Discreet(buffer, encoding=encoding, errors="backslashreplace", line_buffering=at_lines)

@@ -78,6 +78,35 @@ def replacing_page(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def replacing_plan(path: Path) -> Iterator[None]:
+    """While entered, this process alone writes the plan at `path`.
+
+    Raises:
+        OutputError: something else is there, or a plan that somebody has changed; before any work, or when it
+            has come meanwhile.
+        BusyError: another process writes it.
+    """
+    _require_unchanged(path)
+    with _held(path.parent.resolve() / path.name, "plan", follow=False):
+        folders.sweep(path, alone=True)
+        yield
+
+
+def write_plan(path: Path, text: str) -> None:
+    """Write a plan, whole or not at all, within `replacing_plan`; errors as there."""
+    _require_unchanged(path)
+    folders.write_file(path, recognition.sealed(text).encode())
+
+
+def _require_unchanged(path: Path) -> None:
+    if os.path.lexists(path) and not recognition.is_sealed(path):
+        raise OutputError(
+            f"{path} is not as python -m pipeline.plan left it, and would be lost: rename it, or have the "
+            "new plan written to another FOLDER, paths.train=FOLDER/train"
+        )
+
+
 def require_run(path: Path) -> None:
     """Refuse to publish training in place of what this program did not write.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gram.data.format import DatasetMeta
-from pipeline import estimates, footprints, launch, scene
+from pipeline import estimates, footprints, launch, outputs, scene
 from pipeline.cli import Flag, Stage, main
 from pipeline.console import say, write
 from pipeline.hardware import amount
@@ -71,9 +71,17 @@ def run(config: Config, *, memory: float | None = None) -> None:
         memory: GiB of each process; None is what is free.
 
     Raises:
-        ValueError: nothing fits, the device is not to be had, or the batch cannot be shared out.
+        ValueError: nothing fits, the device is not to be had, the batch cannot be shared out, or plan.yaml
+            is not what this stage wrote.
     """
     share = launch.share_of(config)
+    with outputs.replacing_plan(path := Path(config.paths.train).parent / "plan.yaml"):
+        outputs.write_plan(path, _plan(config, share, memory))
+    write(f"{path} has it in the form of params.yaml\n")
+
+
+def _plan(config: Config, share: int, memory: float | None) -> str:
+    """Measure, and tell: the content of plan.yaml."""
     meta, pictures = _data(config)
     room = _room(config, memory, pictures * 3 * meta.size**2)
     write(f"{room.device.name}: {room.text}\n")
@@ -92,7 +100,7 @@ def run(config: Config, *, memory: float | None = None) -> None:
         raise ValueError(_refusal(config, error.leanest, room)) from None
     speed = _speed(config, best, room.device)
     _conclude(config, best, speed)
-    _write_plan(config, meta, best, room, speed)
+    return _pinned(config, meta, best, room, speed)
 
 
 def _data(config: Config) -> tuple[DatasetMeta, int]:
@@ -161,22 +169,18 @@ def _refusal(config: Config, leanest: Trial | None, room: Room) -> str:
     return f"{there} are not enough: one picture at a time {needs}. Choose {', or '.join(remedies)}"
 
 
-def _write_plan(config: Config, meta: DatasetMeta, best: Trial, room: Room, speed: float) -> None:
+def _pinned(config: Config, meta: DatasetMeta, best: Trial, room: Room, speed: float) -> str:
     """Overrides alone, in the form of params.yaml, and what they rest on."""
     assert best.footprint is not None, "it fits"
-    path = Path(config.paths.train).parent / "plan.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    return (
         f"# python -m pipeline.plan, {date.today()}: {room.device.name}, torch {torch.__version__}\n"
         f"# {_subject(config, meta)}, {best.batch} pictures a process and update\n"
         f"# {room.text}\n"
         f"# measured: {amount(best.footprint.peak_bytes)} at most, {speed:.1f} images/s of all processes\n"
         "train:\n"
         f"  micro_batch: {best.micro_batch}\n"
-        f"  patches: {best.patches}\n",
-        encoding="utf-8",
+        f"  patches: {best.patches}\n"
     )
-    write(f"{path} has it in the form of params.yaml\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What this program wrote, known by the marker in it, or by names and content that nobody else has."""
 
+import hashlib
 import json
 import os
 import re
@@ -91,6 +92,17 @@ def is_page(file: Path) -> bool:
     return '<meta name="generator" content="gram">' in text or before
 
 
+def sealed(text: str) -> str:
+    """Lines of YAML, with a last one by which `is_sealed` knows that nobody has changed them."""
+    return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def is_sealed(file: Path) -> bool:
+    """Whether a file is as this program wrote it."""
+    text, mark, _ = (content := _beginning(file) if file.is_file() else "").rpartition(_SEAL)
+    return bool(mark) and content == sealed(text)
+
+
 def _marked(folder: Path, kind: Kind) -> set[str] | None:
     """Names that the folder's marker tells; None where it has none of this kind."""
     content = _read_json(folder / MARKER)
@@ -153,6 +165,7 @@ def _beginning(file: Path) -> str:
         return opened.read(20_000).decode("utf-8", errors="replace")
 
 
+_SEAL = "# the next plan replaces this file while nothing above is changed: sha256 "
 _LEFT = r"(?:\.\d+)?(?:\.partial)?"
 """What versions before left in folders when they were killed."""
 _PICTURES = (

@@ -14,7 +14,7 @@ _USER_INFO = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _QUERY = re.compile(
-    r"(?P<name>[?&;][^\s=&?#;]*(?:token|key|secret|password|passwd|pwd|auth|credential|signature|sig)[^\s=&]*=)"
+    r"(?P<name>[?&;][^\s=&?#;]*(?:token|key|secret|password|passwd|pwd|auth|credential|signature|sig|odbc_connect)[^\s=&]*=)"
     r"[^\s&#'\"]+",
     re.IGNORECASE,
 )

@@ -25,6 +25,7 @@ def _begin_part() -> None:
     """Begin a process that a command has started for a part of its work: it ends with the command alone."""
     from pipeline import lifeline
 
+    make_lasting()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command, too
     lifeline.hold()
 

@@ -104,8 +104,12 @@ def is_deleted(experiment: "Experiment") -> bool:
 
 def deletion(config: TrackingConfig, experiment: "Experiment") -> str:
     """What a deleted experiment means, and what to do: bringing it back brings its deleted runs back, too."""
-    uri = redacted(uri_of(config))
-    command = f"MLFLOW_TRACKING_URI='{uri}' mlflow experiments restore -x {experiment.experiment_id}"
+    whole = uri_of(config)
+    uri = redacted(whole)
+    command = f"mlflow experiments restore -x {experiment.experiment_id}"
+    command = (
+        f"{VARIABLE}='{uri}' {command}" if uri == whole else f"set {VARIABLE} to all of it, and {command}"
+    )
     problem = f"tracking.experiment = {config.experiment} was deleted in {uri}"
     return f"{problem}: bring it back ({command}), or record elsewhere with tracking.experiment=NAME"
 
@@ -144,4 +148,4 @@ def unreached(config: TrackingConfig) -> "MlflowClient | None":
 def unusable(uri: str, error: Exception) -> str:
     """A message about a store that failed, whatever its error quotes, and what to do."""
     problem = redacted(f"tracking store {uri} cannot be used ({first_line(error)})")
-    return f"{problem}: start it, correct {VARIABLE}, or run with tracking=none"
+    return f"{problem}: start it, correct tracking.uri or {VARIABLE}, or run with tracking=none"

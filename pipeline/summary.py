@@ -38,7 +38,8 @@ def main() -> int:
     ]
     if metrics.exists() and not sources.evaluated.is_another:
         lines += ["", *_numbers(read_metrics(metrics))]
-    lines += ["", f"  runs         {default_uri()}", "               make ui  opens them in a browser"]
+    runs = config.tracking.uri or default_uri()
+    lines += ["", f"  runs         {runs}", "               make ui  opens them in a browser"]
     write("\n" + "\n".join(lines) + "\n\n")
     return 1 if any(doubt is MISSING or doubt.is_another for doubt in told) else 0
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from pipeline.cli import EXIT_USAGE, explained
-from pipeline.config import load
+from pipeline.config import resolve
 from pipeline.console import say
 from pipeline.store import open_store
 
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _serve(port: str) -> int:
     _require_free(int(port))
-    uri = open_store(load(["tracking=mlflow"]).tracking).tracking_uri
+    resolved = resolve(["tracking=mlflow"])
+    resolved.hand_over()
+    uri = open_store(resolved.config.tracking).tracking_uri
     if uri.startswith("http"):
         say(f"the runs are on {uri}")
         return 0

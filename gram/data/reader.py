@@ -33,6 +33,17 @@ from gram.shapes import Float, Float32, UInt8
 DEFAULT_NEAR, DEFAULT_FAR = 0.88, 1.12
 
 
+class SizeError(DatasetError):
+    """Pictures of `there` pixels a side, which cannot be made those of another size."""
+
+    def __init__(self, path: Path, there: int, size: int) -> None:
+        self.there = there
+        super().__init__(
+            f"the images of {path} have {there} pixels a side, no multiple of size {size}; "
+            f"give a divisor of {there}"
+        )
+
+
 class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """Images with camera poses; item i is (image uint8 (3, H, W), pose float32 (2,) = (pitch, yaw) in
     radians).
@@ -60,10 +71,7 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         self._file_size = file_size
         self.size = file_size if size is None else size
         if self.size < 2 or file_size % self.size:
-            raise DatasetError(
-                f"the images of {self.path} have {file_size} pixels a side, no multiple of size {self.size}; "
-                f"give a divisor of {file_size}"
-            )
+            raise SizeError(self.path, file_size, self.size)
         self._stored_meta = self._read_meta()
         if len(self) > 1 and bool((self.poses == self.poses[0]).all()):
             warnings.warn(

@@ -1,23 +1,32 @@
 """Weights of the released implementation: its parameter names, mapped to ours.
 
 `settings` is the description that travels with such weights: the preset's name (`base`) and the sections
-`camera`, `renderer`, `representation` and `generator`.
+`camera`, `renderer`, `representation` and `generator`. Both come from somebody else: nothing is built before
+they are checked, and no pickle is read.
 """
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypedDict, TypeVar
 
+import torch
 from torch import Tensor
 
 from gram.model.generator import Generator
+from gram.model.settings import Factor, Length, Width, Words
 from gram.networks.discriminator import Discriminator
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
 from gram.rendering.samplers import SurfaceSampler
+from gram.system import documents, tensor_files
+from gram.system.documents import Bounds, shown
 
+Network = TypeVar("Network", Generator, Discriminator)
 BACKGROUND_Z = -0.12
+REMEDY = "take weights and settings of one released model"
+PICKLES = "a pickle (.pth) is not read: torch.load it with weights_only=True, safetensors.torch.save_file it"
 _PRESETS = {"CARLA": {"delta": 0.02, "box": 2.0}}
 _FACES = {"delta": 0.04, "box": 0.24}
 
@@ -31,8 +40,8 @@ _GENERATOR_NAMES = [
 ]
 # Activations count as layers there, so linear layers have even numbers.
 _GENERATOR_SEQUENCES = [
-    (r"representation\.rf_network\.mapping_network\.network\.(\d+)\.", "mapping.hidden."),
-    (r"representation\.sample_network\.network\.(\d+)\.", "sampler.manifold.hidden."),
+    (r"representation\.rf_network\.mapping_network\.network\.(\d{1,3})\.", "mapping.hidden."),
+    (r"representation\.sample_network\.network\.(\d{1,3})\.", "sampler.manifold.hidden."),
 ]
 _DISCRIMINATOR_NAMES = [
     (r"layers\.(\d+)\.network\.0\.conv\.", r"blocks.\1.first."),
@@ -41,6 +50,53 @@ _DISCRIMINATOR_NAMES = [
     (r"fromRGB\.model\.0\.", "from_rgb."),
     (r"final_layer\.", "output."),
 ]
+
+
+class ReleasedError(ValueError):
+    """Weights or settings that are not those of a released model; names where, what, and what to do."""
+
+
+class CameraSettings(TypedDict):
+    """Where a ray is looked at, and the field of view in degrees."""
+
+    fov: Annotated[float, Bounds(above=0, high=179)]
+    ray_start: Length
+    ray_end: Length
+
+
+class RendererSettings(TypedDict):
+    """Of the search for surfaces."""
+
+    num_samples: Annotated[int, Bounds(low=2, high=4096)]
+    num_manifolds: Annotated[int, Bounds(low=2, high=1024)]
+    levels_start: Factor
+    levels_end: Factor
+    background: bool
+
+
+class RepresentationSettings(TypedDict):
+    """Of both networks of the generator."""
+
+    hidden_dim: Width
+    hidden_dim_sample: Width
+    layer_num_sample: Annotated[int, Bounds(low=1, high=128)]
+    center: Annotated[list[Factor], Bounds(low=3, high=3)]
+
+
+class LatentSettings(TypedDict):
+    """Of what pictures are made of."""
+
+    z_dim: Width
+
+
+class ReleasedSettings(TypedDict):
+    """What is read of the description, which has more."""
+
+    base: Words
+    camera: CameraSettings
+    renderer: RendererSettings
+    representation: RepresentationSettings
+    generator: LatentSettings
 
 
 def generator_name(name: str, *, mapping_layers: int = 3) -> str:
@@ -71,22 +127,68 @@ def discriminator_name(name: str) -> str:
     raise KeyError(f"{name!r} is no parameter of a released discriminator")
 
 
-def load_released(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Generator:
+def read_released(weights: Path, settings: Path) -> Generator:
+    """A generator of two files, safetensors and JSON; see `load_released`.
+
+    Raises:
+        ReleasedError: one of them is missing or damaged, a pickle, or not of a released model.
+        OSError: one cannot be read.
+    """
+    try:
+        told = documents.read(settings, ReleasedSettings, remedy=REMEDY)
+        return load_released(tensor_files.read_all(weights), told, source=str(weights))
+    except documents.DocumentError as error:
+        raise ReleasedError(str(error)) from error
+    except tensor_files.TensorFileError as error:
+        raise ReleasedError(f"{error}; {PICKLES}") from error
+
+
+def load_released(state_dict: Any, settings: Any, *, source: str = "released weights") -> Generator:
     """A generator with released weights; names may carry the prefix `generator.`.
 
     Args:
         state_dict: released names to tensors; other entries than the generator's are ignored.
         settings: see the module.
+        source: names the weights in messages.
 
     Raises:
-        KeyError: an unknown or missing parameter, or a missing setting.
-        RuntimeError: a tensor of the wrong shape.
+        ReleasedError: a setting is missing or can be none, or a parameter is unknown, missing, misshapen or
+            no finite numbers.
     """
+    try:
+        told = documents.check(settings, ReleasedSettings, source="released settings", remedy=REMEDY)
+    except documents.DocumentError as error:
+        raise ReleasedError(str(error)) from error
+    camera = told["camera"]
+    if camera["ray_start"] >= camera["ray_end"]:
+        problem = f"camera.ray_start is {camera['ray_start']}, not less than ray_end = {camera['ray_end']}"
+        raise ReleasedError(f"released settings: {problem}: {REMEDY}")
     weights = {
-        k.removeprefix("generator."): v
-        for k, v in state_dict.items()
-        if "representation." in k and k[:5] != "grad."
+        name.removeprefix("generator."): tensor
+        for name, tensor in _entries(state_dict, source).items()
+        if "representation." in name and name[:5] != "grad."
     }
+    own = _renamed(weights, generator_name, source)
+    return _fitted(lambda: _generator(told), own, source, ignore=("mean_", "manifold.centre"))
+
+
+def load_released_discriminator(
+    state_dict: Any, image_size: int, *, source: str = "released weights"
+) -> Discriminator:
+    """A discriminator with released weights.
+
+    Raises:
+        ReleasedError: no network has that size, or a parameter is unknown, missing, misshapen or no finite
+            numbers.
+    """
+    if not 4 <= image_size <= 4096 or image_size & (image_size - 1):
+        raise ReleasedError(f"image_size is {shown(image_size)}, no power of two from 4 to 4096: {REMEDY}")
+    own = _renamed(_entries(state_dict, source), discriminator_name, source)
+    return _fitted(lambda: Discriminator(size=image_size), own, source)
+
+
+def _generator(settings: Mapping[str, Any]) -> Generator:
+    """As settings that have been checked describe it."""
     renderer, representation = settings["renderer"], settings["representation"]
     preset = next((v for k, v in _PRESETS.items() if k in settings["base"].upper()), _FACES)
     background = renderer["background"]
@@ -99,41 +201,60 @@ def load_released(state_dict: Mapping[str, Tensor], settings: Mapping[str, Any])
     sampler = SurfaceSampler(
         manifold,
         levels=renderer["num_manifolds"] - background,
-        first_level=float(renderer["levels_start"]),
-        last_level=float(renderer["levels_end"]),
-        near=float(settings["camera"]["ray_start"]),
-        far=float(settings["camera"]["ray_end"]),
+        first_level=renderer["levels_start"],
+        last_level=renderer["levels_end"],
+        near=settings["camera"]["ray_start"],
+        far=settings["camera"]["ray_end"],
         num_samples=renderer["num_samples"],
         delta=preset["delta"],
         background_z=BACKGROUND_Z if background else None,
     )
-    radiance = RadianceField(width=representation["hidden_dim"], box=preset["box"])
-    generator = Generator(
-        radiance=radiance,
+    return Generator(
+        radiance=RadianceField(width=representation["hidden_dim"], box=preset["box"]),
         sampler=sampler,
         fov=math.radians(settings["camera"]["fov"]),
         z_dim=settings["generator"]["z_dim"],
     )
-    _load(generator, {generator_name(k): v for k, v in weights.items()}, ignore=("mean_", "manifold.centre"))
-    return generator
 
 
-def load_released_discriminator(state_dict: Mapping[str, Tensor], image_size: int) -> Discriminator:
-    """A discriminator with released weights.
+def _entries(state_dict: Any, source: str) -> dict[str, Tensor]:
+    """Names and tensors, if that is what there is."""
+    if not isinstance(state_dict, Mapping):
+        raise ReleasedError(f"{source}: {type(state_dict).__name__} is no mapping of names: {REMEDY}")
+    for name, tensor in state_dict.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            problem = f"{shown(name)} is {type(tensor).__name__}, not a tensor with a name"
+            raise ReleasedError(f"{source}: {problem}: {REMEDY}")
+    return dict(state_dict)
 
-    Raises:
-        KeyError: an unknown or missing parameter.
-        RuntimeError: a tensor of the wrong shape.
-    """
-    discriminator = Discriminator(size=image_size)
-    _load(discriminator, {discriminator_name(k): v for k, v in state_dict.items()})
-    return discriminator
+
+def _renamed(weights: Mapping[str, Tensor], ours: Callable[[str], str], source: str) -> dict[str, Tensor]:
+    own: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        try:
+            known = ours(name)
+        except KeyError as error:
+            problem = str(error.args[0]).replace(repr(name), shown(name))
+            raise ReleasedError(f"{source}: {problem}: {REMEDY}") from None
+        if known in own:
+            raise ReleasedError(f"{source}: {shown(name)} is there twice, by another name: {REMEDY}")
+        own[known] = tensor
+    return own
 
 
-def _load(
-    module: Generator | Discriminator, weights: Mapping[str, Tensor], ignore: tuple[str, ...] = ()
-) -> None:
-    problems = module.load_state_dict(weights, strict=False)
-    missing = [k for k in problems.missing_keys if not any(part in k for part in ignore)]
-    if missing or problems.unexpected_keys:
-        raise KeyError(f"weights do not fit: missing {missing}, unexpected {problems.unexpected_keys}")
+def _fitted(
+    build: Callable[[], Network], weights: Mapping[str, Tensor], source: str, ignore: tuple[str, ...] = ()
+) -> Network:
+    """A network with these weights, built in memory only where they fit it."""
+    with torch.device("meta"):
+        parts = build().state_dict()
+    wanted = {name: t for name, t in parts.items() if not any(part in name for part in ignore)}
+    found = {name: tensor_files.described(tensor) for name, tensor in weights.items()}
+    problems = [*tensor_files.misfits(wanted, found)]
+    problems = problems or [f"{name} is not finite" for name, t in weights.items() if not t.isfinite().all()]
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ReleasedError(f"{source} do not fit: {'; '.join(problems[:3])}{more}: {REMEDY}")
+    network = build()
+    network.load_state_dict(weights, strict=False)
+    return network

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from gram.system.documents import words_of
+from gram.system.documents import shown, words_of
 
 FLOATS = ("F16", "BF16", "F32", "F64")
 
@@ -48,6 +48,12 @@ def read_all(path: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(path)
 
 
+def described(tensor: Tensor) -> Stored:
+    """A tensor in memory as the header of a file would tell of it; other kinds by torch's names."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    return Stored(tuple(tensor.shape), {"bfloat16": "BF16"}.get(name, name.replace("float", "F")))
+
+
 def read(path: Path, wanted: Mapping[str, Tensor], *, described_by: str) -> dict[str, Tensor]:
     """The tensors of a file, which are those of a module; nothing is read where they are not.
 
@@ -60,7 +66,7 @@ def read(path: Path, wanted: Mapping[str, Tensor], *, described_by: str) -> dict
         TensorFileError: as `stored`; or tensors are missing, unknown, misshapen, or no finite numbers.
         OSError: it cannot be read.
     """
-    if problems := list(_misfits(wanted, stored(path))):
+    if problems := list(misfits(wanted, stored(path))):
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise TensorFileError(f"{path} does not fit {described_by}: {shown}")
     tensors = safetensors.torch.load_file(path)
@@ -70,9 +76,10 @@ def read(path: Path, wanted: Mapping[str, Tensor], *, described_by: str) -> dict
     return tensors
 
 
-def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Stored]) -> Iterable[str]:
+def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Stored]) -> Iterable[str]:
+    """What is missing, unknown, misshapen or no real numbers, a sentence each."""
     yield from (f"{name} is missing" for name in wanted if name not in found)
-    yield from (f"{name!r} is unknown" for name in found if name not in wanted)
+    yield from (f"{shown(name)} is unknown" for name in found if name not in wanted)
     for name, tensor in wanted.items():
         shape, kind = found.get(name, Stored(tuple(tensor.shape), "F32"))
         if shape != tuple(tensor.shape):

@@ -32,7 +32,8 @@ def disks(config: Config) -> Iterator[Finding]:
         place = _existing(path)
         yield Fact(option, f"{amount(shutil.disk_usage(place).free)} free for {path.absolute()}")
         if problem := _unusable(place):
-            yield Problem(f"{place} {problem}", f"choose another place: {option}=FOLDER")
+            another = "sqlite:////FOLDER/mlflow.db" if option == "tracking.uri" else "FOLDER"
+            yield Problem(f"{place} {problem}", f"choose another place: {option}={another}")
     yield from _checkpoints(config, lasting(config.paths.checkpoints))
 
 

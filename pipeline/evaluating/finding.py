@@ -1,5 +1,6 @@
 """What every part of an evaluation is given, and what it gives back."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gram.data.reader import ImageDataset
+from gram.data.reader import ImageDataset, SizeError
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
 from pipeline import identity, scene
@@ -44,10 +45,10 @@ class Subject:
                 configuration's, or not those that were prepared.
         """
         size = described["discriminator"]["size"]
-        dataset = ImageDataset(config.paths.train_data, size=size)
+        dataset = _at_size(config, config.paths.train_data, size)
         scene.require_prepared(config.paths.train_data, dataset.meta, config.data)
         test = Path(config.paths.test_data)
-        held_out = ImageDataset(test, size=size) if test.exists() else None
+        held_out = _at_size(config, config.paths.test_data, size) if test.exists() else None
         if held_out is not None:
             scene.require_prepared(config.paths.test_data, held_out.meta, config.data, "test")
         for one in (dataset, held_out):
@@ -80,6 +81,21 @@ class Subject:
     def device(self) -> torch.device:
         """Where the generator is."""
         return next(self.generator.parameters()).device
+
+
+def _at_size(config: Config, path: str, size: int) -> ImageDataset:
+    """A data set at the size that the model draws."""
+    try:
+        return ImageDataset(path, size=size)
+    except SizeError as error:
+        told = Path(config.paths.model) / "params.yaml"  # of models that were packed
+        its_own = f"--params {shlex.quote(str(told))}" if told.is_file() else f"data.size={size}"
+        beside = f"paths.train_data=data/{size}/train paths.test_data=data/{size}/test"
+        raise ValueError(
+            f"{config.paths.model} draws {size} x {size} pixels, and {path} holds pictures of "
+            f"{error.there} x {error.there}: prepare some of its size with python -m pipeline.prepare "
+            f"{its_own} {beside}, and give these arguments here, too"
+        ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,7 +138,7 @@ def read(arguments: Sequence[str], params: Path | None) -> Request:
             raise ConfigError(f"{COMMAND_LINE}: {name} is searched: set its values, sweep.space.{name}=[...]")
     return Request(
         config=base.config, presets=base.presets, sources=base.sources,
-        notes=[*base.notes, *_without_effect(settings.sweep, given)],
+        notes=[*base.notes, *_without_effect(settings.sweep, given)], environment=base.environment,
         settings=settings, space=space, written=written, experiment=experiment, overrides=overrides,
         params=params, chosen=any(argument.startswith("sweep=") for argument in arguments),
         typed=[*arguments],

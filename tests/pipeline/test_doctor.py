@@ -16,7 +16,7 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from pipeline import build, checkpoints, doctor, scene, store, train
-from pipeline.checkup import doors, machine, together
+from pipeline.checkup import doors, machine, storage, together
 from pipeline.checkup.pictures import COLUMNS, ROWS, drawn
 from pipeline.checkup.report import Caution, Fact, Finding, Problem, report
 from pipeline.checkup.storage import checkpoint_bytes
@@ -255,6 +255,18 @@ def test_a_store_that_is_there_is_reached_and_not_written(
     assert code == 0
     assert "none yet of experiment another" in section(text, "Tracking")
     assert client.get_experiment_by_name("another") is None
+
+
+def test_another_place_is_named_in_the_form_that_its_option_takes(
+    data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_unusable", lambda place: "cannot be written")
+    uri = f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'"
+    found = list(storage.disks(load(arguments(data, tmp_path, "tracking=mlflow", uri))))
+    told = " ".join(one.remedy for one in found if isinstance(one, Problem))
+    for form in ("paths.train=FOLDER", "tracking.uri=sqlite:////FOLDER/mlflow.db"):
+        assert f"choose another place: {form}" in told
+        load([form.replace("FOLDER", "somewhere")])
 
 
 def test_a_copy_without_git_is_noted_unless_dvc_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,16 @@ import pytest
 from gram.data.writer import DatasetWriter
 from gram.system.locks import BusyError
 from pipeline import outputs
-from pipeline.outputs import OutputError, publishing, reading, replacing, replacing_page, require_run
+from pipeline.outputs import (
+    OutputError,
+    publishing,
+    reading,
+    replacing,
+    replacing_page,
+    replacing_plan,
+    require_run,
+    write_plan,
+)
 from pipeline.recognition import DATA, EVALUATION, EXPORT, MARKER, NOISE, PACK, Kind
 
 SHIPPED = Path(__file__).parents[2] / "models/heads64"
@@ -219,6 +228,34 @@ def test_only_a_report_is_replaced_by_a_report(tmp_path: Path) -> None:
         pass
 
 
+def test_a_plan_replaces_only_a_plan_that_nobody_has_changed(tmp_path: Path) -> None:
+    path, text = tmp_path / "plan.yaml", "# measured\ntrain:\n  micro_batch: 4\n"
+
+    def write(content: str) -> None:
+        with replacing_plan(path):
+            write_plan(path, content)
+
+    write(text)
+    write(text + "  patches: 2\n")
+    own = path.read_text()
+    assert own.startswith(text + "  patches: 2\n# ")
+    for others in (own.replace(": 4", ": 2"), own + "  steps: 3\n", "# mine\n" + own, text, "", "x" * 10**5):
+        path.write_text(others)
+        with pytest.raises(OutputError, match=r"plan\.yaml is not as .* left it, .*: rename it, or have"):
+            write(text)
+        assert tree(tmp_path) == {"plan.yaml": others.encode()}
+    path.unlink()
+    for make in (path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to("nowhere")):
+        make()
+        with pytest.raises(OutputError, match="would be lost"):
+            write(text)
+        path.rmdir() if path.is_dir() else path.unlink()
+    with pytest.raises(OutputError, match="would be lost"), replacing_plan(path):  # it comes meanwhile
+        path.write_text("mine")
+        write_plan(path, text)
+    assert tree(tmp_path) == {"plan.yaml": b"mine"}
+
+
 def test_nobody_else_writes_or_reads_what_is_being_replaced(tmp_path: Path) -> None:
     """Also by another name of it; two may read."""
     path = tmp_path / "data"
@@ -236,3 +273,12 @@ def test_nobody_else_writes_or_reads_what_is_being_replaced(tmp_path: Path) -> N
         with pytest.raises(BusyError, match=r"\(train\)|\(evaluate\)"), replacing(path, DATA):
             pass
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data", "link"]
+
+
+def test_what_lies_behind_a_link_is_the_user_s_too(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/mine.txt").write_text("mine")
+    (tmp_path / "data").symlink_to(tmp_path / "disk")
+    with pytest.raises(OutputError, match=r"holds mine\.txt"), replacing(tmp_path / "data", DATA):
+        pass
+    assert tree(tmp_path) == {"disk/mine.txt": b"mine"}

@@ -78,13 +78,26 @@ def test_memory_and_pictures_a_second_are_those_of_training(
     assert next(runlog.read(tmp_path / "runs/train/metrics.jsonl"))["images_per_second"] > 0
 
 
+def test_a_plan_of_the_user_s_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans = tmp_path / "runs/plan.yaml"
+    plans.parent.mkdir()
+    plans.write_text("monday: train, tuesday: evaluate\n")
+    code, out, err = planned(capsys, tmp_path, *SMALL)
+    assert (code, out) == (EXIT_ERROR, "")
+    assert err.startswith(f"plan: {plans} is not as python -m pipeline.plan left it, and would be lost: ")
+    assert plans.read_text() == "monday: train, tuesday: evaluate\n"
+    assert [*plans.parent.iterdir()] == [plans]
+
+
 def test_what_cannot_fit_says_what_to_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = planned(capsys, tmp_path, *SMALL, "--memory", "0.01")
     assert code == EXIT_ERROR
     message = err.splitlines()[-1]
     assert message.startswith("plan: 10.2 MiB are not enough: one picture at a time needs")
     assert "train.recompute=true" in message
-    assert not (tmp_path / "runs/plan.yaml").exists()
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize(

@@ -24,3 +24,12 @@ def test_damaged_metrics_are_named(
     (tmp_path / "metrics.json").write_text(json.dumps({"fid": 2.5, "at_initialisation": {}}))
     summary.main()
     assert "fid                             2.5\n" in capsys.readouterr().out
+
+
+def test_it_tells_the_store_that_the_configuration_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = config.load(["tracking.uri='http://alice:hunter2@host:5000'"])
+    monkeypatch.setattr(summary, "load", lambda: found)
+    summary.main()
+    assert "runs         http://***@host:5000\n" in capsys.readouterr().out

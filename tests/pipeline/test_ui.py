@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -38,10 +39,15 @@ def page(port: int) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_server_ends_with_the_command_and_leaves_its_port(number: signal.Signals) -> None:
+def test_the_server_ends_with_the_command_leaves_its_port_and_shows_no_address_in_ps(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     port = free_port()
     command = [sys.executable, "-m", "pipeline.ui", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    (tmp_path / "alice:hunter2@host").mkdir()
+    own = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/alice:hunter2@host/mlflow.db"}
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=own) as process:
         answer, deadline = "", time.monotonic() + 120
         while not answer and time.monotonic() < deadline:
             with suppress(OSError):
@@ -49,6 +55,8 @@ def test_the_server_ends_with_the_command_and_leaves_its_port(number: signal.Sig
             time.sleep(0.1)
         assert answer == "OK"
         everyone = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        shown = b"".join(Path(f"/proc/{one.pid}/cmdline").read_bytes() for one in everyone)
+        assert b"uvicorn" in shown and b"hunter2" not in shown
         os.kill(process.pid, number)
         process.wait(timeout=30)
         assert all_gone(everyone)
