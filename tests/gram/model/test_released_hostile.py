@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gram.model.released import ReleasedError, load_released, load_released_discriminator, read_released
 
-GOLDEN = Path(__file__).parents[1] / "goldens/faces-small.safetensors"
+GOLDEN = Path(__file__).parents[2] / "goldens/faces-small.safetensors"
 BIAS = "generator.representation.rf_network.network.3.layer.bias"
 NESTED = "[" * 100_000
 
