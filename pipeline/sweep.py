@@ -110,6 +110,9 @@ def _search(asked: Request, gpus: float) -> int | None:
 
             driver.run(asked, ledger, stop, paths=data.paths, parent=record.run_id, changed=show)
         best = _conclude(asked, ledger)
+    except KeyboardInterrupt:  # a signal that asks for no orderly end
+        record.finish(asked.folder, "KILLED")
+        raise
     except BaseException:
         record.finish(asked.folder, "FAILED")
         raise

@@ -138,12 +138,16 @@ def _run_first(
 
 @contextmanager
 def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[Tracker]:
+    """The run that this training is recorded as; whatever ends the block ends it, too."""
     tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
-    tracker.parameters(dict(leaves(as_dict(config))))
-    tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
-    tracker.catch_up(lasting(config.paths.checkpoints))
     try:
+        tracker.parameters(dict(leaves(as_dict(config))))
+        tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
+        tracker.catch_up(lasting(config.paths.checkpoints))
         yield tracker
+    except KeyboardInterrupt:  # a signal, before the loop heard it or in it for the second time
+        tracker.finish("KILLED")
+        raise
     except BaseException:
         tracker.finish("FAILED")
         raise
