@@ -31,7 +31,7 @@ EXIT_CODES = f"""Exit codes
 FLAGS = {
     "--show": "print the whole configuration and where each value comes from",
     "--params FILE": "read FILE in place of params.yaml; it may be somebody else's and sets no paths",
-    "--pinned FILE": "the same for a file that this program wrote, paths included (launchers, sweeps)",
+    "--pinned FILE": "the same for a file that this program wrote, paths included (launchers)",
     "--traceback": "show where an error was raised",
 }
 

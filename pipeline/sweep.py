@@ -94,25 +94,23 @@ def _search(asked: Request, gpus: float) -> int | None:
     data = datasets.of_request(asked, _prepare)
     machines.require_alike(asked.folder, data.folders)
     ledger = Ledger(asked.folder, cpus=sweep.cpus, gpus=gpus)
-    record = recording.Parent.start(
-        asked.config.tracking, asked.name, asking.read(asked.folder), asked.folder
-    )
-    try:
-        with (
-            driver.stopping(asked.folder / driver.STOP) as stop,
-            table.Live(asked.name, steps=steps, total=asked.num_trials) as live,
-        ):
+    with driver.stopping(asked.folder / driver.STOP) as stop:
+        record = recording.Parent.start(
+            asked.config.tracking, asked.name, asking.read(asked.folder), asked.folder
+        )
+        try:
+            with table.Live(asked.name, steps=steps, total=asked.num_trials) as live:
 
-            def show() -> None:
-                trials = [*ledger.trials.values()]
-                live.show(trials)
-                record.update(trials)
+                def show() -> None:
+                    trials = [*ledger.trials.values()]
+                    live.show(trials)
+                    record.update(trials)
 
-            driver.run(asked, ledger, stop, paths=data.paths, parent=record.run_id, changed=show)
-        best = _conclude(asked, ledger)
-    except BaseException:
-        record.finish(asked.folder, "FAILED")
-        raise
+                driver.run(asked, ledger, stop, data=data, parent=record.run_id, changed=show)
+            best = _conclude(asked, ledger)
+        except BaseException as error:
+            record.finish(asked.folder, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
     if stop.exit_code is not None:
         over = len(ledger.trials) - len(ledger.unfinished)
         say(f"sweep: stopped after {over} of {asked.num_trials} trials; --resume goes on")

@@ -144,8 +144,8 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
     tracker.catch_up(lasting(config.paths.checkpoints))
     try:
         yield tracker
-    except BaseException:
-        tracker.finish("FAILED")
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
 
 
