@@ -53,6 +53,7 @@ def run(
     data: DataSets,
     parent: str | None,
     changed: Callable[[], None],
+    force: bool,
 ) -> None:
     """Run all trials that are not over.
 
@@ -63,6 +64,7 @@ def run(
         data: that trials train on.
         parent: run that those of the trials belong to.
         changed: called whenever something may have changed, several times a second.
+        force: whether trainings begin although they seem beyond their machine.
     """
     from ray import tune
 
@@ -84,7 +86,7 @@ def run(
         return trial
 
     def describe(trial: Trial) -> dict[str, Any]:
-        return _arguments(request, trial, data)
+        return {**_arguments(request, trial, data), "force": force}
 
     queue = Queue(ledger.unfinished, more, describe, lambda: asked.exit_code is not None)
     sweep = request.settings.sweep

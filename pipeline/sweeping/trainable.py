@@ -11,7 +11,7 @@ from ray import tune
 
 from gram import locks
 from gram.folders import write_file
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE
 from pipeline.config import assignment
 from pipeline.options import leaves
 from pipeline.sweeping import exchange
@@ -40,7 +40,7 @@ class TrainingTrial(tune.Trainable):
     Its configuration, which Tune writes into files: `folder` of the sweep, `params` (JSON: configuration of a
     trial, without paths and tracking), `values` (option -> value, of those that differ), `objective` (prefix
     or name of the metric), `retries`, `population` (whether trials go on from others), `data` (key of its
-    data set), `data_hash` (of the pictures).
+    data set), `data_hash` (of the pictures), `force` (whether training begins although there seems no room).
     """
 
     def setup(self, config: dict[str, Any], private: Private | None = None) -> None:
@@ -115,7 +115,8 @@ class TrainingTrial(tune.Trainable):
         for section in private:
             tree.pop(section)
         write_file(self._folder / PARAMS, OmegaConf.to_yaml(tree).encode())
-        told = [assignment(name, value) for name, value in leaves(private)]
+        told = [f"--{FORCE.name}"] * self.config["force"]
+        told += [assignment(name, value) for name, value in leaves(private)]
         return Training(self._folder / PARAMS, self._folder / LOG, told)
 
     def _hold(self) -> None:

@@ -102,7 +102,8 @@ def test_a_sweep_that_is_killed_leaves_no_path_nor_store_in_any_file(data: list[
     file = write_sweep(given, ONE)
     told = [*places(home)[:-3], "tracking.run=mallory", "tracking.kind=none"]
     told += ["tracking.uri='http://mallory:hunter2@workstation:5000'", "train.launch.main_address=127.0.0.2"]
-    with started(file, [], *told) as driver:
+    endless = ["train.steps=99999999", "train.keep_every=1"]  # takes more than any disk has
+    with started(file, [], *told, *endless, "--force") as driver:
         wait_for_step(file, TRIAL, 3, driver)
         driver.send_signal(signal.SIGKILL)
     assert [trial.status for trial in trials(file).values()] == ["running"]
