@@ -145,11 +145,8 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
         tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
         tracker.catch_up(lasting(config.paths.checkpoints))
         yield tracker
-    except KeyboardInterrupt:  # a signal, before the loop heard it or in it for the second time
-        tracker.finish("KILLED")
-        raise
-    except BaseException:
-        tracker.finish("FAILED")
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
 
 
