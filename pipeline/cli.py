@@ -31,7 +31,7 @@ EXIT_CODES = f"""Exit codes
 FLAGS = {
     "--show": "print the whole configuration and where each value comes from",
     "--params FILE": "read FILE in place of params.yaml; it may be somebody else's and sets no paths",
-    "--pinned FILE": "the same for a file that this program wrote, paths included (launchers, sweeps)",
+    "--pinned FILE": "the same for a file that this program wrote, paths included (launchers)",
     "--traceback": "show where an error was raised",
 }
 
@@ -76,7 +76,10 @@ class Stage:
     reads_model: bool = False
     flags: tuple[Flag, ...] = ()
     require_room: Callable[[Config], None] | None = None
-    """Refuses work that is estimated to be beyond this machine; --force passes it over."""
+    """Refuses work that is estimated to be beyond this machine; --force passes it over.
+
+    A stage that can estimate only later has FORCE among its flags, and the argument `force`.
+    """
     resolve: Callable[[Sequence[str], Path | None], Resolved] = lambda given, params: resolve(
         given, params=params
     )
@@ -119,8 +122,7 @@ def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) ->
             return 0
         for note in resolved.notes:
             say(note)
-        forced = values.pop(FORCE.name, False)
-        if stage.require_room is not None and not forced:
+        if stage.require_room is not None and not values.pop(FORCE.name, False):
             stage.require_room(resolved.subject)
         resolved.hand_over()
         return run(resolved.subject, **values) or 0

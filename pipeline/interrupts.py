@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -21,9 +22,18 @@ class Interrupts:
     """While entered, requests to stop only set `exit_code`; a second one acts at once.
 
     SIGHUP, of a terminal that is closed, is one unless nohup has it ignored.
+
+    Args:
+        promise: what is done until the end, in words.
+        passed_on: called for the first request.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        promise: str = "finishing this step and writing a checkpoint",
+        passed_on: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._promise, self._passed_on = promise, passed_on
         self.exit_code: int | None = None
         self._noted = 0.0
         self._before: dict[signal.Signals, Any] = {}
@@ -45,7 +55,8 @@ class Interrupts:
                 signal.raise_signal(caught)
             return
         self.exit_code, self._noted = _EXIT_CODES[caught], time.monotonic()
-        say(f"\n{caught.name}: finishing this step and writing a checkpoint; again ends at once")
+        self._passed_on()
+        say(f"\n{caught.name}: {self._promise}; again ends at once")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -13,7 +13,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -22,12 +21,14 @@ from pathlib import Path
 
 import torch
 
-from pipeline import build, lifeline, outcome, workers
+from pipeline import build, lifeline, outcome, scratch, workers
 from pipeline.config import PROJECT
 from pipeline.console import say
 from pipeline.pinned import pinned
 from pipeline.schema import Config, LaunchConfig
 
+PREFIX = "gram-launch-"
+"""Of a folder with what launcher and workers are told and tell."""
 JOIN_SECONDS = 600
 """How long machines wait for each other, also after one of them ended."""
 LOOPBACK = "127.0.0.1"
@@ -59,13 +60,14 @@ def run(config: Config, *, stage: str = "train") -> int | None:
             f"{stage}: machine {asked.machine_rank} of {asked.machines} waits for the others at "
             f"{asked.main_address}:{asked.main_port}, up to {JOIN_SECONDS // 60} minutes"
         )
-    with tempfile.TemporaryDirectory(prefix="gram-launch-") as folder:
-        params, file = Path(folder) / "params.yaml", Path(folder) / "outcome"
+    with scratch.folder(PREFIX) as folder:
+        params, file = folder / "params.yaml", folder / "outcome"
         params.write_text(pinned(config), encoding="utf-8")
-        command = [sys.executable, "-m", *_launcher(config), f"pipeline.{stage}", "--pinned", str(params)]
+        program = [f"pipeline.{stage}", "--pinned", str(params)]
+        command = [sys.executable, "-m", *_launcher(config, folder), *program]
         environment = {**os.environ, **_environment(config, device), outcome.FILE: str(file)}
         if asked.machines == 1:
-            environment[workers.MEETING] = str(Path(folder) / "meeting")
+            environment[workers.MEETING] = str(folder / "meeting")
         return outcome.follow(subprocess.Popen(command, env=environment, start_new_session=True), file)
 
 
@@ -144,12 +146,13 @@ def _check_address(asked: LaunchConfig) -> None:
         )
 
 
-def _launcher(config: Config) -> list[str]:
+def _launcher(config: Config, folder: Path) -> list[str]:
     """Module and first arguments of the program that starts the workers of this machine."""
     asked = config.train.launch
     if asked.machines == 1:
         return ["pipeline.workers", str(asked.processes), str(asked.max_restarts)]
-    return ["pipeline.launcher", *_options(config), "-m"]
+    logs = str(folder / "logs")  # else a folder in TMPDIR, which torchrun leaves there
+    return ["pipeline.launcher", "--log_dir", logs, *_options(config), "-m"]
 
 
 def _options(config: Config) -> list[str]:

@@ -1,5 +1,6 @@
 """A configuration as a params.yaml that pins every option: the same run wherever it is read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,26 @@ def shareable(config: Config) -> str:
 
     Files of one's own are named without their folders.
     """
-    tree = {section: value for section, value in as_dict(config).items() if section not in PRIVATE}
+    tree = without_private(as_dict(config))
     del tree["train"]["launch"]
     for option in filter(is_file_option, all_options()):
         group, _, name = option.partition(".")
         tree[group][name] = without_folders(tree[group][name])
     return _text(tree)
+
+
+def without_private(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections of a configuration without what tells of a person's own machine and server."""
+    local = {name for name, option in all_options().items() if option.metadata["local"]}
+
+    def kept(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        return {
+            name: kept(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
+            for name, value in tree.items()
+            if name not in PRIVATE and f"{prefix}{name}" not in local
+        }
+
+    return kept(settings)
 
 
 def without_folders(path: str | None) -> str | None:

@@ -4,15 +4,19 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pipeline.console import say
 
 LINE_EVERY_SECONDS = 15.0
 SPEED_OVER_SECONDS = 30.0
+QUIET_SECONDS = 1.0
+"""Of a task that says nothing where it takes no longer."""
+
+Unit = TypeVar("Unit")
 
 
 class Progress:
@@ -74,6 +78,22 @@ class Progress:
             parts.append(f"{duration(left * self._per_unit / self.speed)} left")
         parts += [f"{name} {value:.3g}" for name, value in report.items()]
         return "  ".join([*parts, f"{peak_memory_gib():.1f} GiB"])
+
+
+def announced(task: str, units: Sequence[Unit], *, items: str = "trials") -> Iterator[Unit]:
+    """The units one after the other, with progress from QUIET_SECONDS on: what is quick says nothing."""
+    progress, began = Progress(task, total=len(units), items=items), time.monotonic()
+    is_shown = False
+    with ExitStack() as ending:
+        for done, unit in enumerate(units):
+            if not is_shown and time.monotonic() - began > QUIET_SECONDS:
+                ending.enter_context(progress)
+                is_shown = True
+            if is_shown:
+                progress.update(done)
+            yield unit
+        if is_shown:
+            progress.update(len(units))
 
 
 @contextmanager

@@ -131,6 +131,21 @@ def revive(client: "MlflowClient", run_id: str) -> bool:
     return True
 
 
+def experiment_of(config: TrackingConfig, run_id: str) -> str | None:
+    """The experiment that a run of a store belongs to; None where there is no such run.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    client = open_store(config, create=False)
+    try:
+        return str(client.get_experiment(client.get_run(run_id).info.experiment_id).name)
+    except Exception as error:  # every store raises its own
+        if is_final(error):
+            return None
+        raise TrackingError(unusable(client.tracking_uri, error)) from None
+
+
 def is_final(error: Exception) -> bool:
     """Whether no repetition mends what an error tells of: a deleted run, a file that is gone or damaged."""
     is_local = isinstance(error, FileNotFoundError) or type(error) is ValueError

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from pipeline import estimates, prepare
-from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, Flag, Stage, main
+from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE, Flag, Stage, main
 from pipeline.console import say, write
 from pipeline.options import ConfigError
 from pipeline.schema import Config
@@ -57,11 +57,14 @@ stay as they are, others go on from their last checkpoint. docs/sweeps.md tells 
         Flag(name="resume", meaning="go on with a sweep that was interrupted"),
         Flag(name="apply", meaning="write the best trial's values into params.yaml, keeping a copy of it"),
         Flag(name="list", meaning="print the trials, and start nothing"),
+        FORCE,
     ),
 )
 
 
-def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool = False) -> int | None:
+def run(
+    asked: Request, *, resume: bool = False, apply: bool = False, list: bool = False, force: bool = False
+) -> int | None:
     """Run a sweep, or print or apply it.
 
     Raises:
@@ -75,7 +78,7 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
     sweep = asked.settings.sweep
     if not list:
         cluster.require_there(asked.settings.ray.address)
-    feasible.check(asked)
+    feasible.check(asked, room=not list and not force)
     if list:
         return _list(asked)
     folder.require_right(asked, resume=resume)
@@ -84,35 +87,33 @@ def run(asked: Request, *, resume: bool = False, apply: bool = False, list: bool
         cluster.require_room(sweep.cpus, gpus)
         machines.require_server(asked.config.tracking)
         with folder.opened(asked, resume=resume):
-            code = _search(asked, gpus)
+            code = _search(asked, gpus, force=force)
     return _apply(asked.folder) if apply and code is None else code
 
 
-def _search(asked: Request, gpus: float) -> int | None:
+def _search(asked: Request, gpus: float, *, force: bool) -> int | None:
     """The trials, from what is there to the end, and what is made of them."""
     sweep, steps = asked.settings.sweep, asked.config.train.steps
-    data = datasets.of_request(asked, _prepare)
+    data = datasets.of_request(asked, prepare.run if force else _prepare)
     machines.require_alike(asked.folder, data.folders)
     ledger = Ledger(asked.folder, cpus=sweep.cpus, gpus=gpus)
-    record = recording.Parent.start(
-        asked.config.tracking, asked.name, asking.read(asked.folder), asked.folder
-    )
-    try:
-        with (
-            driver.stopping(asked.folder / driver.STOP) as stop,
-            table.Live(asked.name, steps=steps, total=asked.num_trials) as live,
-        ):
+    with driver.stopping(asked.folder / driver.STOP) as stop:
+        record = recording.Parent.start(
+            asked.config.tracking, asked.name, asking.read(asked.folder), asked.folder
+        )
+        try:
+            with table.Live(asked.name, steps=steps, total=asked.num_trials) as live:
 
-            def show() -> None:
-                trials = [*ledger.trials.values()]
-                live.show(trials)
-                record.update(trials)
+                def show() -> None:
+                    trials = [*ledger.trials.values()]
+                    live.show(trials)
+                    record.update(trials)
 
-            driver.run(asked, ledger, stop, paths=data.paths, parent=record.run_id, changed=show)
-        best = _conclude(asked, ledger)
-    except BaseException:
-        record.finish(asked.folder, "FAILED")
-        raise
+                driver.run(asked, ledger, stop, data=data, parent=record.run_id, changed=show, force=force)
+            best = _conclude(asked, ledger)
+        except BaseException as error:
+            record.finish(asked.folder, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
     if stop.exit_code is not None:
         over = len(ledger.trials) - len(ledger.unfinished)
         say(f"sweep: stopped after {over} of {asked.num_trials} trials; --resume goes on")

@@ -138,14 +138,15 @@ def _run_first(
 
 @contextmanager
 def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[Tracker]:
+    """The run that this training is recorded as; whatever ends the block ends it, too."""
     tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
-    tracker.parameters(dict(leaves(as_dict(config))))
-    tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
-    tracker.catch_up(lasting(config.paths.checkpoints))
     try:
+        tracker.parameters(dict(leaves(as_dict(config))))
+        tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
+        tracker.catch_up(lasting(config.paths.checkpoints))
         yield tracker
-    except BaseException:
-        tracker.finish("FAILED")
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
 
 

@@ -14,10 +14,9 @@ _NEEDED = ("space", "settings", "base")
 
 
 class _Base(TypedDict, total=False):
-    """Of the complete configuration, the sections that are looked into."""
+    """Of the configuration, the section that is looked into."""
 
     sampler: dict[str, Any]
-    tracking: dict[str, Any]
 
 
 class Asked(TypedDict, total=False):

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from pipeline.config import PROJECT
 from pipeline.console import say
 from pipeline.redaction import first_line
+from pipeline.signals import Stopped
 from pipeline.sweeping import local_cluster
 from pipeline.sweeping.ray_folder import ClusterError
 
@@ -76,15 +78,21 @@ def _keep_to_loopback() -> None:
 
 
 def _join(address: str, **options: Any) -> None:
+    """Connect; SIGTERM, for which Ray installs a handler of its own, ends this process as before."""
     import ray
 
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except SystemExit:
+        raise Stopped(signal.SIGTERM) from None  # by that handler
     except (ConnectionError, RuntimeError) as error:
         raise ClusterError(
             f"ray.address = {address}: the cluster there cannot be joined ({first_line(error)}): it takes "
             "the same version of Ray, and the token of the cluster in RAY_AUTH_TOKEN"
         ) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_there(address: str | None) -> None:

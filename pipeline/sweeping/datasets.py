@@ -38,7 +38,7 @@ class DataSets:
         Raises:
             ValueError: the user's own pictures cannot be used.
         """
-        key = _key(asdict(config.data))
+        key = key_of(config)
         if key not in self._known:
             own = {
                 name: str(Path(getattr(config.paths, name)).resolve()) for name in ("train_data", "test_data")
@@ -46,6 +46,11 @@ class DataSets:
             fits = _fits(own["train_data"], config, recorded=self._recorded)
             self._known[key] = own if fits else self._prepared(config)
         return self._known[key]
+
+    @property
+    def places(self) -> Mapping[str, Mapping[str, str]]:
+        """Key of each data set so far -> options of `paths`."""
+        return self._known
 
     @property
     def folders(self) -> list[str]:
@@ -88,7 +93,12 @@ def configurations(request: Request) -> list[Config]:
     ]
     asked = {_key([point[name] for name in names]): point for point in reversed(points)}
     found = (request.compose(point).config for point in reversed(asked.values()))
-    return list({_key(asdict(config.data)): config for config in found}.values())
+    return list({key_of(config): config for config in found}.values())
+
+
+def key_of(config: Config) -> str:
+    """Equal for configurations that ask for the same pictures."""
+    return _key(asdict(config.data))
 
 
 def chooses_data(name: str) -> bool:

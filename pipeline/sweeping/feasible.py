@@ -1,6 +1,8 @@
 """Whether a search can be made: every point is composed, and looked at, before anything starts."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,11 +10,14 @@ import torch
 from gram.geometry.poses import PosePrior
 from gram.model import folder as models
 from gram.model.generator import Generator
-from pipeline import build, scene
+from pipeline import build, estimates, scene
 from pipeline.options import ConfigError
+from pipeline.progress import announced
+from pipeline.schema import Config
 from pipeline.sweeping import datasets
 from pipeline.sweeping import space as spaces
 from pipeline.sweeping.request import Request, in_words
+from pipeline.sweeping.space import Values
 
 FEW_POSES = 16
 """Cameras that suffice to see what is not missed."""
@@ -24,13 +29,31 @@ _NOT_THE_RESULT = (
     "data.processes", "data.views", "train.threads", "train.log_every", "train.sample_every",
     "train.checkpoint_every", "train.keep_checkpoints", "train.keep_every",
 )  # fmt: skip
+ON_ISOSURFACES = ("manifold", "spheres")
+USED_BY = {
+    "sampler.first_level": ON_ISOSURFACES,
+    "sampler.last_level": ON_ISOSURFACES,
+    "sampler.num_samples": ON_ISOSURFACES,
+    "sampler.mode": ON_ISOSURFACES,
+    "sampler.delta": (*ON_ISOSURFACES, "planes"),
+    "model.manifold_": ON_ISOSURFACES,
+    "model.ray_": ("neusample",),
+    "train.lr_manifold": ("manifold", "neusample"),
+    "train.manifold_every": ("manifold", "neusample"),
+}
+"""Options, or how they begin -> kinds of samplers without which they change nothing."""
 
 
-def check(request: Request) -> None:
+def check(request: Request, *, room: bool = False) -> None:
     """Refuse a search that cannot be made, or a point of it that no trial can take.
+
+    Args:
+        request: what is searched.
+        room: refuse trainings, too, that are estimated to be beyond this machine, where trials run on it.
 
     Raises:
         ConfigError: naming the point and what is wrong with it.
+        ValueError: naming the point that there is no room for.
     """
     sweep, config = request.settings.sweep, request.config
     _check_places(sweep.name or "", sweep.folder)
@@ -54,7 +77,21 @@ def check(request: Request) -> None:
         raise ConfigError("train.launch.machines: a trial has one machine; Ray shares out the machines")
     if sweep.scheduler == "pbt":
         _check_population(request)
-    _check_points(request)
+    kinds: set[str] = set()
+    reachable = _Reachable()
+    for values, config in _composed(request):
+        kinds.add(config.sampler.kind)
+        reachable.require(values, config)
+        if room and request.settings.ray.address is None:
+            _require_room(request, values, config)
+    _check_samplers(request, kinds)
+
+
+def _composed(request: Request) -> Iterator[tuple[Values, Config]]:
+    """Every point with its configuration, or the extremes of what Optuna may ask for."""
+    points = request.points if request.points is not None else spaces.corners(request.space)
+    for values in announced("sweep: points checked", points):
+        yield values, request.compose(values).config
 
 
 def _check_places(name: str, folder: str) -> None:
@@ -101,22 +138,49 @@ def _check_population(request: Request) -> None:
             )
 
 
-def _check_points(request: Request) -> None:
-    """Compose every point, and look where isosurfaces could be missed."""
-    points = request.points if request.points is not None else spaces.corners(request.space)
-    looked_at: set[str] = set()
-    for values in points:
-        config = request.compose(values).config
+def _check_samplers(request: Request, kinds: set[str]) -> None:
+    """Refuse to search what no sampler of the search uses."""
+    for name in request.space:
+        users = next((users for start, users in USED_BY.items() if name.startswith(start)), None)
+        if users is not None and not kinds & set(users):
+            raise ConfigError(
+                f"space: {name}: it does not change what sampler.kind = {' or '.join(sorted(kinds))} does, "
+                f"but {', '.join(users)} alone: all trials would be the same"
+            )
+
+
+def _require_room(request: Request, values: Values, config: Config) -> None:
+    """Refuse the training of a point that this machine cannot do: the least that it takes, alone."""
+    train = replace(config.train, device="cpu") if request.settings.sweep.gpus == 0 else config.train
+    paths = replace(config.paths, checkpoints=str(request.folder))
+    try:
+        estimates.require_room("train", replace(config, train=train, paths=paths))
+    except ValueError as error:
+        raise ValueError(f"space: {in_words(values)}: {error}") from None
+
+
+class _Reachable:
+    """Looks where isosurfaces could be missed, once for points that have the same ones."""
+
+    def __init__(self) -> None:
+        self._looked_at: set[str] = set()
+
+    def require(self, values: Values, config: Config) -> None:
+        """Refuse a point whose surfaces no ray meets.
+
+        Raises:
+            ConfigError: naming it.
+        """
         meta = scene.planned_meta(config.data)
         settings = build.model_settings(config, meta)
-        if config.sampler.kind not in ("manifold", "spheres"):
-            continue
+        if config.sampler.kind not in ON_ISOSURFACES:
+            return
         # The field is the same for both kinds and any radiance: it is drawn first.
         settings["sampler"]["kind"], settings["radiance"]["width"] = "spheres", 1
         parts = {part: settings[part] for part in ("manifold", "sampler", "generator")}
-        if (key := repr((parts, config.seed))) in looked_at:
-            continue
-        looked_at.add(key)
+        if (key := repr((parts, config.seed))) in self._looked_at:
+            return
+        self._looked_at.add(key)
         torch.manual_seed(config.seed)
         try:
             generator = models.build_generator(settings)

@@ -16,11 +16,13 @@ from pipeline.config import as_dict
 from pipeline.console import say
 from pipeline.fingerprint import program_hash
 from pipeline.options import ConfigError, leaves
+from pipeline.pinned import without_private
 from pipeline.redaction import redacted
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.settings import NOT_THE_RESULT
+from pipeline.sweeping.shareable import without_private_words
 from pipeline.sweeping.space import require_point
 from pipeline.sweeping.trials import FILE, STOP, TRIALS, read_trials
 from pipeline.tracking import STATE
@@ -56,7 +58,7 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
         write_file(before, OmegaConf.to_yaml(OmegaConf.create(asked)).encode())
         try:
             yield folder
-        except Exception:
+        except BaseException:  # signals, too
             if not resume and not (folder / TRIALS).exists() and not (folder / STATE).exists():
                 _forget(folder)  # nothing began
             raise
@@ -88,16 +90,17 @@ def require_right(request: Request, *, resume: bool) -> None:
 
 
 def described(request: Request) -> dict[str, Any]:
-    """What is asked for, as sweep.yaml holds it."""
+    """What is asked for, as sweep.yaml holds it: without paths and store, which --resume is told anew."""
+    typed = without_private_words(request.typed)
     return {
         "name": request.name,
-        "command": redacted(shlex.join(["python", "-m", "pipeline.sweep", *request.typed])),
+        "command": redacted(shlex.join(["python", "-m", "pipeline.sweep", *typed])),
         "space": request.written,
         "objective": request.settings.sweep.objective,
         "experiment": request.experiment,
-        "overrides": [redacted(override) for override in request.overrides],
+        "overrides": [redacted(word) for word in without_private_words(request.overrides)],
         "settings": asdict(request.settings.sweep),
-        "base": as_dict(request.config),
+        "base": without_private(as_dict(request.config)),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "program": program_hash(),
     }

@@ -21,19 +21,20 @@ LONGEST_REASON = 300
 
 
 class Training(threading.Thread):
-    """`python -m pipeline.train` on a file of parameters.
+    """`python -m pipeline.train` on a file of parameters, and arguments beside it.
 
     The kernel ends it with the thread that started it, so this one lives as long: whichever thread of Ray
     calls, and however Ray's process ends, no training is left behind.
 
     Args:
-        params: complete configuration.
+        params: configuration, which says nothing about this machine.
         log: what it says is added to this file.
+        arguments: what says where this machine reads, writes and records, which no file keeps.
     """
 
-    def __init__(self, params: Path, log: Path) -> None:
+    def __init__(self, params: Path, log: Path, arguments: Sequence[str]) -> None:
         super().__init__(daemon=True, name="training")
-        self._params, self._log = params, log
+        self._log, self._arguments = log, ["--params", str(params), *arguments]
         self._process: subprocess.Popen[bytes] | None = None
         self._started = threading.Event()
         self._error: OSError | None = None
@@ -44,7 +45,7 @@ class Training(threading.Thread):
 
     def run(self) -> None:
         """Start the process and wait for its end."""
-        command = [sys.executable, "-m", "pipeline.lifeline", "pipeline.train", "--pinned", str(self._params)]
+        command = [sys.executable, "-m", "pipeline.lifeline", "pipeline.train", *self._arguments]
         environment = os.environ | lifeline.for_children()
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])

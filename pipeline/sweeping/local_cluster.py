@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -82,12 +82,13 @@ def keep() -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)  # Ray writes there, too
     _adopt_orphans()
+    kept = ExitStack()
     try:
-        folder, lock = ray_folder.make()
+        folder = kept.enter_context(ray_folder.made())
     except ClusterError as error:
         _tell(told, error=str(error))
         return
-    watch = threading.Thread(target=_end_with, args=(os.getppid(), folder), name="watch")
+    watch = threading.Thread(target=_end_with, args=(os.getppid(), kept), name="watch")
     watch.start()
     try:
         _tell(told, address=_start(folder))
@@ -95,7 +96,6 @@ def keep() -> None:
         words = words_of(error)
         _tell(told, error=f"Ray does not start on this machine: {words[:300]}")
     watch.join()
-    lock.close()
 
 
 def _start(folder: Path) -> str:
@@ -120,14 +120,19 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _end_with(parent: int, folder: Path) -> None:
-    """Wait until the parent closes our stdin or is gone; then end everything, this process included."""
+def _end_with(parent: int, kept: ExitStack) -> None:
+    """Wait until the parent closes our stdin or is gone; then end everything, this process included.
+
+    Args:
+        parent: its number.
+        kept: Ray's temporary folder.
+    """
     while os.getppid() == parent:
         ready, _, _ = select.select([0], [], [], LOOK_SECONDS)
         if ready and not os.read(0, 1):
             break
     _kill_descendants()
-    ray_folder.remove(folder)
+    kept.close()
     os._exit(0)  # the main thread may be inside of Ray
 
 

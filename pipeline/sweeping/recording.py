@@ -13,17 +13,18 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gram.system import documents
 from pipeline import provenance, tracking
 from pipeline.cli import on_folder
+from pipeline.config import load
 from pipeline.console import say
+from pipeline.mlflow_tracker import read_state
 from pipeline.options import leaves
 from pipeline.schema import TrackingConfig
-from pipeline.store import open_store
+from pipeline.store import experiment_of, open_store
 from pipeline.sweeping import asked, reading, report, results
 from pipeline.sweeping.results import ENDED, Results, is_number, quality
 from pipeline.sweeping.sending import LONGEST, Sender
@@ -146,13 +147,12 @@ class Parent:
                 self._ended.add((run_id, trial.status))
 
     def _end_lost(self, sender: Sender, found: Results) -> None:
-        """End children that no trial knows of: killed before the sweep heard of them."""
-        known = {trial.run for trial in found.trials}
+        """End children whose training was killed before it could, also those that no trial knows of."""
         named = {trial.name: trial.status for trial in found.trials}
         for run in self._children(sender):
-            if run.info.run_id not in known and run.info.status == "RUNNING":
+            if run.info.status == "RUNNING":
                 status = named.get(run.info.run_name or "", "stopped")
-                sender.end(run.info.run_id, "FAILED" if status == "failed" else "KILLED")
+                sender.end(run.info.run_id, RUN_STATUS.get(status, "KILLED"))
 
     def _children(self, sender: Sender) -> "Iterator[Run]":
         experiment = sender.client.get_experiment_by_name(self._experiment)
@@ -199,13 +199,12 @@ def _totals(found: Results) -> dict[str, float]:
 
 
 def send(folder: Path) -> None:
-    """Send what a sweep's folder knows to the store that it was recorded in."""
+    """Send what a sweep's folder knows to the store that it was recorded in, else to params.yaml's."""
     found = results.read(folder)
-    told = (found.asked.get("base") or {}).get("tracking", {})
-    config = documents.check(
-        {**asdict(TrackingConfig(kind="mlflow", experiment="gram")), **told}, TrackingConfig,
-        source=f"{folder / asked.ASKED}: base.tracking", remedy=asked.DAMAGED,
-    )  # fmt: skip
+    config = replace(load().tracking, kind="mlflow")
+    if begun := read_state(folder / tracking.STATE):
+        config.uri = str(begun["uri"])
+        config.experiment = experiment_of(config, str(begun["run_id"])) or config.experiment
     done = all(trial.status in ENDED for trial in found.trials)
     parent = Parent.start(config, found.name, found.asked, folder)
     parent.finish(folder, "FINISHED" if done else "KILLED")

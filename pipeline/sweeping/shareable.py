@@ -1,10 +1,11 @@
 """The results of a sweep as others may see them: its page and its table are given away."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipeline.options import all_options
 from pipeline.pinned import PRIVATE, is_file_option, without_folders, without_own_folders
 from pipeline.sweeping.results import Results
 from pipeline.sweeping.trials import Trial
@@ -54,15 +55,26 @@ def _asked(asked: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _typed(words: list[str]) -> list[str]:
+def without_private_words(words: Sequence[str]) -> list[str]:
+    """Arguments of a command line without those that set paths and a store; tracking=none is a preset."""
+
+    def is_private(word: str) -> bool:
+        name, sign, _ = word.partition("=")
+        option = all_options().get(name)
+        in_section = name != "tracking" and name.partition(".")[0] in PRIVATE
+        return bool(sign) and (in_section or (option is not None and option.metadata["local"]))
+
+    return [word for word in words if not is_private(word)]
+
+
+def _typed(words: Sequence[str]) -> list[str]:
     found, previous = [], ""
-    for word in words:
+    for word in without_private_words(words):
         option, sign, value = word.partition("=")
-        if option.partition(".")[0] not in PRIVATE or option == "tracking":
-            private = previous in FLAGS_OF_FILES or (sign and is_file_option(option))
-            bare = value if sign else option
-            named = without_folders(bare.strip("'\"")) if private else bare
-            found.append(f"{option}={named}" if sign else str(named))
+        private = previous in FLAGS_OF_FILES or (sign and is_file_option(option))
+        bare = value if sign else option
+        named = without_folders(bare.strip("'\"")) if private else bare
+        found.append(f"{option}={named}" if sign else str(named))
         previous = word
     return found
 

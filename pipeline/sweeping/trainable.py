@@ -11,10 +11,13 @@ from ray import tune
 
 from gram.system import locks
 from gram.system.folders import write_file
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE
+from pipeline.config import assignment
+from pipeline.options import leaves
 from pipeline.sweeping import exchange
 from pipeline.sweeping.exchange import START_FROM
 from pipeline.sweeping.following import Reports, Training, reason, wait_for
+from pipeline.sweeping.private import Private
 from pipeline.sweeping.trials import STOP, TRIALS
 
 PARAMS = "params.yaml"
@@ -34,13 +37,21 @@ class TrialError(RuntimeError):
 class TrainingTrial(tune.Trainable):
     """One training run, started as `dvc repro` starts it.
 
-    Its configuration: `folder` of the sweep, `params` (JSON: complete configuration of a trial, but for what
-    depends on its name), `values` (option -> value, of those that differ), `objective` (prefix or name of
-    the metric), `retries`, `population` (whether trials go on from others), `data_hash` (of the pictures).
+    Its configuration, which Tune writes into files: `folder` of the sweep, `params` (JSON: configuration of a
+    trial, without paths and tracking), `values` (option -> value, of those that differ), `objective` (prefix
+    or name of the metric), `retries`, `population` (whether trials go on from others), `data` (key of its
+    data set), `data_hash` (of the pictures), `force` (whether training begins although there seems no room).
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Know the folder; nothing is started yet."""
+    def setup(self, config: dict[str, Any], private: Private | None = None) -> None:
+        """Know the folder; nothing is started yet.
+
+        Args:
+            config: see the class.
+            private: what no file holds.
+        """
+        assert private is not None, "Tune calls it with all that the driver has given"
+        self._private = private.of(str(self.trial_name), config["data"])
         self._sweep = Path(config["folder"])
         self._folder = self._sweep / TRIALS / str(self.trial_name)
         self._objective, self._retries = config["objective"], config["retries"]
@@ -91,13 +102,9 @@ class TrainingTrial(tune.Trainable):
     def _start(self) -> Training:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._hold()
-        params = json.loads(self.config["params"])
-        params["tracking"]["run"] = self.trial_name
-        params["paths"] |= {
-            "checkpoints": str(self._folder / "checkpoints"),
-            "train": str(self._folder / "train"),
-        }
-        tree = OmegaConf.create(params)
+        places = {name: str(self._folder / name) for name in ("checkpoints", "train")}
+        private = {**self._private, "paths": {**self._private["paths"], **places}}
+        tree: Any = OmegaConf.create(json.loads(self.config["params"]) | private)
         for name, value in self._values.items():
             if name in ("seed",) or "." in name:
                 OmegaConf.update(tree, name, value)
@@ -105,8 +112,12 @@ class TrainingTrial(tune.Trainable):
         if START_FROM in self._values:
             self._reports.skip(int(self._values[START_FROM].rpartition("-")[2]))
             exchange.carry_over(self._folder, tree, data_hash=self.config["data_hash"])
+        for section in private:
+            tree.pop(section)
         write_file(self._folder / PARAMS, OmegaConf.to_yaml(tree).encode())
-        return Training(self._folder / PARAMS, self._folder / LOG)
+        told = [f"--{FORCE.name}"] * self.config["force"]
+        told += [assignment(name, value) for name, value in leaves(private)]
+        return Training(self._folder / PARAMS, self._folder / LOG, told)
 
     def _hold(self) -> None:
         """Wait for the process that ran this trial before, which may still be writing its checkpoint.

@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from crash_points import Recorder
 
 from pipeline.config import PROJECT
 
@@ -27,8 +31,19 @@ class Stages:
 
     def run(self, stage: str, arguments: Sequence[str], *, after: float = 0.0, sent: int = 0) -> int | None:
         """The exit code of a stage; None if the signal, sent after so many seconds, ended it."""
+        return self._ask(stage, arguments, after=after, sent=sent)[0]
+
+    def record(self, stage: str, arguments: Sequence[str], outputs: Sequence[Path], to: Path) -> int | None:
+        """The exit code of a stage of whose outputs copies are taken before each change (`Recorder`)."""
+        return self._ask(stage, arguments, outputs=[str(output) for output in outputs], to=str(to))[0]
+
+    def together(self, stage: str, arguments: Sequence[str], messages: Sequence[Path]) -> list[int | None]:
+        """Exit codes of several processes that begin at once, each with a file for what it says."""
+        return self._ask(stage, arguments, messages=[str(file) for file in messages])
+
+    def _ask(self, stage: str, arguments: Sequence[str], **more: Any) -> list[int | None]:
         assert self._process.stdin is not None and self._process.stdout is not None
-        request = {"stage": stage, "arguments": [*arguments], "after": after, "sent": sent}
+        request = {"stage": stage, "arguments": [*arguments], **more}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
@@ -66,15 +81,30 @@ def _serve() -> None:
     }
     for line in sys.stdin:
         request = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _be(stages[request["stage"]], request["arguments"])
-        if request["sent"]:
+        files = request.get("messages", [None])
+        children = [_forked(stages[request["stage"]], request, file) for file in files]
+        if request.get("sent"):
             time.sleep(request["after"])
-            os.kill(child, request["sent"])
-        _, status = os.waitpid(child, 0)
-        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-        print(json.dumps(None if code == 130 else code), flush=True)  # noqa: T201
+            os.kill(children[0], request["sent"])
+        print(json.dumps([_code(child) for child in children]), flush=True)  # noqa: T201
+
+
+def _forked(module: object, request: Mapping[str, Any], messages: str | None) -> int:
+    """The number of a child that runs a stage."""
+    child = os.fork()
+    if child == 0:
+        if messages is not None:
+            os.dup2(os.open(messages, os.O_WRONLY | os.O_CREAT), 2)
+        if "outputs" in request:
+            Recorder([Path(output) for output in request["outputs"]], Path(request["to"])).start()
+        _be(module, request["arguments"])
+    return child
+
+
+def _code(child: int) -> int | None:
+    _, status = os.waitpid(child, 0)
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+    return None if code == 130 else code
 
 
 def _be(module: object, arguments: Sequence[str]) -> None:

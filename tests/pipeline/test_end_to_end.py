@@ -150,6 +150,24 @@ def test_an_experiment_in_a_temporary_copy_goes_on_from_the_project_and_records_
     assert len(files) == 1
 
 
+def test_an_experiment_of_a_queue_goes_on_from_the_project_and_records_in_it(clone: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    call(clone, "dvc", "exp", "run", "--queue", "-S", "train.steps=7", "train")
+    call(clone, "timeout", "--kill-after=10", "300", "dvc", "exp", "run", "--run-all")
+    shown = call(clone, "dvc", "queue", "status")
+    assert set(re.findall("Success|Failed|Queued|Running", shown)) == {"Success"}
+    assert list((clone / ".dvc/tmp/exps").glob("*/mlflow.db")) == []
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    experiment = client.get_experiment_by_name("gram")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(run.info.run_id, "loss/discriminator")) == 7
+    (unfinished,) = (clone / "checkpoints").glob("*/metrics.jsonl")
+    assert len(unfinished.read_text().splitlines()) == 7
+
+
 def test_a_change_of_an_unselected_preset_runs_nothing(clone: Path) -> None:
     preset = clone / "conf/train/heads32.yaml"
     before = preset.read_text()

@@ -110,6 +110,37 @@ def test_a_signal_writes_a_checkpoint_exits_with_the_documented_code_and_resumes
     assert result(tmp_path) == result(straight)
 
 
+@pytest.fixture(scope="module")
+def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of MLflow's store, made once."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "status"),
+    [("provenance.tags", None, "KILLED"), ("Observer", None, "KILLED"), ("Observer", OSError, "FAILED")],
+)
+def test_a_run_that_ends_before_its_loop_is_killed_by_a_signal_and_failed_by_an_error(
+    data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str,
+    before: str, error: type[Exception] | None, status: str,
+) -> None:  # fmt: skip
+    tracking = pytest.importorskip("mlflow.tracking")
+
+    def end(*_: object, **__: object) -> None:
+        if error is not None:
+            raise error("no room")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(f"pipeline.train.{before}", end)
+    recorded = ("tracking=mlflow", f"tracking.uri={store_uri}", f"tracking.experiment={tmp_path.name}")
+    code = run(data, tmp_path, *recorded)
+    assert code == (EXIT_ERROR if error else 128 + signal.SIGTERM)
+    client = tracking.MlflowClient(store_uri)
+    (made,) = client.search_runs([client.get_experiment_by_name(tmp_path.name).experiment_id])
+    assert made.info.status == status
+    assert made.info.end_time is not None
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with room for one checkpoint and a half."""

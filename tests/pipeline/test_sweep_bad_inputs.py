@@ -221,7 +221,7 @@ def test_a_folder_that_is_damaged_is_named_by_the_command(
     ("entry", "value"),
     [
         ("space", 3), ("space", None), ("settings", None), ("settings", [1]), ("base", "x"), ("base", None),
-        ("base", {"sampler": 3}), ("base", {"tracking": 3}), ("name", 5), ("command", ["a"]),
+        ("base", {"sampler": 3}), ("name", 5), ("command", ["a"]),
         ("objective", {"a": 1}), ("overrides", "text"), ("overrides", [1]), ("program", 1), ("started", 3),
     ],
 )  # fmt: skip

@@ -1,12 +1,16 @@
 """Requests: files and command lines become searches; what cannot be done is said before anything starts."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from pipeline import build, progress, scene, sweep
+from pipeline.cli import main
 from pipeline.config import assignment, assignments, presets_of
 from pipeline.options import ConfigError
-from pipeline.sweeping import feasible, folder, request
+from pipeline.schema import SAMPLERS
+from pipeline.sweeping import cluster, feasible, folder, request
 from pipeline.sweeping.request import Request
 
 TINY = """
@@ -67,13 +71,73 @@ def test_searches_that_are_shipped_can_be_made(name: str) -> None:
         (["train.launch.machines=2"], "a trial has one machine"),
         (["sweep.name=../x"], "it names a folder"),
         (["sweep.space={}"], "sweep.space"),
+        (["sampler.kind=planes", "sweep.space.sampler.num_samples=[4,6]"], "sampler.kind = planes does, but"),
+        (["sampler.kind=stratified", "sweep.space.sampler.delta=[0.1,0.2]"], "space: sampler.delta: it d"),
+        (["sampler.kind=planes", "sweep.space.model.manifold_hidden=[8,9]"], "space: model.manifold_hidden:"),
+        (["sampler.kind=spheres", "sweep.space.train.lr_manifold=[1e-3,1e-4]"], "but manifold, neusample al"),
+        (
+            ["sweep.search=optuna", "sweep.num_trials=3", "sweep.space.sampler.kind=[planes,stratified]",
+             "sweep.space.model.ray_layers={randint:[1,3]}"],
+            "sampler.kind = planes or stratified does",
+        ),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_done_is_said(tmp_path: Path, more: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         feasible.check(read(tmp_path, *more))
     assert said in str(caught.value)
     assert not (tmp_path / "sweeps").exists()
+
+
+def test_what_some_samplers_use_may_be_searched_with_others(tmp_path: Path) -> None:
+    both = "sweep.space.sampler.kind=[planes,manifold]"
+    feasible.check(read(tmp_path, both, "sweep.space.sampler.num_samples=[4,6]"))
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_samplers_use_what_is_said_of_them(kind: str, tmp_path: Path) -> None:
+    config = read(tmp_path, f"sampler.kind={kind}").config
+    meta, usual = scene.planned_meta(config.data), asdict(config.sampler)
+    before = build.sampler_settings(config, meta)
+    for name in set(usual) - {"kind", "points"}:
+        other = "refined" if name == "mode" else 7
+        changed = replace(config, sampler=replace(config.sampler, **{name: other}))
+        matters = build.sampler_settings(changed, meta) != before
+        assert matters == (kind in feasible.USED_BY[f"sampler.{name}"]), name
+
+
+def test_a_training_beyond_this_machine_is_named_before_a_cluster_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = ["sweep.space.train.batch_size=[4,8000000]", "train.measure_every=4", "tracking=none"]
+    asked = read(tmp_path, *large, "sweep.space.sampler.points=[6]")
+    words = [word for word in asked.typed if word != "--force"]
+
+    def connected(address: str | None) -> None:
+        raise ValueError("a cluster was to start")
+
+    monkeypatch.setattr(cluster, "connected", connected)
+    assert main(sweep.STAGE, sweep.run, words) == 1
+    said = capsys.readouterr().err
+    assert "space: sampler.points = 6, train.batch_size = 8000000: " in said and said.count("\n") == 1
+    assert "of memory or more" in said and "--force" in said
+    assert main(sweep.STAGE, sweep.run, [*words, "--force"]) == 1
+    assert "a cluster was to start" in capsys.readouterr().err
+    feasible.check(read(tmp_path, *large, "ray.address=elsewhere:1"), room=True)
+
+
+def test_checking_many_points_tells_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = read(tmp_path, "sweep.space.seed=[1,2]")
+    feasible.check(asked)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    feasible.check(asked)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("sweep: points checked 0/4") and said[-1].startswith(
+        "sweep: points checked 4/4"
+    )
 
 
 @pytest.mark.parametrize(
