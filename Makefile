@@ -54,7 +54,7 @@ test: check $(NODE) ## check, then every test
 	pytest -n auto --dist loadfile --durations 15
 
 test-cluster: $(INSTALLED) ## of these, sweeps on Ray alone: real machines, killed in the middle
-	pytest -n auto --dist loadfile $(wildcard tests/pipeline/test_sweep*.py)
+	pytest -n auto --dist loadfile $(wildcard tests/pipeline/sweep/test_sweep*.py)
 
 doctor: $(INSTALLED) ## is everything in order, and what would happen if training started now?
 	@python -m pipeline.doctor

@@ -6,6 +6,6 @@ import os
 # makes training several times slower. The OpenMP library reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from pipeline import starting
+from pipeline.cli import startup
 
-starting.begin()
+startup.begin()

@@ -8,7 +8,7 @@ from typing import Any
 
 from gram.system.folders import write_file
 from gram.training import checkpoint
-from pipeline.options import leaves, shown
+from pipeline.config.options import leaves, shown
 
 FILE = "settings.json"
 """Of a folder of checkpoints: what its fingerprint is made of, beside the program."""

@@ -13,9 +13,9 @@ from gram.model.folder import SETTINGS
 from gram.system.folders import remove_folder, write_folder
 from gram.training.state import TrainingState
 from pipeline import build, scene
-from pipeline.console import say
-from pipeline.schema import Config
-from pipeline.temporary_copy import lasting
+from pipeline.cli.console import say
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
 
 if TYPE_CHECKING:
     from gram.analysis.distances import Evaluator

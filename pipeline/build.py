@@ -16,7 +16,7 @@ from gram.system.folders import write_folder
 from gram.training.precision import Precision
 from gram.training.state import TrainingSettings, TrainingState
 from pipeline import identity
-from pipeline.schema import Config
+from pipeline.config.schema import Config
 
 PROBED_POSES = 256
 PROBED_SIZE = 17

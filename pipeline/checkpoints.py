@@ -15,10 +15,10 @@ from gram.system.folders import sweep_inside
 from gram.training import checkpoint
 from gram.training.state import TrainingState
 from pipeline import beginnings
-from pipeline.console import say
+from pipeline.cli.console import say
+from pipeline.config.schema import Config, TrainConfig
 from pipeline.fingerprint import made_by_another_program
 from pipeline.processes import Team
-from pipeline.schema import Config, TrainConfig
 
 LOCK = "lock"
 _STEP = "step"

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from gram.system import locks
-from pipeline.console import say
+from pipeline.cli.console import say
 
 PLAIN = "sqlite:///"
 QUOTED = "sqlite+pysqlite:///"

@@ -4,9 +4,9 @@ import sys
 
 from pipeline import outcome
 from pipeline.checkup.report import Checks, Problem, report
-from pipeline.cli import EXIT_ERROR, Stage, main
-from pipeline.console import write
-from pipeline.schema import Config
+from pipeline.cli.command import EXIT_ERROR, Stage, main
+from pipeline.cli.console import write
+from pipeline.config.schema import Config
 
 STAGE = Stage(
     name="doctor",

@@ -20,10 +20,10 @@ from typing import NamedTuple
 import torch
 
 from pipeline import hardware
-from pipeline.cli import FORCE
+from pipeline.cli.command import FORCE
+from pipeline.cli.progress import duration
+from pipeline.config.schema import Config
 from pipeline.hardware import amount
-from pipeline.progress import duration
-from pipeline.schema import Config
 
 LONGEST_SECONDS = 365 * 86400.0
 RAYS_PER_SECOND = 5e6

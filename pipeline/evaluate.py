@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from gram.model.folder import load_model
-from pipeline import build, estimates, identity, kernels, outputs, pictures, tracking
-from pipeline.cli import Stage, main
-from pipeline.console import say
+from pipeline import build, estimates, identity, kernels, outputs, tracking
+from pipeline.cli.command import Stage, main
+from pipeline.cli.console import say
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
+from pipeline.display import pictures
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
 from pipeline.evaluating.finding import Finding, Part, Subject
 from pipeline.recognition import EVALUATION
-from pipeline.schema import Config
-from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="evaluate",

@@ -9,17 +9,17 @@ from typing import Any
 
 from gram.model.folder import load_model
 from pipeline import build, estimates, identity, kernels, outputs, tracking
-from pipeline.cli import Stage, main
-from pipeline.console import say
+from pipeline.cli.command import Stage, main
+from pipeline.cli.console import say
+from pipeline.cli.progress import Progress
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
 from pipeline.exporting.manifolds import export_layers, manifolds_of
 from pipeline.exporting.subject import TOGETHER, Ending, Part, Subject, subjects
 from pipeline.exporting.surface import export_surface
 from pipeline.exporting.videos import export_interpolation, export_turntable
 from pipeline.exporting.viewer import export_viewer
-from pipeline.progress import Progress
 from pipeline.recognition import EXPORT
-from pipeline.schema import Config
-from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="export",

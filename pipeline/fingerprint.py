@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import PROJECT, as_dict
+from pipeline.config.loader import PROJECT, as_dict
+from pipeline.config.schema import Config
 from pipeline.import_closure import import_closure
-from pipeline.schema import Config
 
 NOT_THE_RESULT = (
     "steps",

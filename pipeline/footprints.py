@@ -15,8 +15,9 @@ import torch
 from gram.analysis.step_cost import Footprint, measure
 from gram.data.format import DatasetMeta
 from gram.system.memory import is_out_of_memory
-from pipeline import build, hardware, kernels, lifeline, scene, torch_settings
-from pipeline.schema import Config
+from pipeline import build, hardware, kernels, scene, torch_settings
+from pipeline.cli import parent_death
+from pipeline.config.schema import Config
 
 R = TypeVar("R")
 
@@ -94,7 +95,7 @@ def in_new_process(work: Callable[[], R]) -> R:
 
 
 def _send(sender: Connection, work: Callable[[], object]) -> None:
-    lifeline.hold()
+    parent_death.hold()
     try:
         sender.send((work(), None))
     except Exception as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gram.model.folder import GENERATOR, SETTINGS, ModelError, load_settings
-from pipeline.schema import Config
+from pipeline.config.schema import Config
 
 KEY = "made_of"
 """Entry of protocol.json, and of every latent in meshes.json."""

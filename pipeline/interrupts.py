@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from pipeline.cli import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
-from pipeline.console import say
-from pipeline.signals import TOGETHER_SECONDS, heard
+from pipeline.cli.command import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli.console import say
+from pipeline.cli.ending import TOGETHER_SECONDS, heard
 
 _EXIT_CODES = {
     signal.SIGHUP: EXIT_HANGUP,

@@ -5,8 +5,8 @@ import torch
 from gram.analysis import kernel_check
 from gram.system import devices
 from pipeline import build
-from pipeline.console import say
-from pipeline.schema import TrainConfig
+from pipeline.cli.console import say
+from pipeline.config.schema import TrainConfig
 
 
 def working_device(train: TrainConfig) -> torch.device:

@@ -21,11 +21,13 @@ from pathlib import Path
 
 import torch
 
-from pipeline import build, lifeline, outcome, scratch, workers
-from pipeline.config import PROJECT
-from pipeline.console import say
-from pipeline.pinned import pinned
-from pipeline.schema import Config, LaunchConfig
+from gram.system import scratch
+from pipeline import build, outcome, workers
+from pipeline.cli import parent_death
+from pipeline.cli.console import say
+from pipeline.config.loader import PROJECT
+from pipeline.config.pinned import pinned
+from pipeline.config.schema import Config, LaunchConfig
 
 PREFIX = "gram-launch-"
 """Of a folder with what launcher and workers are told and tell."""
@@ -194,7 +196,7 @@ def _environment(config: Config, device: torch.device) -> dict[str, str]:
     """What launchers and workers are told beside their arguments."""
     paths = [str(PROJECT), os.environ.get("PYTHONPATH", "")]
     variables = {
-        **lifeline.for_children(),
+        **parent_death.for_children(),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "ACCELERATE_USE_CPU": str(device.type == "cpu").lower(),
         "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),

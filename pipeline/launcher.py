@@ -6,15 +6,15 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from pipeline import lifeline
-from pipeline.cli import EXIT_ERROR
-from pipeline.console import say
+from pipeline.cli import parent_death
+from pipeline.cli.command import EXIT_ERROR
+from pipeline.cli.console import say
 
 
 def main(arguments: Sequence[str]) -> int:
     """Launch with the arguments of accelerate launch; returns an exit code."""
-    lifeline.hold()
-    os.environ.update(lifeline.for_children())
+    parent_death.hold()
+    os.environ.update(parent_death.for_children())
 
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed import run as torchrun

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from gram.system import documents
 from gram.system.folders import write_file
 from pipeline import runlog, unsent
-from pipeline.console import say
+from pipeline.cli.console import say
+from pipeline.config.redaction import first_line, redacted
 from pipeline.outbox import Outbox
-from pipeline.redaction import first_line, redacted
 from pipeline.store import is_final
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 from pipeline import noise_report, outputs
-from pipeline.cli import Stage, main
-from pipeline.console import say, write
-from pipeline.pictures import write_png
+from pipeline.cli.command import Stage, main
+from pipeline.cli.console import say, write
+from pipeline.config.schema import SAMPLERS, Config
+from pipeline.display.pictures import write_png
 from pipeline.recognition import NOISE
-from pipeline.schema import SAMPLERS, Config
 
 STAGE = Stage(
     name="noise",

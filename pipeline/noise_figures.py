@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gram.analysis.sampling_noise import SamplingNoise
-from pipeline.figures import SAMPLER_COLORS, SAMPLER_MARKERS, plain, show, to_pixels
-from pipeline.pictures import Pixels
+from pipeline.display.figures import SAMPLER_COLORS, SAMPLER_MARKERS, plain, show, to_pixels
+from pipeline.display.pictures import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,10 +24,10 @@ from gram.analysis.sampling_noise import (
 from gram.geometry.cameras import Rays
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
+from pipeline.cli.progress import Progress
+from pipeline.config.schema import SAMPLERS, EvaluateConfig
+from pipeline.display.pictures import Pixels, to_pixels
 from pipeline.noise_figures import Crops, plot_crops, plot_curves
-from pipeline.pictures import Pixels, to_pixels
-from pipeline.progress import Progress
-from pipeline.schema import SAMPLERS, EvaluateConfig
 
 PICTURES = ("noise", "noise_crops")
 """Numbers over points per ray, and parts of pictures side by side: names of files without suffix."""

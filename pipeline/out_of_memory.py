@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gram.system.memory import is_out_of_memory
+from pipeline.config.schema import Config
 from pipeline.processes import Team
-from pipeline.schema import Config
 
 
 class OutOfMemoryError(ValueError):

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gram.system.folders import write_file
-from pipeline import lifeline
-from pipeline.cli import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
-from pipeline.console import say
-from pipeline.signals import ENDING, TOGETHER_SECONDS, heard
+from pipeline.cli import parent_death
+from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli.console import say
+from pipeline.cli.ending import ENDING, TOGETHER_SECONDS, heard
 
 FILE = "GRAM_OUTCOME"
 """Environment variable of workers: the file."""
@@ -42,7 +42,7 @@ def as_worker(program: Callable[[], int]) -> int:
     """
     if not is_worker():
         return program()
-    lifeline.hold()
+    parent_death.hold()
     if FILE not in os.environ:
         return program()
     file = Path(os.environ[FILE]) if os.environ["LOCAL_RANK"] == "0" else None

@@ -16,17 +16,17 @@ from gram.model.folder import load_discriminator, load_model, model_files
 from gram.model.generator import Generator
 from gram.system.folders import write_file
 from pipeline import build, identity, kernels, outputs
-from pipeline.cli import Flag, Stage, main
-from pipeline.console import say
+from pipeline.cli.command import Flag, Stage, main
+from pipeline.cli.console import say
+from pipeline.config.pinned import shareable
+from pipeline.config.schema import Config
+from pipeline.display.pictures import encode_png
 from pipeline.evaluating import drawings, images
 from pipeline.evaluating.finding import Subject
 from pipeline.fingerprint import fingerprint
-from pipeline.pictures import encode_png
-from pipeline.pinned import shareable
 from pipeline.recognition import PACK
 from pipeline.reporting.facts import ORIGIN
 from pipeline.reporting.model_card import model_card
-from pipeline.schema import Config
 
 STAGE = Stage(
     name="pack",

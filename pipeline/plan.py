@@ -11,12 +11,12 @@ import torch
 
 from gram.data.format import DatasetMeta
 from pipeline import estimates, footprints, launch, outputs, scene
-from pipeline.cli import Flag, Stage, main
-from pipeline.console import say, write
+from pipeline.cli.command import Flag, Stage, main
+from pipeline.cli.console import say, write
+from pipeline.cli.progress import duration
+from pipeline.config.schema import Config
 from pipeline.hardware import amount
 from pipeline.planning import TooLargeError, Trial, search
-from pipeline.progress import duration
-from pipeline.schema import Config
 
 MARGIN = 0.9
 """Part of the free memory that is planned with: the rest is for fragments, pictures and other programs."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from gram.data.format import DatasetMeta
 from gram.data.storage import open_storage
-from pipeline.schema import DataConfig
+from pipeline.config.schema import DataConfig
 
 CONTENT = "content"
 """Entry of the record: hash of the source's files, None where the source is not at hand."""

@@ -14,12 +14,12 @@ from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.geometry.poses import GaussianPoses, SphericalPoses
 from pipeline import estimates, outputs, scene
-from pipeline.cli import Stage, main
-from pipeline.console import say
+from pipeline.cli.command import Stage, main
+from pipeline.cli.console import say
+from pipeline.cli.progress import Progress
+from pipeline.config.schema import Config, PathsConfig
 from pipeline.preparation import preparation
-from pipeline.progress import Progress
 from pipeline.recognition import DATA
-from pipeline.schema import Config, PathsConfig
 
 STAGE = Stage(
     name="prepare",

@@ -12,7 +12,7 @@ from torch._C._distributed_c10d import FileStore
 
 from gram.training.distributed import Processes
 from pipeline import build, kernels, workers
-from pipeline.schema import Config
+from pipeline.config.schema import Config
 
 
 @dataclass(frozen=True, kw_only=True)

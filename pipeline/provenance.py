@@ -2,7 +2,7 @@
 
 import subprocess
 
-from pipeline.config import PROJECT
+from pipeline.config.loader import PROJECT
 
 
 def tags(*, data_hash: str, fingerprint: str) -> dict[str, str]:

@@ -4,16 +4,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import build, outputs, page, runlog, tracking
-from pipeline.cli import Stage, main
-from pipeline.console import say
-from pipeline.pictures import is_blank
+from pipeline import build, outputs, runlog, tracking
+from pipeline.cli.command import Stage, main
+from pipeline.cli.console import say
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
+from pipeline.display import html
+from pipeline.display.pictures import is_blank
 from pipeline.reporting import curves, numbers
 from pipeline.reporting.exports import Exports
 from pipeline.reporting.facts import ORIGIN, facts, recipe
 from pipeline.reporting.sources import Sources, data_of, sources_of
-from pipeline.schema import Config
-from pipeline.temporary_copy import lasting
 
 STAGE = Stage(
     name="report",
@@ -46,7 +47,7 @@ def run(config: Config) -> None:
         sources = sources_of(config, described)
         if sources.evaluated.is_another:
             raise ValueError(f"{config.paths.evaluate} is {sources.evaluated} first")
-        page.write(path, as_page(config, described, sources))
+        html.write(path, as_page(config, described, sources))
     for part, doubt in (("exports", sources.exported), ("learning curves", sources.trained)):
         if doubt:
             say(f"report: {part}: {doubt}")
@@ -64,13 +65,13 @@ def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHIN
     others = sources.exported.is_another
     exports = Exports.none(exported) if others else Exports.read(exported)
     commands, values = recipe(config)
-    return page.render(
+    return html.render(
         TEMPLATE,
         facts=facts(described, data_of(Path(config.paths.train_data), described)),
         sources=sources,
         sections=numbers.read(evaluated),
-        pictures={file.stem: page.embedded(file) for file in drawn},
-        curves=page.figure(lambda style: curves.draw(records, style)),
+        pictures={file.stem: html.embedded(file) for file in drawn},
+        curves=html.figure(lambda style: curves.draw(records, style)),
         exports=exports,
         commands=commands,
         values=values,

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from gram.data.format import DatasetMeta
 from gram.data.reader import ImageDataset
 from gram.geometry.poses import GaussianPoses, SphericalPoses
+from pipeline.config.schema import DataConfig
 from pipeline.preparation import misfit
-from pipeline.schema import DataConfig
 
 FOV_TOLERANCE = 0.01
 """Relative; intrinsics of labels are rounded, and some count from pixel border to pixel border."""
@@ -107,7 +107,7 @@ def shown_yaw(data: DataConfig, meta: DatasetMeta) -> float:
 
 def fov(data: DataConfig) -> float:
     """Field of view of generated pictures, radians."""
-    assert data.fov_degrees is not None, "pipeline.consistency sees to it"
+    assert data.fov_degrees is not None, "pipeline.config.checks sees to it"
     return math.radians(data.fov_degrees)
 
 

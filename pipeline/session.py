@@ -10,15 +10,16 @@ from gram.analysis.health import Probe, diagnose
 from gram.data.reader import ImageDataset
 from gram.training.state import TrainingState
 from gram.training.step import Reals, fit
-from pipeline import build, checkpoints, pictures, runlog, scene
+from pipeline import build, checkpoints, runlog, scene
 from pipeline.averages import Averages
 from pipeline.best import Best
-from pipeline.console import say
+from pipeline.cli.console import say
+from pipeline.cli.progress import Progress, peak_memory_gib
+from pipeline.config.schema import Config, TrainConfig
+from pipeline.display import pictures
 from pipeline.interrupts import Interrupts
 from pipeline.processes import Agreement, Team
-from pipeline.progress import Progress, peak_memory_gib
 from pipeline.runlog import RunLog
-from pipeline.schema import Config, TrainConfig
 from pipeline.tracker import Tracker
 from pipeline.watching import CollapseError, Watch, collapse, not_finite, real_diversity
 

@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from pipeline.cli import Stage, main
-from pipeline.console import say
-from pipeline.schema import Config
+from pipeline.cli.command import Stage, main
+from pipeline.cli.console import say
+from pipeline.config.schema import Config
 
 STAGE = Stage(
     name="source",

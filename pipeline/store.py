@@ -4,9 +4,9 @@ import os
 from typing import TYPE_CHECKING
 
 from pipeline import database
-from pipeline.redaction import MASK, first_line, redacted, with_secrets_of
-from pipeline.schema import TrackingConfig
-from pipeline.temporary_copy import project
+from pipeline.config.redaction import MASK, first_line, redacted, with_secrets_of
+from pipeline.config.schema import TrackingConfig
+from pipeline.config.temporary_copy import project
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment

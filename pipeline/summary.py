@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from gram.model.folder import load_settings
-from pipeline.cli import explained
-from pipeline.config import load
-from pipeline.console import write
+from pipeline.cli.command import explained
+from pipeline.cli.console import write
+from pipeline.config.loader import load
+from pipeline.config.schema import Config
 from pipeline.identity import Doubt
 from pipeline.reporting.numbers import read_metrics
 from pipeline.reporting.sources import CERTAIN, Sources, sources_of
-from pipeline.schema import Config
 from pipeline.store import default_uri
 
 MISSING = Doubt("missing")

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from pipeline import estimates, prepare
-from pipeline.cli import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE, Flag, Stage, main
-from pipeline.console import say, write
-from pipeline.options import ConfigError
-from pipeline.schema import Config
+from pipeline.cli.command import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE, Flag, Stage, main
+from pipeline.cli.console import say, write
+from pipeline.config.options import ConfigError
+from pipeline.config.schema import Config
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping import (
     cluster,

@@ -5,7 +5,7 @@ import os
 import torch
 
 from gram.system.memory import keep_freed_memory
-from pipeline.schema import TrainConfig
+from pipeline.config.schema import TrainConfig
 
 
 def apply(train: TrainConfig) -> None:

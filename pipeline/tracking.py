@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import unsent
-from pipeline.console import say
+from pipeline.cli.console import say
+from pipeline.config.redaction import redacted
+from pipeline.config.schema import TrackingConfig
 from pipeline.database import file_of
 from pipeline.mlflow_tracker import AGAIN, MlflowTracker, read_state
-from pipeline.redaction import redacted
-from pipeline.schema import TrackingConfig
 from pipeline.store import TrackingError, open_store, revive, unreached, unusable
 from pipeline.tracker import NoTracker, Tracker
 

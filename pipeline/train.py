@@ -22,15 +22,15 @@ from pipeline import (
     torch_settings,
     tracking,
 )
-from pipeline.cli import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
-from pipeline.config import as_dict
-from pipeline.console import say
+from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
+from pipeline.cli.console import say
+from pipeline.config.loader import as_dict
+from pipeline.config.options import leaves
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
 from pipeline.fingerprint import fingerprint, what_matters
-from pipeline.options import leaves
 from pipeline.processes import Team, join
-from pipeline.schema import Config
 from pipeline.session import Observer, load_reals, train
-from pipeline.temporary_copy import lasting
 from pipeline.tracker import Tracker
 from pipeline.watching import CollapseError
 

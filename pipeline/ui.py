@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from pipeline.cli import EXIT_USAGE, explained
-from pipeline.config import resolve
-from pipeline.console import say
+from pipeline.cli.command import EXIT_USAGE, explained
+from pipeline.cli.console import say
+from pipeline.config.loader import resolve
 from pipeline.store import open_store
 
 HOST = "127.0.0.1"

@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import lifeline
-from pipeline.cli import EXIT_ERROR
-from pipeline.console import say
+from pipeline.cli import parent_death
+from pipeline.cli.command import EXIT_ERROR
+from pipeline.cli.console import say
 
 MEETING = "GRAM_MEETING"
 """Environment variable that names the file; of the launcher, without the number of the attempt."""
@@ -42,7 +42,7 @@ class Workers:
             ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self._count}
             ranks["LOCAL_WORLD_SIZE"] = self._count
             own = {name: str(value) for name, value in ranks.items()}
-            environment = {**os.environ, **lifeline.for_children(), **own, MEETING: str(meeting)}
+            environment = {**os.environ, **parent_death.for_children(), **own, MEETING: str(meeting)}
             started = subprocess.Popen(self._command, env=environment, start_new_session=True)
             self._processes.append(started)
         if self.asked is not None:  # while they were started
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 if all ended with it, else EXIT_ERROR: what the first worker ended with is for `pipeline.outcome`.
     """
-    lifeline.hold()
+    parent_death.hold()
     count, restarts, *command = arguments
     workers = Workers([sys.executable, "-m", *command], int(count))
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):

@@ -23,7 +23,7 @@ from PIL import Image
 
 Array = np.ndarray
 
-OUTPUT = Path(__file__).parent.parent / "gram" / "data" / "heads" / "basis.npz"
+OUTPUT = Path(__file__).parent.parent / "gram/data/synthetic/heads/basis.npz"
 BUST_BOTTOM, BUST_HALF_WIDTH = 3.75, 3.4  # decimetres; the image ends above and within
 PARTS = {  # order is the part id stored for every vertex
     "body": 0,

@@ -29,7 +29,7 @@ def meeting_point() -> tuple[str, int]:
 def train(options: list[str]) -> int:
     """One machine's part. It ends with the Ray worker that runs this."""
     environment = {**os.environ, "GRAM_PARENT": str(os.getpid())}
-    command = [sys.executable, "-m", "pipeline.lifeline", "pipeline.train", *options]
+    command = [sys.executable, "-m", "pipeline.cli.parent_death", "pipeline.train", *options]
     return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
 
 

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipeline import prepare
-from pipeline.cli import main
+from pipeline.cli.command import main
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ("torch", "numpy", "accelerate")

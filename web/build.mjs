@@ -1,7 +1,7 @@
 /**
  * Bundle src/ and the parts of three.js that it uses into the one file that Python puts into pages.
  *
- *     node build.mjs [FILE]     FILE is ../pipeline/viewer/viewer.js
+ *     node build.mjs [FILE]     FILE is ../pipeline/export/viewer/viewer.js
  */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -18,7 +18,7 @@ const licence = readFileSync(join(three, "LICENSE"), "utf8").trim();
 await build({
   absWorkingDir: here,
   entryPoints: ["src/main.js"],
-  outfile: argv[2] ?? join(here, "../pipeline/viewer/viewer.js"),
+  outfile: argv[2] ?? join(here, "../pipeline/export/viewer/viewer.js"),
   bundle: true,
   minify: true,
   format: "iife",

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from pipeline import outcome
 from pipeline.checkup.report import Caution, Fact, Finding
-from pipeline.schema import Config
+from pipeline.config.schema import Config
 
 NETWORK = "let it be reached from the training's machines alone (docs/multi-node.md)"
 

@@ -13,11 +13,11 @@ from gram.training.state import TrainingState
 from pipeline import build, checkpoints, runlog, scene
 from pipeline.checkup import together
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
+from pipeline.cli.progress import duration
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
 from pipeline.fingerprint import fingerprint, made_by_another_program
 from pipeline.processes import Team
-from pipeline.progress import duration
-from pipeline.schema import Config
-from pipeline.temporary_copy import lasting
 
 
 def training(config: Config) -> Iterator[Finding]:

@@ -13,8 +13,8 @@ from gram.data.reader import ImageDataset
 from gram.data.validate import examine
 from pipeline import build, hardware, scene
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
+from pipeline.config.schema import Config
 from pipeline.hardware import amount
-from pipeline.schema import Config
 
 SHADES = " .:-=+*#%@"
 COLUMNS, ROWS = 48, 10

@@ -12,9 +12,9 @@ import torch
 from gram.training.state import TrainingState
 from pipeline import build, database, scene, store
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
 from pipeline.hardware import amount
-from pipeline.schema import Config
-from pipeline.temporary_copy import lasting
 
 CONNECT_SECONDS = 5.0
 

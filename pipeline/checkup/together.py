@@ -15,9 +15,9 @@ from gram.model import folder
 from pipeline import build, launch, outcome, scene, workers
 from pipeline.checkup import doors
 from pipeline.checkup.report import Fact, Finding, Problem
+from pipeline.config.schema import Config
 from pipeline.fingerprint import fingerprint
 from pipeline.processes import Team, join
-from pipeline.schema import Config
 
 REPETITIONS = 5
 

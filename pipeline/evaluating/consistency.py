@@ -23,9 +23,9 @@ from gram.metrics.reprojection import (
 )
 from gram.model.generator import Generator
 from pipeline import scene
+from pipeline.cli.progress import Progress
 from pipeline.evaluating.consistency_figure import Curves, plot
 from pipeline.evaluating.finding import Finding, Subject
-from pipeline.progress import Progress
 
 LARGEST_TURN = math.pi / 4
 """To either side; where cameras go all around, every sample is turned about a view of its own."""

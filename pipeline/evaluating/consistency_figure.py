@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gram.metrics.reprojection import View, warp
-from pipeline.figures import BLUE, GREEN, VERMILION, plain, show, to_pixels
-from pipeline.pictures import Pixels
-from pipeline.pictures import to_pixels as images_to_pixels
+from pipeline.display.figures import BLUE, GREEN, VERMILION, plain, show, to_pixels
+from pipeline.display.pictures import Pixels
+from pipeline.display.pictures import to_pixels as images_to_pixels
 
 SHOWN = 4
 """Samples in the figure, one a row."""

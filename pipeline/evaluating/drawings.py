@@ -7,7 +7,8 @@ from torch import Tensor
 from gram.metrics.depth import normals_from_depth
 from gram.model.generator import RenderedImages
 from gram.model.latents import interpolate_latents
-from pipeline import pictures, scene
+from pipeline import scene
+from pipeline.display import pictures
 from pipeline.evaluating.finding import Subject
 
 GRID = 32

@@ -12,8 +12,8 @@ from gram.data.reader import ImageDataset, SizeError
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
 from pipeline import identity, scene
-from pipeline.pictures import Pixels, blank
-from pipeline.schema import Config
+from pipeline.config.schema import Config
+from pipeline.display.pictures import Pixels, blank
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from gram.metrics import Measurement, load_extractor
 from gram.metrics.extractors import INCEPTION
 from gram.metrics.fidelity import SMALLEST_SET
 from pipeline import build
-from pipeline.console import say
+from pipeline.cli.console import say
+from pipeline.cli.progress import progress_of
+from pipeline.config.temporary_copy import lasting
 from pipeline.evaluating.finding import Subject
-from pipeline.progress import progress_of
-from pipeline.temporary_copy import lasting
 
 
 def measure(subject: Subject) -> dict[str, Measurement]:

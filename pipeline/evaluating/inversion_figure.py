@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.display.figures import show, to_pixels
+from pipeline.display.pictures import Pixels
+from pipeline.display.pictures import to_pixels as images_to_pixels
 from pipeline.evaluating.held_out import Seen
-from pipeline.figures import show, to_pixels
-from pipeline.pictures import Pixels
-from pipeline.pictures import to_pixels as images_to_pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

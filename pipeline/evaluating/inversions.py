@@ -15,10 +15,10 @@ from gram.metrics.similarity import SMALLEST, psnr, ssim
 from gram.metrics.surface_distance import POINTS, compare_points, seen_points
 from gram.model.generator import Generator
 from gram.model.latents import write_latents
+from pipeline.cli.progress import Progress
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import Seen, first_identities
 from pipeline.evaluating.inversion_figure import Drawn, plot
-from pipeline.progress import Progress
 
 LATENTS = "inversions.safetensors"
 """File of the latents that were found, which `export.latents` reads."""

@@ -20,11 +20,11 @@ from gram.data.reader import ImageDataset
 from gram.metrics.angles import circular_correlation, turn_between
 from gram.model.generator import quantised
 from gram.rendering.samplers import Noise
+from pipeline.cli.progress import Progress
+from pipeline.config.temporary_copy import lasting
+from pipeline.display.figures import BLUE, VERMILION, plain, to_pixels
+from pipeline.display.pictures import Pixels
 from pipeline.evaluating.finding import Finding, Subject
-from pipeline.figures import BLUE, VERMILION, plain, to_pixels
-from pipeline.pictures import Pixels
-from pipeline.progress import Progress
-from pipeline.temporary_copy import lasting
 
 VERSION = 1
 """Raised when the network or its training change: kept networks are then not found."""

@@ -15,12 +15,12 @@ from gram.metrics.surface_depth import surface_depth
 from gram.model.generator import Generator
 from gram.model.latents import read_latents
 from gram.rendering.samplers import LayeredSampler, Samples
+from pipeline.cli.progress import Progress
+from pipeline.display.figures import BLUE, VERMILION, plain, show, to_pixels
+from pipeline.display.pictures import Pixels, cross_section
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import Seen, first_identities
 from pipeline.evaluating.inversions import LATENTS
-from pipeline.figures import BLUE, VERMILION, plain, show, to_pixels
-from pipeline.pictures import Pixels, cross_section
-from pipeline.progress import Progress
 
 LARGEST_SIZE = 32
 """Rays along one side of a view; more would tell the same."""

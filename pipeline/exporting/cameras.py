@@ -9,7 +9,7 @@ from gram.geometry.poses import GaussianPoses, PosePrior, SphericalPoses
 from gram.meshing import turntable_poses
 from gram.model.generator import Generator
 from gram.shapes import Float
-from pipeline.schema import ExportConfig
+from pipeline.config.schema import ExportConfig
 
 AROUND = 8
 """Cameras in a circle."""

@@ -12,9 +12,9 @@ from gram.meshing import draw_layers, read_layers, write_layers
 from gram.model.generator import Generator
 from gram.rendering.samplers import SurfaceSampler
 from gram.shapes import Float
+from pipeline.config.schema import ExportConfig
 from pipeline.exporting.cameras import prior
 from pipeline.exporting.subject import Made, Subject
-from pipeline.schema import ExportConfig
 
 RESOLUTION = 128
 """Of textures, where the configuration leaves it open."""

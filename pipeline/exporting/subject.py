@@ -10,7 +10,7 @@ import torch
 from gram.model.generator import Generator
 from gram.model.latents import read_latents
 from gram.shapes import Float
-from pipeline.schema import ExportConfig
+from pipeline.config.schema import ExportConfig
 
 if TYPE_CHECKING:
     from pipeline.exporting.manifolds import Manifolds

@@ -19,7 +19,7 @@ from gram.meshing import (
     write_obj,
     write_ply,
 )
-from pipeline import pictures
+from pipeline.display import pictures
 from pipeline.exporting.cameras import across, turntable, witnesses
 from pipeline.exporting.subject import Made, Subject
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from gram.meshing import write_gif, write_mp4
 from gram.model.generator import Generator
 from gram.model.latents import interpolate_latents
+from pipeline.cli.progress import Progress
+from pipeline.config.schema import ExportConfig
+from pipeline.display.pictures import to_pixels
 from pipeline.exporting.cameras import LEVEL, turntable
 from pipeline.exporting.subject import Made, Subject
-from pipeline.pictures import to_pixels
-from pipeline.progress import Progress
-from pipeline.schema import ExportConfig
 
 INTERPOLATION = "interpolation"
 """Name of the files that show all latents."""

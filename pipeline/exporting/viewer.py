@@ -10,11 +10,11 @@ from gram.extraction.baking import BakedManifolds
 from gram.meshing import color_vertices
 from gram.model.latents import interpolate_latents
 from pipeline import viewer
+from pipeline.cli.progress import Progress
 from pipeline.exporting.cameras import prior
 from pipeline.exporting.manifolds import SEEN
 from pipeline.exporting.subject import Subject
 from pipeline.exporting.surface import colors_of
-from pipeline.progress import Progress
 
 
 def export_viewer(subjects: Sequence[Subject]) -> list[Path]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.figures import BLUE, DPI, GREEN, LIGHT, ORANGE, PURPLE, SKY, VERMILION, Style
+from pipeline.display.figures import BLUE, DPI, GREEN, LIGHT, ORANGE, PURPLE, SKY, VERMILION, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from gram.system import documents
-from pipeline import page
+from pipeline.display import html
 from pipeline.exporting.subject import TOGETHER
 
 VIEWER, INTERPOLATION = "viewer.html", "interpolation"
@@ -90,7 +90,7 @@ def _exported(folder: Path, name: str, facts: Mapping[str, Any]) -> Exported:
     return Exported(
         name=name,
         facts=facts,
-        picture=page.embedded(picture) if picture.is_file() else None,
+        picture=html.embedded(picture) if picture.is_file() else None,
         video=_video(folder / name),
         files=[(file.name, file.stat().st_size) for file in files if file.is_file()],
     )
@@ -111,5 +111,5 @@ def _video(stem: Path) -> tuple[str, bool] | None:
     for suffix in (".mp4", ".gif"):
         file = stem.with_suffix(suffix)
         if file.is_file():
-            return page.embedded(file), suffix == ".mp4"
+            return html.embedded(file), suffix == ".mp4"
     return None

@@ -9,8 +9,8 @@ import torch
 
 from gram.system import documents
 from pipeline import provenance
-from pipeline.pinned import shareable
-from pipeline.schema import Config
+from pipeline.config.pinned import shareable
+from pipeline.config.schema import Config
 
 ORIGIN = ("seed", "data_hash", "fingerprint", "run", "images", "steps")
 """Fields of `made_from` in model.json that `facts` tells."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gram.metrics import Measurement
+from pipeline.config.pinned import without_folders
 from pipeline.evaluating.drawings import SHOWN_PSI
 from pipeline.evaluating.finding import Subject
-from pipeline.pinned import without_folders
 from pipeline.reporting.facts import facts
 from pipeline.reporting.sources import data_of
 

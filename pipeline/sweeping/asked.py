@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from gram.system import documents
-from pipeline.options import ConfigError
-from pipeline.yaml_reading import read_mapping
+from pipeline.config.options import ConfigError
+from pipeline.config.yaml_reading import read_mapping
 
 ASKED = "sweep.yaml"
 DAMAGED = "the folder is damaged: start another sweep with sweep.name=NAME"
@@ -61,7 +61,7 @@ def read_whole(folder: Path) -> dict[str, Any]:
 
 
 def plain_yaml(file: Path, *, remedy: str) -> dict[str, Any]:
-    """The content of a YAML file as `pipeline.yaml_reading` bounds it.
+    """The content of a YAML file as `pipeline.config.yaml_reading` bounds it.
 
     Raises:
         ValueError: it is something else; the message ends with the remedy.

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from pipeline.config import PROJECT
-from pipeline.console import say
-from pipeline.redaction import first_line
-from pipeline.signals import Stopped
+from pipeline.cli.console import say
+from pipeline.cli.ending import Stopped
+from pipeline.config.loader import PROJECT
+from pipeline.config.redaction import first_line
 from pipeline.sweeping import local_cluster
 from pipeline.sweeping.ray_folder import ClusterError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import scene
-from pipeline.console import say
+from pipeline.cli.console import say
+from pipeline.config.schema import Config
 from pipeline.preparation import preparation
-from pipeline.schema import Config
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.space import Choice, Values
 

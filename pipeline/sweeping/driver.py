@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import as_dict
+from pipeline.config.loader import as_dict
+from pipeline.config.pinned import without_private
+from pipeline.config.redaction import redacted
 from pipeline.interrupts import Interrupts
-from pipeline.pinned import without_private
-from pipeline.redaction import redacted
 from pipeline.store import default_uri
 from pipeline.sweeping import schedulers
 from pipeline.sweeping.datasets import DataSets, key_of

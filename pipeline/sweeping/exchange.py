@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from pipeline.config.schema import Config
 from pipeline.fingerprint import fingerprint
-from pipeline.schema import Config
 
 START_FROM = "train.start_from"
 GIVEN = "given"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.figures import DPI, LIGHT, Style
+from pipeline.display.figures import DPI, LIGHT, Style
 from pipeline.sweeping import panels, published
 from pipeline.sweeping.marks import as_words, color_of, label_ends
 from pipeline.sweeping.results import KIND, SEED, Results

@@ -12,12 +12,12 @@ from omegaconf import OmegaConf
 
 from gram.system import locks
 from gram.system.folders import sweep_inside, write_file
-from pipeline.config import as_dict
-from pipeline.console import say
+from pipeline.cli.console import say
+from pipeline.config.loader import as_dict
+from pipeline.config.options import ConfigError, leaves
+from pipeline.config.pinned import without_private
+from pipeline.config.redaction import redacted
 from pipeline.fingerprint import program_hash
-from pipeline.options import ConfigError, leaves
-from pipeline.pinned import without_private
-from pipeline.redaction import redacted
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.request import Request

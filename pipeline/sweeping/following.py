@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import lifeline, runlog
-from pipeline.config import PROJECT
+from pipeline import runlog
+from pipeline.cli import parent_death
+from pipeline.config.loader import PROJECT
 
 STOP_SECONDS = 120
 """How long a training has to write its checkpoint, before it is killed."""
@@ -45,8 +46,8 @@ class Training(threading.Thread):
 
     def run(self) -> None:
         """Start the process and wait for its end."""
-        command = [sys.executable, "-m", "pipeline.lifeline", "pipeline.train", *self._arguments]
-        environment = os.environ | lifeline.for_children()
+        command = [sys.executable, "-m", "pipeline.cli.parent_death", "pipeline.train", *self._arguments]
+        environment = os.environ | parent_death.for_children()
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])
         )

@@ -26,7 +26,7 @@ from typing import IO
 import psutil
 
 from gram.system.documents import words_of
-from pipeline.config import PROJECT
+from pipeline.config.loader import PROJECT
 from pipeline.sweeping import ray_folder
 from pipeline.sweeping.ray_folder import ClusterError
 

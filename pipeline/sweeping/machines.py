@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.schema import TrackingConfig
 from pipeline.database import file_of
 from pipeline.fingerprint import program_hash
-from pipeline.schema import TrackingConfig
 from pipeline.store import uri_of
 from pipeline.sweeping.cluster import ClusterError
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.figures import SAMPLER_COLORS as COLORS
-from pipeline.figures import SAMPLER_MARKERS as MARKERS
-from pipeline.figures import Style
+from pipeline.display.figures import SAMPLER_COLORS as COLORS
+from pipeline.display.figures import SAMPLER_MARKERS as MARKERS
+from pipeline.display.figures import Style
 from pipeline.sweeping.results import is_number, shown
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Any
 
 from ray.tune import Callback
 
-from pipeline.console import say
-from pipeline.options import suggestion
+from pipeline.cli.console import say
+from pipeline.config.options import suggestion
 from pipeline.sweeping.ledger import Ledger
 from pipeline.sweeping.searchers import Source
 from pipeline.sweeping.trials import Trial

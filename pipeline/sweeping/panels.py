@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.figures import LIGHT, Style
+from pipeline.display.figures import LIGHT, Style
 from pipeline.sweeping import published
 from pipeline.sweeping.marks import (
     as_words,

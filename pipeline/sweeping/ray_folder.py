@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pipeline import scratch
+from gram.system import scratch
 
 PREFIX = "gram-ray-"
 LONGEST = 44

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import provenance, tracking
-from pipeline.cli import on_folder
-from pipeline.config import load
-from pipeline.console import say
+from pipeline.cli.command import on_folder
+from pipeline.cli.console import say
+from pipeline.config.loader import load
+from pipeline.config.options import leaves
+from pipeline.config.schema import TrackingConfig
 from pipeline.mlflow_tracker import read_state
-from pipeline.options import leaves
-from pipeline.schema import TrackingConfig
 from pipeline.store import experiment_of, open_store
 from pipeline.sweeping import asked, reading, report, results
 from pipeline.sweeping.results import ENDED, Results, is_number, quality

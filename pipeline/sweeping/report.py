@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from pipeline import figures, page
-from pipeline.cli import on_folder
-from pipeline.console import say
+from pipeline.cli.command import on_folder
+from pipeline.cli.console import say
+from pipeline.display import figures, html
 from pipeline.sweeping import figure, reading, results
 from pipeline.sweeping.results import Results, quality, shown
 from pipeline.sweeping.shareable import shareable
@@ -34,19 +34,19 @@ def write(folder: Path) -> Path:
         ValueError: the folder holds no sweep, or one that is damaged.
     """
     found = shareable(results.read(folder))
-    page.write(folder / PNG, figures.png(figure.draw(found)))
-    page.write(folder / CSV, table(found))
-    return page.write(folder / HTML, as_page(found))
+    html.write(folder / PNG, figures.png(figure.draw(found)))
+    html.write(folder / CSV, table(found))
+    return html.write(folder / HTML, as_page(found))
 
 
 def as_page(found: Results) -> str:
     """The page."""
-    return page.render(
+    return html.render(
         TEMPLATE,
         results=found,
         sentences=reading.sentences(found),
-        figure=page.figure(partial(figure.draw, found)),
-        curves=page.figure(partial(figure.curves, found)),
+        figure=html.figure(partial(figure.draw, found)),
+        curves=html.figure(partial(figure.curves, found)),
         rows=[_row(found, trial) for trial in found.ranking],
         failures=[trial for trial in found.ranking if trial.reason and trial.status in ("failed", "stopped")],
         protocols=[json.dumps(protocol, indent=2) for protocol in found.protocols()],
@@ -114,7 +114,7 @@ def _grid(found: Results, trial: Trial) -> str | None:
     files = sorted((found.folder / TRIALS / trial.name / "train" / "samples").glob("grid-*.png"))
     if not files:
         return None
-    return page.embedded(files[-1])
+    return html.embedded(files[-1])
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pipeline.config import (
+from pipeline.config.loader import (
     COMMAND_LINE,
     CONF,
     PROJECT,
@@ -20,8 +20,16 @@ from pipeline.config import (
     require_harmless,
     resolve,
 )
-from pipeline.options import ConfigError, all_options, at_home, check_limits, check_type, leaves, suggestion
-from pipeline.schema import GROUPS, Config
+from pipeline.config.options import (
+    ConfigError,
+    all_options,
+    at_home,
+    check_limits,
+    check_type,
+    leaves,
+    suggestion,
+)
+from pipeline.config.schema import GROUPS, Config
 from pipeline.sweeping import space as spaces
 from pipeline.sweeping.settings import RayConfig, Settings, SweepConfig
 from pipeline.sweeping.space import Space, Values

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.console import say
-from pipeline.redaction import first_line
+from pipeline.cli.console import say
+from pipeline.config.redaction import first_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

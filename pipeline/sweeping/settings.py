@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.schema import option
+from pipeline.config.schema import option
 from pipeline.sweeping.space import MOST_TRIALS
 
 

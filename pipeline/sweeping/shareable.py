@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.options import all_options
-from pipeline.pinned import PRIVATE, is_file_option, without_folders, without_own_folders
+from pipeline.config.options import all_options
+from pipeline.config.pinned import PRIVATE, is_file_option, without_folders, without_own_folders
 from pipeline.sweeping.results import Results
 from pipeline.sweeping.trials import Trial
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.options import ConfigError, all_options, suggestion
-from pipeline.pinned import is_file_option, without_folders
-from pipeline.schema import GROUPS
+from pipeline.config.options import ConfigError, all_options, suggestion
+from pipeline.config.pinned import is_file_option, without_folders
+from pipeline.config.schema import GROUPS
 
 Values = dict[str, Any]
 """Option (dotted) or group -> value or preset."""

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import say
-from pipeline.progress import duration
+from pipeline.cli.console import say
+from pipeline.cli.progress import duration
 from pipeline.sweeping.exchange import START_FROM
 from pipeline.sweeping.trials import Trial
 

@@ -11,9 +11,9 @@ from ray import tune
 
 from gram.system import locks
 from gram.system.folders import write_file
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE
-from pipeline.config import assignment
-from pipeline.options import leaves
+from pipeline.cli.command import EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE
+from pipeline.config.loader import assignment
+from pipeline.config.options import leaves
 from pipeline.sweeping import exchange
 from pipeline.sweeping.exchange import START_FROM
 from pipeline.sweeping.following import Reports, Training, reason, wait_for

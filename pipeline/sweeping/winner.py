@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from gram.system import documents
 from gram.system.folders import write_file
-from pipeline.config import PROJECT, Resolved, resolve
-from pipeline.options import all_options, leaves
-from pipeline.schema import GROUPS
+from pipeline.config.loader import PROJECT, Resolved, resolve
+from pipeline.config.options import all_options, leaves
+from pipeline.config.schema import GROUPS
 from pipeline.sweeping.asked import plain_yaml
 from pipeline.sweeping.trials import Trial
 
@@ -50,7 +50,7 @@ def as_params(resolved: Resolved) -> dict[str, Any]:
     tree |= {group: {} for group in GROUPS if group not in _KEPT}
     for name in all_options():
         source = resolved.sources.get(name, "")
-        stated = not source.startswith((*presets, "conf/config.yaml", "pipeline/schema.py"))
+        stated = not source.startswith((*presets, "conf/config.yaml", "pipeline/config/schema.py"))
         if stated and not name.startswith(_NOT_PINNED):
             OmegaConf.update(pinned := OmegaConf.create({}), name, _value(resolved, name))
             tree = _merged(tree, OmegaConf.to_container(pinned))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gram.extraction.baking import BakedManifolds
 from gram.shapes import Float
-from pipeline import page as pages
+from pipeline.display import html as pages
 from pipeline.viewer import packing
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from sweep_runs import short_folder
 from training_runs import end, start
 
 from pipeline import prepare
-from pipeline.cli import main
+from pipeline.cli.command import main
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ Prints `NAME: code` for each, and ends with 1 where a code is not 0.
 import sys
 from importlib import import_module
 
-from pipeline.cli import main
-from pipeline.console import write
+from pipeline.cli.command import main
+from pipeline.cli.console import write
 
 WRITTEN = ("train_data", "test_data", "checkpoints", "train", "evaluate", "export", "noise", "report")
 RUNS = ("prepare", "train", "evaluate", "export", "noise", "plan", "doctor", "pack", "report")

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from pipeline.cli import main
-from pipeline.config import Resolved, resolve
+from pipeline.cli.command import main
+from pipeline.config.loader import Resolved, resolve
 
 STAGES = ("prepare", "train", "evaluate", "export", "report", "pack")
 MEMORY = 2 * 2**30

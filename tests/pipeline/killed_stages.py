@@ -14,7 +14,7 @@ from typing import Any
 
 from crash_points import Recorder
 
-from pipeline.config import PROJECT
+from pipeline.config.loader import PROJECT
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -108,7 +108,7 @@ def _code(child: int) -> int | None:
 
 
 def _be(module: object, arguments: Sequence[str]) -> None:
-    from pipeline.cli import main
+    from pipeline.cli.command import main
 
     code = 1
     os.dup2(2, 1)  # answers go there

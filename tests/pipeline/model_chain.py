@@ -1,7 +1,7 @@
 """Stages after training, as small as they can be, in the folder that a test works in."""
 
 from pipeline import evaluate, export, prepare, report, train
-from pipeline.cli import main
+from pipeline.cli.command import main
 
 TINY = ("experiment=tiny", "train.steps=2", "train.sample_every=1000")
 NOTHING_MORE = (

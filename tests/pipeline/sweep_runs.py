@@ -16,7 +16,7 @@ import psutil
 from training_runs import killed_at_the_end
 
 from pipeline import runlog
-from pipeline.config import PROJECT
+from pipeline.config.loader import PROJECT
 from pipeline.sweeping.trials import Trial, read_trials
 
 HIDE = 'mount -t tmpfs none "$0" && exec "$@"'

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from pipeline import doctor, evaluate, export, noise, pack, plan, prepare, report, summary, sweep, train, ui
-from pipeline.cli import EXIT_ERROR, EXIT_USAGE, Stage, explained, main
-from pipeline.config import PROJECT
-from pipeline.options import Option, all_options
+from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE, Stage, explained, main
+from pipeline.config.loader import PROJECT
+from pipeline.config.options import Option, all_options
 
 STAGES: list[Stage] = [
     module.STAGE for module in (doctor, evaluate, export, noise, pack, plan, prepare, report, train)
@@ -241,7 +241,7 @@ def test_commands_without_options_name_a_damaged_file_of_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "params.yaml").write_text("preset: [")
-    monkeypatch.setattr("pipeline.config.PROJECT", tmp_path)
+    monkeypatch.setattr("pipeline.config.loader.PROJECT", tmp_path)
     commands = {"summary": lambda: explained("summary", summary.main), "ui": lambda: ui.main(["5999"])}
     for name, command in commands.items():
         there = state(tmp_path)

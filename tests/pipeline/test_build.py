@@ -7,7 +7,7 @@ from gram.geometry.poses import GaussianPoses
 from gram.model.folder import build_generator
 from pipeline import build, scene
 from pipeline.build import require_reachable_levels
-from pipeline.config import load
+from pipeline.config.loader import load
 
 SETTINGS = {
     "generator": {"fov": 0.209, "z_dim": 4, "mapping_width": 4, "mapping_layers": 1},

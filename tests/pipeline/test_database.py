@@ -16,14 +16,14 @@ from training_runs import PATIENCE, killed_at_the_end
 from pipeline import database, store, tracking
 from pipeline.checkup import storage
 from pipeline.checkup.report import Caution
-from pipeline.config import PROJECT, load
-from pipeline.schema import TrackingConfig
+from pipeline.config.loader import PROJECT, load
+from pipeline.config.schema import TrackingConfig
 from pipeline.store import TrackingError
 
 mlflow_client = pytest.importorskip("mlflow.tracking").MlflowClient
 
 OPEN = (
-    "import sys; from pipeline import tracking; from pipeline.schema import TrackingConfig\n"
+    "import sys; from pipeline import tracking; from pipeline.config.schema import TrackingConfig\n"
     "config = TrackingConfig(kind='mlflow', uri=sys.argv[1], experiment='test')\n"
     "print(tracking.start(config).run_id)"
 )

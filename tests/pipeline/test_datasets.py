@@ -6,8 +6,8 @@ import pytest
 
 from gram.data.reader import ImageDataset
 from pipeline import prepare
-from pipeline.options import ConfigError
-from pipeline.schema import Config
+from pipeline.config.options import ConfigError
+from pipeline.config.schema import Config
 from pipeline.sweeping import datasets, feasible, request
 from pipeline.sweeping.request import Request
 

@@ -20,9 +20,9 @@ from pipeline.checkup import doors, machine, storage, together
 from pipeline.checkup.pictures import COLUMNS, ROWS, drawn
 from pipeline.checkup.report import Caution, Fact, Finding, Problem, report
 from pipeline.checkup.storage import checkpoint_bytes
-from pipeline.cli import EXIT_ERROR, main
-from pipeline.config import PROJECT, load
-from pipeline.console import write
+from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.cli.console import write
+from pipeline.config.loader import PROJECT, load
 
 OPTIONS = ("experiment=tiny", "tracking=none")
 Report = tuple[int, str]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import PROJECT, load, presets_of
-from pipeline.schema import GROUPS
+from pipeline.config.loader import PROJECT, load, presets_of
+from pipeline.config.schema import GROUPS
 
 DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import estimates, evaluate, export, footprints, hardware, plan, prepare, scene, train
-from pipeline.cli import EXIT_ERROR, Stage, main
-from pipeline.config import load, presets_of
+from pipeline.cli.command import EXIT_ERROR, Stage, main
+from pipeline.config.loader import load, presets_of
 
 STAGES = {module.STAGE.name: module for module in (evaluate, export, plan, prepare, train)}
 GIB = 2**30

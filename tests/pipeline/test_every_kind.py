@@ -10,10 +10,10 @@ import safetensors.torch
 
 from pipeline import evaluate, export, train
 from pipeline.build import sampler_settings
-from pipeline.cli import main
-from pipeline.config import PROJECT, load
+from pipeline.cli.command import main
+from pipeline.config.loader import PROJECT, load
+from pipeline.config.schema import SAMPLERS
 from pipeline.scene import planned_meta
-from pipeline.schema import SAMPLERS
 
 OPTIONS = ("experiment=tiny", "tracking=none", "train.threads=1", "train.steps=2", "export.layers=null")
 

@@ -19,8 +19,8 @@ from gram.meshing import turntable_poses
 from gram.model.folder import build_discriminator, build_generator, load_model, save_model
 from gram.model.latents import interpolate_latents, write_latents
 from pipeline import export
-from pipeline.cli import main
-from pipeline.pictures import to_pixels
+from pipeline.cli.command import main
+from pipeline.display.pictures import to_pixels
 from pipeline.recognition import MARKER
 
 SETTINGS = small_settings(sampler={"delta": 0.2}, made_from={"run": None})

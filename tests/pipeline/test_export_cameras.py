@@ -7,9 +7,9 @@ import torch
 
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
-from pipeline.config import load
+from pipeline.config.loader import load
+from pipeline.config.schema import ExportConfig
 from pipeline.exporting.cameras import across, turntable, witnesses
-from pipeline.schema import ExportConfig
 
 FRONT = math.pi / 2
 

@@ -11,10 +11,10 @@ from small_model import smooth_settings
 from gram.meshing import read_layers
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
-from pipeline.config import load
+from pipeline.config.loader import load
+from pipeline.config.schema import ExportConfig
 from pipeline.exporting.manifolds import Manifolds, export_layers, manifolds_of
 from pipeline.exporting.subject import Subject, subjects
-from pipeline.schema import ExportConfig
 
 VOLUME = {"kind": "stratified", "points": 5, "near": 0.88, "far": 1.12}
 

@@ -10,7 +10,7 @@ from html_pages import Page
 
 from gram.data.writer import DatasetWriter
 from pipeline import evaluate, report
-from pipeline.cli import main
+from pipeline.cli.command import main
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 from sweep_folders import sampled, trial, write_sweep
 
-from pipeline.figures import DARK, LIGHT, png
+from pipeline.display.figures import DARK, LIGHT, png
 from pipeline.sweeping import figure, published, results
 from pipeline.sweeping.marks import COLORS, _apart
 from pipeline.sweeping.trials import Trial

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import PROJECT, load
+from pipeline.config.loader import PROJECT, load
 from pipeline.fingerprint import (
     ROOTS,
     fingerprint,
@@ -90,7 +90,7 @@ def test_a_change_of_what_trains_starts_anew(program: Path, name: str) -> None:
         "pipeline/export.py",
         "pipeline/exporting/surface.py",
         "pipeline/train.py",
-        "pipeline/progress.py",
+        "pipeline/cli/progress.py",
     ],
 )
 def test_a_change_of_what_looks_on_goes_on(program: Path, name: str) -> None:

@@ -16,8 +16,8 @@ from sweep_folders import sampled, trial, write_sweep
 
 from gram.data.writer import DatasetWriter
 from pipeline import viewer
-from pipeline.config import PROJECT, load
-from pipeline.pinned import pinned, shareable, without_folders
+from pipeline.config.loader import PROJECT, load
+from pipeline.config.pinned import pinned, shareable, without_folders
 from pipeline.reporting.model_card import as_text
 from pipeline.sweeping import report as sweep_report
 from pipeline.sweeping.space import trial_name
@@ -30,7 +30,7 @@ import sys
 sys.path.append({tests!r})
 from model_chain import stage
 from pipeline import pack
-from pipeline.cli import main
+from pipeline.cli.command import main
 given = {given!r}
 for name in ("prepare", "train", "evaluate", "export", "report"):
     assert stage(name, *given) == 0, name

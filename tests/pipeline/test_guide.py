@@ -9,8 +9,8 @@ import torch
 import yaml
 
 from pipeline import launch, workers
-from pipeline.cli import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
-from pipeline.config import PROJECT, load
+from pipeline.cli.command import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
+from pipeline.config.loader import PROJECT, load
 
 TEXT = (PROJECT / "docs/multi-node.md").read_text()
 TRAINING = re.findall(r"pipeline\.train ([^'\n`]*\w=[^'\n`]*)", TEXT)

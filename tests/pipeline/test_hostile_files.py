@@ -14,7 +14,8 @@ from hostile_cases import CASES, COMMANDS, Case
 
 from gram.data.writer import DatasetWriter
 from gram.model.folder import build_discriminator, build_generator, save_model
-from pipeline import build, config, scene
+from pipeline import build, scene
+from pipeline.config import loader
 
 MADE_FROM = {"seed": 0, "data_hash": "a" * 64, "fingerprint": "f-0", "run": None, "images": 16, "steps": 4}
 TINY = ["experiment=tiny", "tracking=none"]
@@ -41,7 +42,7 @@ def sound(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = ["experiment=tiny", "tracking=none", *given]
     assert stages.run("prepare", given).code == 0
     assert stages.run("train", [*given, "train.steps=4"]).code == 0
-    tiny = config.load(given)
+    tiny = loader.load(given)
     torch.manual_seed(0)
     settings = build.model_settings(tiny, scene.planned_meta(tiny.data))
     networks = build_generator(settings), build_discriminator(settings)

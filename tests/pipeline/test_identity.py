@@ -10,7 +10,7 @@ from model_chain import stage
 
 from gram.model.folder import load_settings
 from pipeline import identity, summary
-from pipeline.config import PROJECT, load
+from pipeline.config.loader import PROJECT, load
 
 SHIPPED = PROJECT / "models/heads64"
 UNTRACKED = "tracking=none"

@@ -13,7 +13,7 @@ from gram.data.reader import ImageDataset
 from gram.model.folder import build_generator
 from gram.model.latents import read_latents
 from pipeline import build, scene
-from pipeline.config import load
+from pipeline.config.loader import load
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import first_identities
 from pipeline.evaluating.inversions import find

@@ -5,7 +5,7 @@ import torch
 
 from gram.system import devices
 from pipeline import kernels
-from pipeline.config import load
+from pipeline.config.loader import load
 
 CPU = torch.device("cpu")
 

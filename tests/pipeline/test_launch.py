@@ -26,9 +26,9 @@ from training_runs import (
 
 from gram.training import checkpoint
 from pipeline import launch
-from pipeline.cli import EXIT_ERROR, EXIT_REQUEUE
-from pipeline.config import CONF, PROJECT, load, presets_of
-from pipeline.pinned import pinned
+from pipeline.cli.command import EXIT_ERROR, EXIT_REQUEUE
+from pipeline.config.loader import CONF, PROJECT, load, presets_of
+from pipeline.config.pinned import pinned
 
 TWO = "train.launch.processes=2"
 

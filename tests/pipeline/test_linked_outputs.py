@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from test_killed_stages import PLACES, SMALL
 
-from pipeline import export, outputs, page, prepare, train
-from pipeline.cli import main
-from pipeline.config import PROJECT
+from pipeline import export, outputs, prepare, train
+from pipeline.cli.command import main
+from pipeline.config.loader import PROJECT
+from pipeline.display import html
 
 DVC = Path(sys.executable).with_name("dvc")
 TRACKED = (
@@ -26,7 +27,7 @@ def run(folder: Path, *more: str) -> list[int]:
     given = [*SMALL, *QUICK, *(f"paths.{name}='{folder}/{place}'" for name, place in PLACES.items()), *more]
     codes = [main(stage.STAGE, stage.run, given) for stage in (prepare, train, export)]
     with outputs.replacing_page(folder / "runs/report.html"):
-        page.write(folder / "runs/report.html", f'<meta name="generator" content="gram">{more}')
+        html.write(folder / "runs/report.html", f'<meta name="generator" content="gram">{more}')
     return codes
 
 

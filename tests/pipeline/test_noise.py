@@ -10,8 +10,8 @@ from PIL import Image
 from training_runs import run as train
 
 from pipeline import evaluate, noise
-from pipeline.cli import main
-from pipeline.schema import SAMPLERS
+from pipeline.cli.command import main
+from pipeline.config.schema import SAMPLERS
 
 FILES = ("noise.png", "noise_crops.png")
 

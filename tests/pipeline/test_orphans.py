@@ -17,13 +17,13 @@ import yaml
 from machines import all_gone, below
 from training_runs import killed_at_the_end
 
-from pipeline.config import CONF, PROJECT
+from pipeline.config.loader import CONF, PROJECT
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
 ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 WAITING = (
     "import time\n"
-    "from pipeline import orphans\n"
+    "from pipeline.cli import dvc_parent as orphans\n"
     "orphans.end_with_dvc()\n"
     "print('there', flush=True)\n"
     "time.sleep(60)\n"

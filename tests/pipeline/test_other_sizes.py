@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import evaluate, pack
-from pipeline.cli import EXIT_ERROR, Stage, main
-from pipeline.config import load
+from pipeline.cli.command import EXIT_ERROR, Stage, main
+from pipeline.config.loader import load
 
 SHIPPED = Path(__file__).parents[2] / "models/heads64"
 

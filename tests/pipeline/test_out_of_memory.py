@@ -12,18 +12,18 @@ import torch
 from gram.system.memory import is_out_of_memory
 from gram.training.distributed import Processes
 from pipeline import prepare
-from pipeline.cli import EXIT_ERROR, main
-from pipeline.config import PROJECT, load
+from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.config.loader import PROJECT, load
+from pipeline.config.schema import Config
 from pipeline.out_of_memory import OutOfMemoryError, explained, remedy
 from pipeline.processes import Team
-from pipeline.schema import Config
 
 ALONE_ON_CPU = Team(processes=Processes(), device=torch.device("cpu"))
 LIMITED = """
 import re, resource, sys
 import accelerate, torch  # what training imports late
 from pipeline import train
-from pipeline.cli import main
+from pipeline.cli.command import main
 
 size = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 limit = size + int(sys.argv[1]) * 2**20

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import outcome
-from pipeline.cli import EXIT_INTERRUPTED, EXIT_REQUEUE
-from pipeline.config import PROJECT
+from pipeline.cli.command import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.config.loader import PROJECT
 
 WORKER = """
 import sys

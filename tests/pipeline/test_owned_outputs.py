@@ -17,8 +17,8 @@ from training_runs import killed_at_the_end
 
 from gram.data.reader import ImageDataset
 from pipeline import evaluate, export, noise, pack, prepare, report, train
-from pipeline.cli import EXIT_ERROR, Stage, main
-from pipeline.config import PROJECT
+from pipeline.cli.command import EXIT_ERROR, Stage, main
+from pipeline.config.loader import PROJECT
 
 STAGES = {"prepare": prepare, "train": train, "evaluate": evaluate, "export": export, "noise": noise}
 OWN = {

@@ -12,8 +12,8 @@ from PIL import Image
 from gram.metrics.similarity import psnr
 from gram.model.folder import GENERATOR, load_discriminator, load_model, load_settings
 from pipeline import pack, train
-from pipeline.cli import EXIT_ERROR, main
-from pipeline.config import load
+from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.config.loader import load
 
 OPTIONS = ("experiment=tiny", "tracking=none", "evaluate.images=16")
 FILES = {

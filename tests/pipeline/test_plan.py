@@ -10,8 +10,8 @@ import yaml
 
 from gram.analysis.step_cost import Footprint
 from pipeline import footprints, plan, runlog, scene, train
-from pipeline.cli import EXIT_ERROR, EXIT_USAGE, main
-from pipeline.config import load
+from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE, main
+from pipeline.config.loader import load
 from pipeline.footprints import EndedError, in_new_process, try_out
 
 SMALL = ("experiment=tiny", "tracking=none", "train.batch_size=4", "train.r1_every=1")

@@ -13,10 +13,10 @@ import training_runs
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from pipeline import evaluate, prepare, scene
-from pipeline.cli import main
-from pipeline.config import load
+from pipeline.cli.command import main
+from pipeline.config.loader import load
+from pipeline.config.schema import DataConfig
 from pipeline.preparation import CONTENT, content_of, differences, preparation
-from pipeline.schema import DataConfig
 from pipeline.sweeping.datasets import DataSets
 
 HEADS = ("experiment=tiny", "data.identities=3", "data.test_identities=1", "data.size=8", "data.views=2")

@@ -12,7 +12,7 @@ import pytest
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from pipeline import prepare
-from pipeline.cli import main
+from pipeline.cli.command import main
 
 COUNT, SIZE = 6, 8
 

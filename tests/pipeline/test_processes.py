@@ -17,8 +17,8 @@ from gram.training.distributed import Processes
 from gram.training.state import TrainingSettings, TrainingState
 from gram.training.step import Reals, train_step
 from pipeline import build, train
-from pipeline.cli import EXIT_ERROR, main
-from pipeline.config import PROJECT, load
+from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.config.loader import PROJECT, load
 from pipeline.processes import join
 from pipeline.scene import open_dataset
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import pictures, runlog
-from pipeline.progress import Progress
+from pipeline import runlog
+from pipeline.cli.progress import Progress
+from pipeline.display import pictures
 from pipeline.runlog import RunLog
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from html_pages import Page
 
-from pipeline import pictures, report
-from pipeline.config import load
+from pipeline import report
+from pipeline.config.loader import load
+from pipeline.config.schema import Config
+from pipeline.display import pictures
 from pipeline.evaluating.finding import Finding
 from pipeline.reporting import curves, meanings, numbers
 from pipeline.reporting.exports import Exports
-from pipeline.schema import Config
 
 DESCRIBED: dict[str, Any] = {
     "radiance": {"layers": 4, "width": 32},

@@ -11,8 +11,8 @@ from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from gram.geometry.poses import GaussianPoses, SphericalPoses
 from pipeline import scene
-from pipeline.config import load
-from pipeline.schema import DataConfig
+from pipeline.config.loader import load
+from pipeline.config.schema import DataConfig
 
 POSES = [(1.5, 1.2), (1.6, 1.9), (1.4, 1.5), (1.7, 1.7)]
 

@@ -13,16 +13,16 @@ import pytest
 from machines import all_gone, below, free_port
 from training_runs import PATIENCE, arguments, end, killed_at_the_end, result, wait_for_step
 
-from gram.system import locks
-from pipeline import launch, scratch
-from pipeline.config import PROJECT
+from gram.system import locks, scratch
+from pipeline import launch
+from pipeline.config.loader import PROJECT
 
 PREFIX = "gram-test-"
 LOGS = (f"{launch.PREFIX}*/logs", "torchelastic_*")
 """Patterns of where torchrun may have its logs."""
 HOLDER = f"""
 import sys, time
-from pipeline import scratch
+from gram.system import scratch
 with scratch.folder({PREFIX!r}):
     print("held", flush=True)
     time.sleep(60)

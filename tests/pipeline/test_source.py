@@ -12,7 +12,7 @@ from clones import call, make_clone
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from pipeline import source
-from pipeline.cli import main
+from pipeline.cli.command import main
 
 
 def write_pictures(folder: Path, value: int) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from training_runs import arguments, losses, run
 
-from pipeline.cli import EXIT_ERROR
-from pipeline.config import load
+from pipeline.cli.command import EXIT_ERROR
+from pipeline.config.loader import load
 from pipeline.fingerprint import fingerprint
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, summary
-from pipeline.cli import explained
+from pipeline import summary
+from pipeline.cli.command import explained
+from pipeline.config import loader
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,7 @@ from pipeline.cli import explained
 def test_damaged_metrics_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
-    found = config.load([f"paths.evaluate='{tmp_path}'"])
+    found = loader.load([f"paths.evaluate='{tmp_path}'"])
     monkeypatch.setattr(summary, "load", lambda: found)
     (tmp_path / "metrics.json").write_text(content)
     assert explained("summary", summary.main) == 1
@@ -29,7 +30,7 @@ def test_damaged_metrics_are_named(
 def test_it_tells_the_store_that_the_configuration_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = config.load(["tracking.uri='http://alice:hunter2@host:5000'"])
+    found = loader.load(["tracking.uri='http://alice:hunter2@host:5000'"])
     monkeypatch.setattr(summary, "load", lambda: found)
     summary.main()
     assert "runs         http://***@host:5000\n" in capsys.readouterr().out

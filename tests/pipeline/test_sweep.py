@@ -20,7 +20,7 @@ from sweep_runs import (
     write_sweep,
 )
 
-from pipeline.config import resolve
+from pipeline.config.loader import resolve
 from pipeline.sweeping import winner
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from pipeline import sweep
-from pipeline.cli import main
-from pipeline.config import PROJECT
+from pipeline.cli.command import main
+from pipeline.config.loader import PROJECT
 from pipeline.sweeping import cluster, folder, recording, report, request, winner
 from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.request import Request

@@ -7,7 +7,7 @@ import pytest
 from test_sweep_request import read
 
 from gram.system.locks import BusyError
-from pipeline.config import PROJECT
+from pipeline.config.loader import PROJECT
 from pipeline.sweeping import folder, winner
 from pipeline.sweeping.folder import ASKED
 from pipeline.sweeping.trials import TRIALS

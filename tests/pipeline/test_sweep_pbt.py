@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from sweep_runs import continuations, folder_of, reports, run, trials, write_sweep
 
-from pipeline.config import resolve
+from pipeline.config.loader import resolve
 from pipeline.sweeping import winner
 
 pytestmark = pytest.mark.slow

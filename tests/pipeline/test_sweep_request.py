@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import build, progress, scene, sweep
-from pipeline.cli import main
-from pipeline.config import assignment, assignments, presets_of
-from pipeline.options import ConfigError
-from pipeline.schema import SAMPLERS
+from pipeline import build, scene, sweep
+from pipeline.cli import progress
+from pipeline.cli.command import main
+from pipeline.config.loader import assignment, assignments, presets_of
+from pipeline.config.options import ConfigError
+from pipeline.config.schema import SAMPLERS
 from pipeline.sweeping import cluster, feasible, folder, request
 from pipeline.sweeping.request import Request
 

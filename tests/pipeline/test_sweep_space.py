@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.options import ConfigError
+from pipeline.config.options import ConfigError
 from pipeline.sweeping.space import Choice, Interval, corners, drawn, grid, read_space, trial_name
 
 MIXED = {

@@ -11,9 +11,9 @@ import pytest
 from sweep_runs import PATIENCE, end, folder_of, run, started, trials, wait_for_step, write_sweep
 
 from pipeline import tracking, train
-from pipeline.cli import main
-from pipeline.config import PROJECT
-from pipeline.pinned import PRIVATE, without_private
+from pipeline.cli.command import main
+from pipeline.config.loader import PROJECT
+from pipeline.config.pinned import PRIVATE, without_private
 from pipeline.sweeping import folder, request
 
 MlflowClient = pytest.importorskip("mlflow.tracking").MlflowClient
@@ -27,7 +27,7 @@ MARKS = ("mallory", "hunter2", "workstation")
 RAY_S_HANDLER = """
 import signal, sys
 from types import SimpleNamespace
-from pipeline import signals
+from pipeline.cli import ending as signals
 from pipeline.sweeping import cluster
 
 def init(**options):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import PROJECT
-from pipeline.options import all_options
+from pipeline.config.loader import PROJECT
+from pipeline.config.options import all_options
 from pipeline.sweeping import request, results
 from pipeline.sweeping.settings import Settings
 

@@ -14,7 +14,7 @@ import pytest
 import terminals
 from sweep_runs import PATIENCE, command, trials, write_sweep
 
-from pipeline.config import PROJECT, resolve
+from pipeline.config.loader import PROJECT, resolve
 from pipeline.sweeping import winner
 from pipeline.sweeping.asked import ASKED
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline import provenance, store, tracking
-from pipeline.pictures import write_png
-from pipeline.schema import TrackingConfig
+from pipeline.config.schema import TrackingConfig
+from pipeline.display.pictures import write_png
 from pipeline.store import TrackingError
 
 mlflow_client = pytest.importorskip("mlflow.tracking").MlflowClient
@@ -266,7 +266,7 @@ def test_the_default_store_is_absolute_unless_the_environment_names_one(
 
 def test_without_tracking_mlflow_is_not_imported() -> None:
     program = (
-        "import sys; from pipeline import tracking; from pipeline.config import load;"
+        "import sys; from pipeline import tracking; from pipeline.config.loader import load;"
         "t = tracking.start(load(['tracking=none']).tracking);"
         "t.parameters({'a': 1}); t.finish(); sys.exit('mlflow' in sys.modules)"
     )

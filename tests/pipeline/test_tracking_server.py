@@ -15,8 +15,8 @@ from mlflow_servers import free_port, paused, server
 from training_runs import STEPS, arguments, run
 
 from pipeline import runlog, tracking, train
-from pipeline.cli import main
-from pipeline.schema import TrackingConfig
+from pipeline.cli.command import main
+from pipeline.config.schema import TrackingConfig
 
 mlflow_client = pytest.importorskip("mlflow.tracking").MlflowClient
 pytestmark = pytest.mark.slow

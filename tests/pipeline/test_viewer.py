@@ -24,7 +24,7 @@ from gram.geometry.poses import GaussianPoses
 from gram.meshing import render_mesh
 from gram.model.generator import Generator
 from pipeline import viewer
-from pipeline.pictures import to_pixels
+from pipeline.display.pictures import to_pixels
 
 FRONT = torch.full((1, 2), math.pi / 2)
 WINDOW = {"width": 800, "height": 200}

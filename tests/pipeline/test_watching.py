@@ -11,8 +11,8 @@ import pytest
 from gram.analysis.health import all_finite
 from gram.training import checkpoint
 from pipeline import runlog, train
-from pipeline.cli import EXIT_ERROR, main
-from pipeline.config import PROJECT, load
+from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.config.loader import PROJECT, load
 from pipeline.runlog import RunLog
 from pipeline.scene import open_dataset
 from pipeline.watching import GRACE_IMAGES, Finding, Record, Watch, collapse, real_diversity

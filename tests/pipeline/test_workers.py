@@ -12,7 +12,7 @@ from machines import below
 from training_runs import end, killed_at_the_end, start, wait_for_step
 
 from pipeline import workers
-from pipeline.config import PROJECT
+from pipeline.config.loader import PROJECT
 
 LOOPBACK = ("127.0.0.1", "::1")
 PROGRAM = """

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import runlog, train
-from pipeline.cli import main
-from pipeline.config import PROJECT
+from pipeline.cli.command import main
+from pipeline.config.loader import PROJECT
 
 STEPS = 24
 PATIENCE = 180

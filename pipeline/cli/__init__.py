@@ -1,0 +1,1 @@
+"""The command line: arguments, help, exit codes, console output and progress."""

@@ -1,0 +1,1 @@
+"""Configuration: options, presets, params.yaml, and what is built from them."""

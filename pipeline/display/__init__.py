@@ -1,0 +1,1 @@
+"""Display: image grids, figures and HTML pages."""

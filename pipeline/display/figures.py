@@ -1,0 +1,91 @@
+"""How figures look, on light and on dark pages, and as files. matplotlib is imported late: few need it."""
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.display.pictures import Pixels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 100
+BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"
+PURPLE, ORANGE, SKY = "#cc79a7", "#e69f00", "#56b4e9"
+"""Colours that everybody can tell apart (Okabe and Ito)."""
+SAMPLER_COLORS = {
+    "manifold": BLUE,
+    "spheres": GREEN,
+    "planes": ORANGE,
+    "stratified": PURPLE,
+    "hierarchical": VERMILION,
+    "neusample": SKY,
+}
+SAMPLER_MARKERS = {
+    "manifold": "o",
+    "spheres": "s",
+    "planes": "^",
+    "stratified": "P",
+    "hierarchical": "D",
+    "neusample": "v",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colours of a figure: page, text, grid lines; `contrast` is how far colours move to `ink` for words."""
+
+    page: str
+    ink: str
+    faint: str
+    contrast: float
+
+    @property
+    def settings(self) -> dict[Any, Any]:
+        """For `matplotlib.rc_context`."""
+        return {
+            "font.size": 10.5, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+            "axes.grid.axis": "y", "grid.alpha": 0.25, "grid.color": self.faint, "axes.axisbelow": True,
+            "figure.facecolor": self.page, "axes.facecolor": self.page, "savefig.facecolor": self.page,
+            "text.color": self.ink, "axes.labelcolor": self.ink, "axes.edgecolor": self.faint,
+            "xtick.color": self.ink, "ytick.color": self.ink,
+        }  # fmt: skip
+
+
+LIGHT = Style("#ffffff", "#1b1f24", "#8b949e", 0.3)
+DARK = Style("#14181d", "#e6e9ed", "#7d8590", 0.3)
+STYLES = {"light": LIGHT, "dark": DARK}
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as a file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def to_pixels(figure: "Figure") -> Pixels:
+    """A figure as a picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def plain(axes: "Axes") -> None:
+    """Take away the lines of a diagram that tell nothing."""
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def show(axes: "Axes", pixels: Pixels, title: str = "") -> None:
+    """A picture without axes."""
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)
