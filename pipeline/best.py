@@ -12,10 +12,10 @@ from gram.data.reader import ImageDataset
 from gram.model.folder import SETTINGS
 from gram.system.folders import remove_folder, write_folder
 from gram.training.state import TrainingState
-from pipeline import build, scene
 from pipeline.cli.console import say
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
+from pipeline.runtime import build, scene
 
 if TYPE_CHECKING:
     from gram.analysis.distances import Evaluator

@@ -17,8 +17,8 @@ from gram.training.state import TrainingState
 from pipeline import beginnings
 from pipeline.cli.console import say
 from pipeline.config.schema import Config, TrainConfig
-from pipeline.fingerprint import made_by_another_program
-from pipeline.processes import Team
+from pipeline.runtime.processes import Team
+from pipeline.tracking.fingerprint import made_by_another_program
 
 LOCK = "lock"
 _STEP = "step"

@@ -2,11 +2,11 @@
 
 import sys
 
-from pipeline import outcome
 from pipeline.checkup.report import Checks, Problem, report
 from pipeline.cli.command import EXIT_ERROR, Stage, main
 from pipeline.cli.console import write
 from pipeline.config.schema import Config
+from pipeline.runtime.launch import exit_status
 
 STAGE = Stage(
     name="doctor",
@@ -48,9 +48,9 @@ def run(config: Config) -> int:
 def _launched(config: Config) -> int | None:
     """The exit code of the processes that train.launch asks for, where they can be started."""
     try:
-        from pipeline import launch
+        from pipeline.runtime.launch import start
 
-        return launch.run(config, stage="doctor")
+        return start.run(config, stage="doctor")
     except (ImportError, ValueError):  # a check will tell
         return None
 
@@ -76,4 +76,4 @@ def _checks(config: Config) -> Checks:
 
 
 if __name__ == "__main__":
-    sys.exit(outcome.as_worker(lambda: main(STAGE, run)))
+    sys.exit(exit_status.as_worker(lambda: main(STAGE, run)))

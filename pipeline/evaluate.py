@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from gram.model.folder import load_model
-from pipeline import build, estimates, identity, kernels, outputs, tracking
 from pipeline.cli.command import Stage, main
 from pipeline.cli.console import say
 from pipeline.config.schema import Config
@@ -16,7 +15,9 @@ from pipeline.config.temporary_copy import lasting
 from pipeline.display import pictures
 from pipeline.evaluating import consistency, drawings, images, inversions, noise, poses, surfaces
 from pipeline.evaluating.finding import Finding, Part, Subject
-from pipeline.recognition import EVALUATION
+from pipeline.runtime import build, device, estimates, outputs
+from pipeline.runtime.recognition import EVALUATION
+from pipeline.tracking import identity, runs
 
 STAGE = Stage(
     name="evaluate",
@@ -83,7 +84,7 @@ def _evaluate(
     config: Config, described: dict[str, Any], out: Path
 ) -> tuple[dict[str, dict[str, float]], dict[str, Finding]]:
     """All parts: numbers by whose they are, and what was found."""
-    generator = load_model(config.paths.model).to(kernels.working_device(config.train))
+    generator = load_model(config.paths.model).to(device.working_device(config.train))
     subject = Subject.of(config, generator, described)
     measured = images.measure(subject)
     findings = {name: part(subject) for name, part in PARTS.items()}
@@ -109,7 +110,7 @@ def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_i
     prefixed = ((f"{name}." if name else "", numbers) for name, numbers in values.items())
     flat = {f"{prefix}{metric}": x for prefix, numbers in prefixed for metric, x in numbers.items()}
     checkpoints = lasting(config.paths.checkpoints)
-    tracking.add(
+    runs.add(
         config.tracking, run_id, "evaluate", values=flat, artifacts={out: "evaluate"}, checkpoints=checkpoints
     )
 

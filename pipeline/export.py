@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from gram.model.folder import load_model
-from pipeline import build, estimates, identity, kernels, outputs, tracking
 from pipeline.cli.command import Stage, main
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress
@@ -19,7 +18,9 @@ from pipeline.exporting.subject import TOGETHER, Ending, Part, Subject, subjects
 from pipeline.exporting.surface import export_surface
 from pipeline.exporting.videos import export_interpolation, export_turntable
 from pipeline.exporting.viewer import export_viewer
-from pipeline.recognition import EXPORT
+from pipeline.runtime import build, device, estimates, outputs
+from pipeline.runtime.recognition import EXPORT
+from pipeline.tracking import identity, runs
 
 STAGE = Stage(
     name="export",
@@ -64,12 +65,12 @@ def run(config: Config) -> None:
     for path in together:
         say(f"{out / path.name}: {', '.join(facts)}")
     run_id, checkpoints = described["made_from"]["run"], lasting(config.paths.checkpoints)
-    tracking.add(config.tracking, run_id, "export", artifacts={out: "export"}, checkpoints=checkpoints)
+    runs.add(config.tracking, run_id, "export", artifacts={out: "export"}, checkpoints=checkpoints)
 
 
 def _write(config: Config, out: Path) -> tuple[dict[str, dict[str, Any]], list[Path]]:
     """All files: what meshes.json says of each latent, and those of all latents together."""
-    generator = load_model(config.paths.model).to(kernels.working_device(config.train))
+    generator = load_model(config.paths.model).to(device.working_device(config.train))
     digest = identity.generator_digest(config.paths.model)
     chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
     facts: dict[str, dict[str, Any]] = {}

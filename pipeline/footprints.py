@@ -15,9 +15,10 @@ import torch
 from gram.analysis.step_cost import Footprint, measure
 from gram.data.format import DatasetMeta
 from gram.system.memory import is_out_of_memory
-from pipeline import build, hardware, kernels, scene, torch_settings
 from pipeline.cli import parent_death
 from pipeline.config.schema import Config
+from pipeline.runtime import build, hardware, scene, torch_settings
+from pipeline.runtime import device as kernels
 
 R = TypeVar("R")
 

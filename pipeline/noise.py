@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from pipeline import noise_report, outputs
+from pipeline import noise_report
 from pipeline.cli.command import Stage, main
 from pipeline.cli.console import say, write
 from pipeline.config.schema import SAMPLERS, Config
 from pipeline.display.pictures import write_png
-from pipeline.recognition import NOISE
+from pipeline.runtime import outputs
+from pipeline.runtime.recognition import NOISE
 
 STAGE = Stage(
     name="noise",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from gram.system.memory import is_out_of_memory
 from pipeline.config.schema import Config
-from pipeline.processes import Team
+from pipeline.runtime.processes import Team
 
 
 class OutOfMemoryError(ValueError):

@@ -15,7 +15,6 @@ from gram.metrics.similarity import psnr
 from gram.model.folder import load_discriminator, load_model, model_files
 from gram.model.generator import Generator
 from gram.system.folders import write_file
-from pipeline import build, identity, kernels, outputs
 from pipeline.cli.command import Flag, Stage, main
 from pipeline.cli.console import say
 from pipeline.config.pinned import shareable
@@ -23,10 +22,12 @@ from pipeline.config.schema import Config
 from pipeline.display.pictures import encode_png
 from pipeline.evaluating import drawings, images
 from pipeline.evaluating.finding import Subject
-from pipeline.fingerprint import fingerprint
-from pipeline.recognition import PACK
 from pipeline.reporting.facts import ORIGIN
 from pipeline.reporting.model_card import model_card
+from pipeline.runtime import build, device, outputs
+from pipeline.runtime.recognition import PACK
+from pipeline.tracking import identity
+from pipeline.tracking.fingerprint import fingerprint
 
 STAGE = Stage(
     name="pack",
@@ -79,7 +80,7 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
 
 def _files(config: Config, target: Path, settings: dict[str, Any], note: str) -> dict[str, bytes]:
     """Name to content of all that is given away."""
-    trained = load_model(config.paths.model).to(kernels.working_device(config.train))
+    trained = load_model(config.paths.model).to(device.working_device(config.train))
     discriminator = load_discriminator(config.paths.model)
     settings["made_from"]["run"] = None  # of a store that others do not have
     subject = Subject.of(config, rounded(trained), settings)

@@ -10,13 +10,15 @@ from typing import NamedTuple
 import torch
 
 from gram.data.format import DatasetMeta
-from pipeline import estimates, footprints, launch, outputs, scene
+from pipeline import footprints
 from pipeline.cli.command import Flag, Stage, main
 from pipeline.cli.console import say, write
 from pipeline.cli.progress import duration
 from pipeline.config.schema import Config
-from pipeline.hardware import amount
 from pipeline.planning import TooLargeError, Trial, search
+from pipeline.runtime import estimates, outputs, scene
+from pipeline.runtime.hardware import amount
+from pipeline.runtime.launch import start
 
 MARGIN = 0.9
 """Part of the free memory that is planned with: the rest is for fragments, pictures and other programs."""
@@ -74,7 +76,7 @@ def run(config: Config, *, memory: float | None = None) -> None:
         ValueError: nothing fits, the device is not to be had, the batch cannot be shared out, or plan.yaml
             is not what this stage wrote.
     """
-    share = launch.share_of(config)
+    share = start.share_of(config)
     with outputs.replacing_plan(path := Path(config.paths.train).parent / "plan.yaml"):
         outputs.write_plan(path, _plan(config, share, memory))
     write(f"{path} has it in the form of params.yaml\n")

@@ -13,13 +13,13 @@ from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.geometry.poses import GaussianPoses, SphericalPoses
-from pipeline import estimates, outputs, scene
 from pipeline.cli.command import Stage, main
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress
 from pipeline.config.schema import Config, PathsConfig
-from pipeline.preparation import preparation
-from pipeline.recognition import DATA
+from pipeline.runtime import estimates, outputs, scene
+from pipeline.runtime.prepared import preparation
+from pipeline.runtime.recognition import DATA
 
 STAGE = Stage(
     name="prepare",

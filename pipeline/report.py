@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import build, outputs, runlog, tracking
 from pipeline.cli.command import Stage, main
 from pipeline.cli.console import say
 from pipeline.config.schema import Config
@@ -15,6 +14,8 @@ from pipeline.reporting import curves, numbers
 from pipeline.reporting.exports import Exports
 from pipeline.reporting.facts import ORIGIN, facts, recipe
 from pipeline.reporting.sources import Sources, data_of, sources_of
+from pipeline.runtime import build, outputs
+from pipeline.tracking import runlog, runs
 
 STAGE = Stage(
     name="report",
@@ -52,7 +53,7 @@ def run(config: Config) -> None:
         if doubt:
             say(f"report: {part}: {doubt}")
     run_id, checkpoints = described["made_from"]["run"], lasting(config.paths.checkpoints)
-    tracking.add(config.tracking, run_id, "report", artifacts={path: ""}, checkpoints=checkpoints)
+    runs.add(config.tracking, run_id, "report", artifacts={path: ""}, checkpoints=checkpoints)
     say(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 

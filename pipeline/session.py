@@ -10,17 +10,19 @@ from gram.analysis.health import Probe, diagnose
 from gram.data.reader import ImageDataset
 from gram.training.state import TrainingState
 from gram.training.step import Reals, fit
-from pipeline import build, checkpoints, runlog, scene
+from pipeline import checkpoints
 from pipeline.averages import Averages
 from pipeline.best import Best
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress, peak_memory_gib
 from pipeline.config.schema import Config, TrainConfig
 from pipeline.display import pictures
-from pipeline.interrupts import Interrupts
-from pipeline.processes import Agreement, Team
-from pipeline.runlog import RunLog
-from pipeline.tracker import Tracker
+from pipeline.runtime import build, scene
+from pipeline.runtime.processes import Agreement, Team
+from pipeline.runtime.signals import Interrupts
+from pipeline.tracking import runlog
+from pipeline.tracking.runlog import RunLog
+from pipeline.tracking.tracker import Tracker
 from pipeline.watching import CollapseError, Watch, collapse, not_finite, real_diversity
 
 SHOWN = 32

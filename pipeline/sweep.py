@@ -3,11 +3,12 @@
 import sys
 from pathlib import Path
 
-from pipeline import estimates, prepare
+from pipeline import prepare
 from pipeline.cli.command import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE, Flag, Stage, main
 from pipeline.cli.console import say, write
 from pipeline.config.options import ConfigError
 from pipeline.config.schema import Config
+from pipeline.runtime import estimates
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping import (
     cluster,

@@ -9,34 +9,25 @@ from typing import Any
 from gram.data.reader import ImageDataset
 from gram.training.state import TrainingState
 from gram.training.step import Reals
-from pipeline import (
-    build,
-    checkpoints,
-    estimates,
-    launch,
-    out_of_memory,
-    outcome,
-    outputs,
-    provenance,
-    scene,
-    torch_settings,
-    tracking,
-)
+from pipeline import checkpoints, out_of_memory
 from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage, main
 from pipeline.cli.console import say
 from pipeline.config.loader import as_dict
 from pipeline.config.options import leaves
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
-from pipeline.fingerprint import fingerprint, what_matters
-from pipeline.processes import Team, join
+from pipeline.runtime import build, estimates, outputs, scene, torch_settings
+from pipeline.runtime.launch import exit_status, start
+from pipeline.runtime.processes import Team, join
 from pipeline.session import Observer, load_reals, train
-from pipeline.tracker import Tracker
+from pipeline.tracking import provenance, runs
+from pipeline.tracking.fingerprint import fingerprint, what_matters
+from pipeline.tracking.tracker import Tracker
 from pipeline.watching import CollapseError
 
 
 def _require_room(config: Config) -> None:
-    if not outcome.is_worker():  # whoever started workers has asked
+    if not exit_status.is_worker():  # whoever started workers has asked
         estimates.require_room("train", config)
 
 
@@ -82,7 +73,7 @@ def run(config: Config) -> int | None:
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
     outputs.require_run(Path(config.paths.train))
-    if (code := launch.run(config)) is not None:
+    if (code := start.run(config)) is not None:
         return code
     torch_settings.apply(config.train)
     reading = outputs.reading(Path(config.paths.train_data), STAGE.name)
@@ -139,7 +130,7 @@ def _run_first(
 @contextmanager
 def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[Tracker]:
     """The run that this training is recorded as; whatever ends the block ends it, too."""
-    tracker = tracking.start(config.tracking, state=folder / tracking.STATE)
+    tracker = runs.start(config.tracking, state=folder / runs.STATE)
     try:
         tracker.parameters(dict(leaves(as_dict(config))))
         tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
@@ -167,4 +158,4 @@ def _publish(
 
 
 if __name__ == "__main__":
-    sys.exit(outcome.as_worker(lambda: main(STAGE, run)))
+    sys.exit(exit_status.as_worker(lambda: main(STAGE, run)))

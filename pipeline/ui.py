@@ -9,7 +9,7 @@ from typing import NoReturn
 from pipeline.cli.command import EXIT_USAGE, explained
 from pipeline.cli.console import say
 from pipeline.config.loader import resolve
-from pipeline.store import open_store
+from pipeline.tracking.mlflow.store import open_store
 
 HOST = "127.0.0.1"
 USAGE = "usage: python -m pipeline.ui [PORT], a number from 1 to 65535; without one, 5000"

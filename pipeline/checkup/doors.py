@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from pipeline import outcome
 from pipeline.checkup.report import Caution, Fact, Finding
 from pipeline.config.schema import Config
+from pipeline.runtime.launch import exit_status
 
 NETWORK = "let it be reached from the training's machines alone (docs/multi-node.md)"
 
@@ -39,7 +39,7 @@ def beyond_loopback() -> tuple[str, ...]:
     import psutil
 
     own = [psutil.Process()]
-    if outcome.is_worker() and os.environ["LOCAL_RANK"] == "0" and (parent := own[0].parent()):
+    if exit_status.is_worker() and os.environ["LOCAL_RANK"] == "0" and (parent := own[0].parent()):
         own.append(parent)
     places = set()
     for process in own:

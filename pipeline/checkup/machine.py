@@ -12,12 +12,13 @@ import torch
 
 from gram.analysis import kernel_check
 from gram.system.devices import has_kernels
-from pipeline import build, hardware, provenance
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.config.loader import PROJECT
 from pipeline.config.schema import Config
-from pipeline.fingerprint import program_hash
-from pipeline.hardware import amount
+from pipeline.runtime import build, hardware
+from pipeline.runtime.hardware import amount
+from pipeline.tracking import provenance
+from pipeline.tracking.fingerprint import program_hash
 
 NEEDED = ("accelerate", "hydra-core", "numpy", "safetensors")
 """Packages that training needs beside torch."""

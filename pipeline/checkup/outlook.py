@@ -10,14 +10,16 @@ from torch import nn
 from gram.training import checkpoint
 from gram.training.distributed import Processes
 from gram.training.state import TrainingState
-from pipeline import build, checkpoints, runlog, scene
+from pipeline import checkpoints
 from pipeline.checkup import together
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.cli.progress import duration
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
-from pipeline.fingerprint import fingerprint, made_by_another_program
-from pipeline.processes import Team
+from pipeline.runtime import build, scene
+from pipeline.runtime.processes import Team
+from pipeline.tracking import runlog
+from pipeline.tracking.fingerprint import fingerprint, made_by_another_program
 
 
 def training(config: Config) -> Iterator[Finding]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from gram.data.format import DatasetMeta
 from gram.data.reader import ImageDataset
 from gram.data.validate import examine
-from pipeline import build, hardware, scene
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.config.schema import Config
-from pipeline.hardware import amount
+from pipeline.runtime import build, hardware, scene
+from pipeline.runtime.hardware import amount
 
 SHADES = " .:-=+*#%@"
 COLUMNS, ROWS = 48, 10

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import torch
 
 from gram.training.state import TrainingState
-from pipeline import build, database, scene, store
 from pipeline.checkup.report import Caution, Fact, Finding, Problem
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
-from pipeline.hardware import amount
+from pipeline.runtime import build, scene
+from pipeline.runtime.hardware import amount
+from pipeline.tracking.mlflow import database, store
 
 CONNECT_SECONDS = 5.0
 

@@ -12,12 +12,14 @@ import torch
 import torch.distributed as dist
 
 from gram.model import folder
-from pipeline import build, launch, outcome, scene, workers
 from pipeline.checkup import doors
 from pipeline.checkup.report import Fact, Finding, Problem
 from pipeline.config.schema import Config
-from pipeline.fingerprint import fingerprint
-from pipeline.processes import Team, join
+from pipeline.runtime import build, scene
+from pipeline.runtime.launch import exit_status, workers
+from pipeline.runtime.launch import start as launch
+from pipeline.runtime.processes import Team, join
+from pipeline.tracking.fingerprint import fingerprint
 
 REPETITIONS = 5
 
@@ -46,12 +48,12 @@ class Meeting(NamedTuple):
 
 def size() -> int:
     """Number of processes that this one was launched with, itself included."""
-    return int(os.environ["WORLD_SIZE"]) if outcome.is_worker() else 1
+    return int(os.environ["WORLD_SIZE"]) if exit_status.is_worker() else 1
 
 
 def rank() -> int:
     """Number of this process among them."""
-    return int(os.environ["RANK"]) if outcome.is_worker() else 0
+    return int(os.environ["RANK"]) if exit_status.is_worker() else 0
 
 
 def processes(config: Config) -> Iterator[Finding]:

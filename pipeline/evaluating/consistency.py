@@ -22,10 +22,10 @@ from gram.metrics.reprojection import (
     warp,
 )
 from gram.model.generator import Generator
-from pipeline import scene
 from pipeline.cli.progress import Progress
 from pipeline.evaluating.consistency_figure import Curves, plot
 from pipeline.evaluating.finding import Finding, Subject
+from pipeline.runtime import scene
 
 LARGEST_TURN = math.pi / 4
 """To either side; where cameras go all around, every sample is turned about a view of its own."""

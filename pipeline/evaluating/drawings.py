@@ -7,9 +7,9 @@ from torch import Tensor
 from gram.metrics.depth import normals_from_depth
 from gram.model.generator import RenderedImages
 from gram.model.latents import interpolate_latents
-from pipeline import scene
 from pipeline.display import pictures
 from pipeline.evaluating.finding import Subject
+from pipeline.runtime import scene
 
 GRID = 32
 TURNED = 4

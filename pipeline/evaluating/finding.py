@@ -11,9 +11,10 @@ import torch
 from gram.data.reader import ImageDataset, SizeError
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
-from pipeline import identity, scene
 from pipeline.config.schema import Config
 from pipeline.display.pictures import Pixels, blank
+from pipeline.runtime import scene
+from pipeline.tracking import identity
 
 
 @dataclass(frozen=True, kw_only=True)

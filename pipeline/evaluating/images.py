@@ -4,11 +4,11 @@ from gram.analysis.distances import Evaluator
 from gram.metrics import Measurement, load_extractor
 from gram.metrics.extractors import INCEPTION
 from gram.metrics.fidelity import SMALLEST_SET
-from pipeline import build
 from pipeline.cli.console import say
 from pipeline.cli.progress import progress_of
 from pipeline.config.temporary_copy import lasting
 from pipeline.evaluating.finding import Subject
+from pipeline.runtime import build
 
 
 def measure(subject: Subject) -> dict[str, Measurement]:

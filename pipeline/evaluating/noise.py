@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from pipeline import build, noise_report
+from pipeline import noise_report
 from pipeline.evaluating.finding import Finding, Subject
+from pipeline.runtime import build
 
 ANALYTIC_SIZE = 32
 """Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""

@@ -8,9 +8,9 @@ from typing import Any, NotRequired, TypedDict
 import torch
 
 from gram.system import documents
-from pipeline import provenance
 from pipeline.config.pinned import shareable
 from pipeline.config.schema import Config
+from pipeline.tracking import provenance
 
 ORIGIN = ("seed", "data_hash", "fingerprint", "run", "images", "steps")
 """Fields of `made_from` in model.json that `facts` tells."""

@@ -8,8 +8,8 @@ from typing import Annotated, Any, NamedTuple
 
 from gram.system import documents
 from gram.system.documents import Bounds
-from pipeline import identity
 from pipeline.reporting.meanings import DISTANCES, PARTS, Grid, Meaning, PartMeaning, meaning_of
+from pipeline.tracking import identity
 
 PICTURES = "pictures"
 OWN, UNTRAINED, REALS = "trained", "at_initialisation", "real_against_real"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gram.system import documents
-from pipeline import identity, runlog
 from pipeline.config.schema import Config
-from pipeline.fingerprint import fingerprint
-from pipeline.identity import Doubt
 from pipeline.reporting.facts import meta_of
+from pipeline.tracking import identity, runlog
+from pipeline.tracking.fingerprint import fingerprint
+from pipeline.tracking.identity import Doubt
 
 PROTOCOL, MESHES = "protocol.json", "meshes.json"
 DIGEST = re.compile(r'<meta name="generator-digest" content="([0-9a-f]{64})">')

@@ -8,10 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import scene
 from pipeline.cli.console import say
 from pipeline.config.schema import Config
-from pipeline.preparation import preparation
+from pipeline.runtime import scene
+from pipeline.runtime.prepared import preparation
 from pipeline.sweeping.request import Request
 from pipeline.sweeping.space import Choice, Values
 

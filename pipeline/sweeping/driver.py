@@ -11,8 +11,7 @@ from typing import Any
 from pipeline.config.loader import as_dict
 from pipeline.config.pinned import without_private
 from pipeline.config.redaction import redacted
-from pipeline.interrupts import Interrupts
-from pipeline.store import default_uri
+from pipeline.runtime.signals import Interrupts
 from pipeline.sweeping import schedulers
 from pipeline.sweeping.datasets import DataSets, key_of
 from pipeline.sweeping.ledger import Ledger
@@ -20,6 +19,7 @@ from pipeline.sweeping.private import Private
 from pipeline.sweeping.request import OBJECTIVE, Request, threads
 from pipeline.sweeping.searchers import Listed, Source, Suggested
 from pipeline.sweeping.trials import STOP, Trial
+from pipeline.tracking.mlflow.store import default_uri
 
 __all__ = ["STOP", "run", "stopping"]
 

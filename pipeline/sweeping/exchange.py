@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipeline.config.schema import Config
-from pipeline.fingerprint import fingerprint
+from pipeline.tracking.fingerprint import fingerprint
 
 START_FROM = "train.start_from"
 GIVEN = "given"

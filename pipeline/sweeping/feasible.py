@@ -10,10 +10,10 @@ import torch
 from gram.geometry.poses import PosePrior
 from gram.model import folder as models
 from gram.model.generator import Generator
-from pipeline import build, estimates, scene
 from pipeline.cli.progress import announced
 from pipeline.config.options import ConfigError
 from pipeline.config.schema import Config
+from pipeline.runtime import build, estimates, scene
 from pipeline.sweeping import datasets
 from pipeline.sweeping import space as spaces
 from pipeline.sweeping.request import Request, in_words

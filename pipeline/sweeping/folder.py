@@ -17,7 +17,6 @@ from pipeline.config.loader import as_dict
 from pipeline.config.options import ConfigError, leaves
 from pipeline.config.pinned import without_private
 from pipeline.config.redaction import redacted
-from pipeline.fingerprint import program_hash
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.request import Request
@@ -25,7 +24,8 @@ from pipeline.sweeping.settings import NOT_THE_RESULT
 from pipeline.sweeping.shareable import without_private_words
 from pipeline.sweeping.space import require_point
 from pipeline.sweeping.trials import FILE, STOP, TRIALS, read_trials
-from pipeline.tracking import STATE
+from pipeline.tracking.fingerprint import program_hash
+from pipeline.tracking.runs import STATE
 
 _LOCK = "lock"
 _NOT_COMPARED = (

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import runlog
 from pipeline.cli import parent_death
 from pipeline.config.loader import PROJECT
+from pipeline.tracking import runlog
 
 STOP_SECONDS = 120
 """How long a training has to write its checkpoint, before it is killed."""

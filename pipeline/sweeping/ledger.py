@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import runlog
 from pipeline.sweeping.following import summary
 from pipeline.sweeping.space import Values, trial_name
 from pipeline.sweeping.trials import TRIALS, Trial, read_trials, write_trial
+from pipeline.tracking import runlog
 
 UNFINISHED = ("pending", "running")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import TrackingConfig
-from pipeline.database import file_of
-from pipeline.fingerprint import program_hash
-from pipeline.store import uri_of
 from pipeline.sweeping.cluster import ClusterError
+from pipeline.tracking.fingerprint import program_hash
+from pipeline.tracking.mlflow.database import file_of
+from pipeline.tracking.mlflow.store import uri_of
 
 ASK_SECONDS = 120.0
 _TOKEN = ".shared"

@@ -17,18 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import provenance, tracking
 from pipeline.cli.command import on_folder
 from pipeline.cli.console import say
 from pipeline.config.loader import load
 from pipeline.config.options import leaves
 from pipeline.config.schema import TrackingConfig
-from pipeline.mlflow_tracker import read_state
-from pipeline.store import experiment_of, open_store
 from pipeline.sweeping import asked, reading, report, results
 from pipeline.sweeping.results import ENDED, Results, is_number, quality
-from pipeline.sweeping.sending import LONGEST, Sender
 from pipeline.sweeping.trials import Trial
+from pipeline.tracking import provenance, runs
+from pipeline.tracking.mlflow.sender import LONGEST, Sender
+from pipeline.tracking.mlflow.store import experiment_of, open_store
+from pipeline.tracking.mlflow.tracker import read_state
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -76,7 +76,7 @@ class Parent:
         if config.kind == "none":
             return cls(None, None, config.experiment, folder)
         own = TrackingConfig(kind=config.kind, uri=config.uri, experiment=config.experiment, run=name)
-        tracker = tracking.start(own, state=folder / tracking.STATE)
+        tracker = runs.start(own, state=folder / runs.STATE)
         tracker.parameters(_parameters(sweep))
         tags = {"sweep": name, "mlflow.source.name": "python -m pipeline.sweep", **provenance.program()}
         tags["command"] = Results(folder, sweep, []).command
@@ -202,7 +202,7 @@ def send(folder: Path) -> None:
     """Send what a sweep's folder knows to the store that it was recorded in, else to params.yaml's."""
     found = results.read(folder)
     config = replace(load().tracking, kind="mlflow")
-    if begun := read_state(folder / tracking.STATE):
+    if begun := read_state(folder / runs.STATE):
         config.uri = str(begun["uri"])
         config.experiment = experiment_of(config, str(begun["run_id"])) or config.experiment
     done = all(trial.status in ENDED for trial in found.trials)

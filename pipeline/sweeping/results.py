@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import runlog
 from pipeline.sweeping import asked as asking
 from pipeline.sweeping.asked import ASKED
 from pipeline.sweeping.trials import TRIALS, Trial, read_trials
+from pipeline.tracking import runlog
 
 KIND, POINTS, SEED = "sampler.kind", "sampler.points", "seed"
 OF_THE_TRIAL = ("points_per_ray", "random_points")

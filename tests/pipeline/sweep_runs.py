@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 from training_runs import killed_at_the_end
 
-from pipeline import runlog
 from pipeline.config.loader import PROJECT
 from pipeline.sweeping.trials import Trial, read_trials
+from pipeline.tracking import runlog
 
 HIDE = 'mount -t tmpfs none "$0" && exec "$@"'
 """Shell: run a command that sees a folder as an empty one of its own; needs a mount namespace."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import evaluate, runlog, train
+from pipeline import evaluate, train
 from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.tracking import runlog
 
 METRIC = "distance/fid_effnetlite0_8"
 MEASURED = ("train.measure_every=3", "train.measure_images=8", "train.steps=8", "train.checkpoint_every=4")

@@ -10,8 +10,8 @@ from crash_points import digests, near, restore
 from killed_stages import Stages
 from test_killed_stages import OUTPUTS, arguments, chain, make_older, stages
 
-from pipeline import outputs
-from pipeline.recognition import DATA, EVALUATION, EXPORT, PACK
+from pipeline.runtime import outputs
+from pipeline.runtime.recognition import DATA, EVALUATION, EXPORT, PACK
 
 __all__ = ["chain", "stages"]  # fixtures
 

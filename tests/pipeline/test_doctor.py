@@ -15,7 +15,7 @@ import torch
 
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
-from pipeline import build, checkpoints, doctor, scene, store, train
+from pipeline import checkpoints, doctor, train
 from pipeline.checkup import doors, machine, storage, together
 from pipeline.checkup.pictures import COLUMNS, ROWS, drawn
 from pipeline.checkup.report import Caution, Fact, Finding, Problem, report
@@ -23,6 +23,8 @@ from pipeline.checkup.storage import checkpoint_bytes
 from pipeline.cli.command import EXIT_ERROR, main
 from pipeline.cli.console import write
 from pipeline.config.loader import PROJECT, load
+from pipeline.runtime import build, scene
+from pipeline.tracking.mlflow import store
 
 OPTIONS = ("experiment=tiny", "tracking=none")
 Report = tuple[int, str]

@@ -39,7 +39,7 @@ def loaded_modules(stage: str) -> set[str]:
         "sys.modules['gram'] = bare\n"
         f"import pipeline.{stage}\n"
         "for name, module in sys.modules.items():\n"
-        "    if name.startswith('gram.') or name in ('pipeline.build', 'pipeline.scene'):\n"
+        "    if name.startswith('gram.') or name in ('pipeline.runtime.build', 'pipeline.runtime.scene'):\n"
         "        print(module.__file__)"
     )
     command = [sys.executable, "-c", program]

@@ -9,11 +9,11 @@ import pytest
 import safetensors.torch
 
 from pipeline import evaluate, export, train
-from pipeline.build import sampler_settings
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT, load
 from pipeline.config.schema import SAMPLERS
-from pipeline.scene import planned_meta
+from pipeline.runtime.build import sampler_settings
+from pipeline.runtime.scene import planned_meta
 
 OPTIONS = ("experiment=tiny", "tracking=none", "train.threads=1", "train.steps=2", "export.layers=null")
 

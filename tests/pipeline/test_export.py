@@ -21,7 +21,7 @@ from gram.model.latents import interpolate_latents, write_latents
 from pipeline import export
 from pipeline.cli.command import main
 from pipeline.display.pictures import to_pixels
-from pipeline.recognition import MARKER
+from pipeline.runtime.recognition import MARKER
 
 SETTINGS = small_settings(sampler={"delta": 0.2}, made_from={"run": None})
 PSI = 0.7

@@ -8,9 +8,9 @@ import pytest
 import torch
 import yaml
 
-from pipeline import launch, workers
 from pipeline.cli.command import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
 from pipeline.config.loader import PROJECT, load
+from pipeline.runtime.launch import start, workers
 
 TEXT = (PROJECT / "docs/multi-node.md").read_text()
 TRAINING = re.findall(r"pipeline\.train ([^'\n`]*\w=[^'\n`]*)", TEXT)
@@ -19,7 +19,7 @@ BLOCKS = [list(yaml.safe_load_all(block)) for block in re.findall(r"```yaml\n(.*
 
 @pytest.mark.parametrize("arguments", TRAINING)
 def test_every_command_trains_on_processes_that_can_share_its_batch(arguments: str) -> None:
-    launch.check(load(shlex.split(arguments)), torch.device("cpu"))
+    start.check(load(shlex.split(arguments)), torch.device("cpu"))
 
 
 def test_there_are_commands_for_one_machine_and_for_two() -> None:

@@ -14,8 +14,8 @@ from hostile_cases import CASES, COMMANDS, Case
 
 from gram.data.writer import DatasetWriter
 from gram.model.folder import build_discriminator, build_generator, save_model
-from pipeline import build, scene
 from pipeline.config import loader
+from pipeline.runtime import build, scene
 
 MADE_FROM = {"seed": 0, "data_hash": "a" * 64, "fingerprint": "f-0", "run": None, "images": 16, "steps": 4}
 TINY = ["experiment=tiny", "tracking=none"]

@@ -12,11 +12,11 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.model.folder import build_generator
 from gram.model.latents import read_latents
-from pipeline import build, scene
 from pipeline.config.loader import load
 from pipeline.evaluating.finding import Finding, Subject
 from pipeline.evaluating.held_out import first_identities
 from pipeline.evaluating.inversions import find
+from pipeline.runtime import build, scene
 
 OF_IMAGES = {"psnr", "ssim", "fitted_psnr", "start_psnr"}
 OF_DEPTH = {"depth_error", "depth_correlation", "normal_error", "mask_iou", "whole_picture_mask_iou"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from killed_stages import Stages, loaded, moments
 
-from pipeline import outputs
+from pipeline.runtime import outputs
 
 KILLS = 3
 OUTPUTS = {

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from test_killed_stages import PLACES, SMALL
 
-from pipeline import export, outputs, prepare, train
+from pipeline import export, prepare, train
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT
 from pipeline.display import html
+from pipeline.runtime import outputs
 
 DVC = Path(sys.executable).with_name("dvc")
 TRACKED = (

@@ -16,7 +16,7 @@ from pipeline.cli.command import EXIT_ERROR, main
 from pipeline.config.loader import PROJECT, load
 from pipeline.config.schema import Config
 from pipeline.out_of_memory import OutOfMemoryError, explained, remedy
-from pipeline.processes import Team
+from pipeline.runtime.processes import Team
 
 ALONE_ON_CPU = Team(processes=Processes(), device=torch.device("cpu"))
 LIMITED = """

@@ -9,10 +9,12 @@ import torch
 import yaml
 
 from gram.analysis.step_cost import Footprint
-from pipeline import footprints, plan, runlog, scene, train
+from pipeline import footprints, plan, train
 from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE, main
 from pipeline.config.loader import load
 from pipeline.footprints import EndedError, in_new_process, try_out
+from pipeline.runtime import scene
+from pipeline.tracking import runlog
 
 SMALL = ("experiment=tiny", "tracking=none", "train.batch_size=4", "train.r1_every=1")
 LARGE = (*SMALL, "data.size=64", "model.hidden=64", "sampler.points=13")

@@ -11,13 +11,14 @@ import pytest
 from mlflow_servers import free_port, server
 from sweep_folders import METRIC, sampled, write_sweep
 
-from pipeline import store, tracking
 from pipeline.config.loader import PROJECT
 from pipeline.config.schema import TrackingConfig
-from pipeline.store import TrackingError
 from pipeline.sweeping import asked, recording, report
 from pipeline.sweeping.recording import Parent
 from pipeline.sweeping.trials import Trial
+from pipeline.tracking import runs as tracking
+from pipeline.tracking.mlflow import store
+from pipeline.tracking.mlflow.store import TrackingError
 
 MlflowClient = pytest.importorskip("mlflow.tracking").MlflowClient
 
@@ -150,7 +151,7 @@ def test_runs_whose_training_was_killed_are_ended(config: TrackingConfig, tmp_pa
     folder = write_sweep(tmp_path, [])
     parent = start(config, folder)
     program = (
-        "import os, signal, sys; from pipeline import tracking; from pipeline.config.schema import TrackingConfig\n"
+        "import os, signal, sys; from pipeline.tracking import runs as tracking; from pipeline.config.schema import TrackingConfig\n"
         "for name in ('000-trial', '001-trial', '002-lost'):\n"
         "    config = TrackingConfig(kind='mlflow', uri=sys.argv[1], experiment='test', run=name, "
         "parent=sys.argv[2])\n"

@@ -8,7 +8,7 @@ from training_runs import arguments, losses, run
 
 from pipeline.cli.command import EXIT_ERROR
 from pipeline.config.loader import load
-from pipeline.fingerprint import fingerprint
+from pipeline.tracking.fingerprint import fingerprint
 
 
 def test_it_goes_on_from_the_step_with_other_learning_rates(data: list[str], tmp_path: Path) -> None:

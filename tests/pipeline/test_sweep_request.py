@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import build, scene, sweep
+from pipeline import sweep
 from pipeline.cli import progress
 from pipeline.cli.command import main
 from pipeline.config.loader import assignment, assignments, presets_of
 from pipeline.config.options import ConfigError
 from pipeline.config.schema import SAMPLERS
+from pipeline.runtime import build, scene
 from pipeline.sweeping import cluster, feasible, folder, request
 from pipeline.sweeping.request import Request
 

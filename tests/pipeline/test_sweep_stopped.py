@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from sweep_runs import PATIENCE, end, folder_of, run, started, trials, wait_for_step, write_sweep
 
-from pipeline import tracking, train
+from pipeline import train
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT
 from pipeline.config.pinned import PRIVATE, without_private
 from pipeline.sweeping import folder, request
+from pipeline.tracking import runs
 
 MlflowClient = pytest.importorskip("mlflow.tracking").MlflowClient
 ONE = """
@@ -62,7 +63,7 @@ def states(home: Path) -> set[tuple[str | None, str]]:
 
 def telling(place: Path, mark: str) -> list[str]:
     """Files with a mark; checkpoints and the names of runs, which no one is given, apart."""
-    files = [file for file in place.rglob("*") if file.is_file() and file.name != tracking.STATE]
+    files = [file for file in place.rglob("*") if file.is_file() and file.name != runs.STATE]
     given = [file for file in files if "checkpoints" not in file.parts]
     return [str(file) for file in given if mark in file.read_text("latin1")]
 

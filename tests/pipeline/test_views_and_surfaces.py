@@ -14,11 +14,11 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.model.folder import build_generator
 from gram.model.latents import write_latents
-from pipeline import build, scene
 from pipeline.config.loader import load
 from pipeline.evaluating import consistency, poses, surfaces
 from pipeline.evaluating.finding import Finding, Part, Subject
 from pipeline.evaluating.inversions import LATENTS
+from pipeline.runtime import build, scene
 
 Make = Callable[..., Subject]
 

@@ -10,11 +10,12 @@ import pytest
 
 from gram.analysis.health import all_finite
 from gram.training import checkpoint
-from pipeline import runlog, train
+from pipeline import train
 from pipeline.cli.command import EXIT_ERROR, main
 from pipeline.config.loader import PROJECT, load
-from pipeline.runlog import RunLog
-from pipeline.scene import open_dataset
+from pipeline.runtime.scene import open_dataset
+from pipeline.tracking import runlog
+from pipeline.tracking.runlog import RunLog
 from pipeline.watching import GRACE_IMAGES, Finding, Record, Watch, collapse, real_diversity
 
 REAL = 0.4

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import runlog, train
+from pipeline import train
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT
+from pipeline.tracking import runlog
 
 STEPS = 24
 PATIENCE = 180

@@ -13,7 +13,7 @@ from pipeline.cli.command import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, EXI
 from pipeline.config.loader import PROJECT
 from pipeline.config.options import all_options
 from pipeline.config.schema import Config
-from pipeline.interrupts import Interrupts
+from pipeline.runtime.signals import Interrupts
 
 STAGE = Stage(name="train", summary="Does things.", groups=("train",), examples=(("command", "effect"),))
 READER = Stage(name="export", summary="Reads.", groups=("export",), examples=(), reads_model=True)
@@ -103,7 +103,7 @@ def test_signals_that_come_together_are_noted_and_a_later_one_acts_at_once(
             os.kill(os.getpid(), signal.SIGTERM)
             assert interrupts.exit_code == code
             assert acted == []
-            monkeypatch.setattr("pipeline.interrupts.TOGETHER_SECONDS", 0.0)
+            monkeypatch.setattr("pipeline.runtime.signals.TOGETHER_SECONDS", 0.0)
             os.kill(os.getpid(), number)
             assert acted == [number]
     finally:

@@ -16,9 +16,9 @@ from gram.geometry.poses import GaussianPoses, SphericalPoses
 from gram.model import folder
 from gram.rendering.samplers import SurfaceSampler
 from gram.training.step import Reals, fit
-from pipeline import build, scene
 from pipeline.config.loader import CONF, load, presets_of
 from pipeline.config.schema import GROUPS, Config
+from pipeline.runtime import build, scene
 
 EXPERIMENTS = presets_of("experiment")
 PAPER = {  # GRAM (CVPR 2022), as published

@@ -12,8 +12,8 @@ import pytest
 from pipeline.config.loader import PROJECT, as_dict, load, resolve
 from pipeline.config.redaction import redacted, with_secrets_of
 from pipeline.config.schema import TrackingConfig
-from pipeline.store import TrackingError, deletion, uri_of
 from pipeline.sweeping import folder, request
+from pipeline.tracking.mlflow.store import TrackingError, deletion, uri_of
 
 
 @pytest.mark.parametrize(

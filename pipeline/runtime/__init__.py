@@ -1,0 +1,1 @@
+"""Processes and devices of a stage: launch, signals, estimates and owned output folders."""

@@ -1,0 +1,236 @@
+"""Memory, disk and time that a stage takes at the very least, told before any work.
+
+Lower bounds from the options alone: what cannot be done is refused in a second, what is merely large goes on.
+`python -m pipeline.plan` measures training; this needs no trial. The sum of these parts is compared with what
+is free:
+
+- prepare: rays of a picture in float64 for each process; PNGs of half a byte a pixel.
+- train: weights with gradients, moments and averages; reals and fakes of the batch; what a micro-batch and
+  patch keeps in the radiance field, the discriminator's first block and the search for surfaces.
+- evaluate: points of the rays that are drawn together.
+- export: lattice, textures, layers, frames of the videos.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from pipeline.cli.command import FORCE
+from pipeline.cli.progress import duration
+from pipeline.config.schema import Config
+from pipeline.runtime import hardware
+from pipeline.runtime.hardware import amount
+
+LONGEST_SECONDS = 365 * 86400.0
+RAYS_PER_SECOND = 5e6
+"""Of a core that renders meshes, several times as fast as measured."""
+CPU_SPEED, GPU_SPEED = 1e11, 1e15
+"""Floating point operations a second of a core, of a GPU; none is that fast."""
+PROCESS_BYTES = 100e6
+"""Of a process that has loaded what it needs."""
+POINT_BYTES = 32
+"""Position, distance, colour and density."""
+KINDS_OF_SAMPLERS = 6
+SHARE_OF_CUBE = 0.5
+"""Of a marching-cubes grid, whose box is no cube."""
+
+
+class Need(NamedTuple):
+    """One thing that a stage takes; `options` say how much, the most telling first."""
+
+    kind: str  # memory, disk or time
+    amount: float  # bytes or seconds
+    options: tuple[str, ...]
+
+
+def require_room(stage: str, config: Config) -> None:
+    """Refuse work that this machine cannot do, or not within a year.
+
+    Args:
+        stage: its name.
+        config: of the run.
+
+    Raises:
+        ValueError: the estimate, what there is, and the options that it comes from.
+    """
+    found = needs(stage, config)
+    for kind, there in (
+        ("memory", float(_free_memory(stage, config))),
+        ("disk", float(_free_disk(stage, config))),
+        ("time", LONGEST_SECONDS),
+    ):
+        own = [need for need in found if need.kind == kind]
+        total = sum(need.amount for need in own)
+        if total > there:
+            raise ValueError(_refusal(config, kind, total, there, max(own, key=lambda need: need.amount)))
+
+
+def needs(stage: str, config: Config) -> list[Need]:
+    """All parts of the estimate of a stage."""
+    return list(_STAGES[stage](config))
+
+
+def _refusal(config: Config, kind: str, total: float, there: float, largest: Need) -> str:
+    options = ", ".join(f"{name} = {_value(config, name)}" for name in largest.options)
+    if kind == "time":
+        what = f"takes {duration(total)} or more, beyond the {duration(there)} that are sensible"
+    else:
+        place = "memory" if kind == "memory" else "room on the disk"
+        what = f"takes {amount(total)} of {place} or more, and {amount(there)} are free"
+    return f"{options}: this {what}: choose less, or begin all the same with --{FORCE.name}"
+
+
+def _value(config: Config, name: str) -> object:
+    value: object = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return f"{len(value)} values" if isinstance(value, list) and len(value) > 3 else value
+
+
+def _prepare(config: Config) -> Iterator[Need]:
+    data = config.data
+    if data.kind == "images":
+        yield Need("memory", 12.0 * data.size**2, ("data.size",))
+        return
+    rays = float(data.size * data.supersampling) ** 2
+    processes = data.processes or hardware.cores()
+    pictures = data.identities + data.test_identities * data.views
+    yield Need("memory", processes * (PROCESS_BYTES + 50 * rays), ("data.processes", "data.size"))
+    yield Need("memory", 100.0 * pictures, ("data.identities", "data.test_identities", "data.views"))
+    counted = ("data.identities", "data.test_identities", "data.views", "data.size")
+    yield Need("disk", pictures * (0.5 * data.size**2 + 100), counted)
+    seconds = pictures * (rays / RAYS_PER_SECOND + 1e-4) / min(processes, hardware.cores())
+    yield Need("time", seconds, (*counted, "data.supersampling"))
+
+
+def _train(config: Config) -> Iterator[Need]:
+    train, model, data, sampler = config.train, config.model, config.data, config.sampler
+    processes = train.launch.processes
+    share = -(-train.batch_size // (processes * train.launch.machines))
+    together = min(train.micro_batch or share, share)
+    # One process a GPU has all of its memory; processes on CPUs share it.
+    on_gpu = _device(config).type == "cuda"
+    times = 1 if on_gpu else processes
+    yield Need("memory", 0.0 if on_gpu else times * PROCESS_BYTES, ("train.launch.processes",))
+    weights = list(_weights(config))
+    yield from (need._replace(amount=times * need.amount) for need in weights)
+    pixels = float(data.size) ** 2
+    yield Need("memory", times * 24.0 * share * pixels, ("train.batch_size", "data.size"))
+    rays = together * max(1.0, pixels / train.patches)
+    kept = 1 if train.recompute else model.layers
+    points = rays * sampler.points * (POINT_BYTES + 2.0 * model.hidden * kept)
+    activations = ("train.batch_size", "train.micro_batch", "data.size", "sampler.points", "model.hidden")
+    yield Need("memory", times * points, (*activations, "model.layers"))
+    yield Need("memory", times * 4.0 * rays * sampler.num_samples, ("sampler.num_samples", *activations[:3]))
+    discriminated = ("train.batch_size", "train.micro_batch", "data.size", "model.discriminator_width")
+    yield Need("memory", times * 8.0 * together * pixels * _channels(config, data.size), discriminated)
+    checkpoints = min(train.keep_checkpoints, train.steps // train.checkpoint_every)
+    if train.keep_every:
+        checkpoints += train.steps // train.keep_every
+    written = 0.8 * sum(need.amount for need in weights)
+    yield Need("disk", written * checkpoints, ("train.keep_checkpoints", "train.keep_every"))
+    flops = 6.0 * train.batch_size * pixels * sampler.points * model.hidden**2 * (model.layers - 1)
+    speed = train.launch.machines * (processes * GPU_SPEED if on_gpu else hardware.cores() * CPU_SPEED)
+    named = ("train.steps", "train.batch_size", "data.size", "sampler.points", "model.hidden", "model.layers")
+    yield Need("time", train.steps * max(flops / speed, 1e-4), named)
+
+
+def _weights(config: Config) -> Iterator[Need]:
+    """Memory of mapping network, radiance field, sampler and discriminator, of one process.
+
+    Each weight has a gradient and Adam's two moments, and those of the generator two averages.
+    """
+    model, size = config.model, config.data.size
+    layers = model.layers + model.view_dependent
+    mapping = model.z_dim * model.mapping_width + (model.mapping_layers - 1.0) * model.mapping_width**2
+    mapping += 2.0 * model.mapping_width * layers * model.hidden
+    named = ("model.mapping_width", "model.mapping_layers", "model.hidden", "model.layers")
+    yield Need("memory", 24.0 * mapping, named)
+    radiance = 3.0 * model.hidden + (layers - 1.0) * model.hidden**2
+    yield Need("memory", 24.0 * radiance, ("model.hidden", "model.layers"))
+    if config.sampler.kind in ("manifold", "spheres"):
+        placed = (model.manifold_layers - 1.0) * model.manifold_hidden**2
+        yield Need("memory", 24.0 * placed, ("model.manifold_hidden", "model.manifold_layers"))
+    elif config.sampler.kind == "neusample":
+        placed = (model.ray_layers - 1.0) * model.ray_hidden**2
+        yield Need("memory", 24.0 * placed, ("model.ray_hidden", "model.ray_layers"))
+    sides = [2**e for e in range(size.bit_length() - 1, 0, -1)]
+    channels = [_channels(config, side) for side in sides]
+    convolved = sum(9.0 * o * (i + o) for i, o in pairwise(channels))
+    named = ("model.discriminator_width", "model.discriminator_max_channels", "data.size")
+    yield Need("memory", 16.0 * convolved, named)
+
+
+def _channels(config: Config, side: int) -> int:
+    """Of the discriminator where a picture has `side` pixels along one side."""
+    from gram.networks.discriminator import FULL_CHANNELS_LOG2  # other stages depend on no network
+
+    model = config.model
+    most = min(model.discriminator_max_channels, 2**FULL_CHANNELS_LOG2 // side)
+    return max(1, round(model.discriminator_width * most))
+
+
+def _evaluate(config: Config) -> Iterator[Need]:
+    evaluate, pixels = config.evaluate, float(config.data.size) ** 2
+    drawn = min(evaluate.batch_size, evaluate.images)
+    together = ("evaluate.batch_size", "evaluate.images", "data.size")
+    yield Need("memory", POINT_BYTES * drawn * pixels, together)
+    yield Need("memory", POINT_BYTES * float(max(evaluate.noise_points)), ("evaluate.noise_points",))
+    views = evaluate.consistency_latents * evaluate.consistency_views
+    consistency = ("evaluate.consistency_latents", "evaluate.consistency_views")
+    yield Need("time", views * pixels * 1e3 / _speed(config), consistency)
+    updates = evaluate.inversion_identities * (evaluate.inversion_steps + evaluate.inversion_tuning)
+    inversions = ("evaluate.inversion_identities", "evaluate.inversion_steps", "evaluate.inversion_tuning")
+    yield Need("time", updates * max(1e-4, pixels * 1e3 / _speed(config)), inversions)
+    yield Need("time", evaluate.pose_steps * 1e-4, ("evaluate.pose_steps",))
+    noisy = evaluate.noise_views * evaluate.noise_seeds * KINDS_OF_SAMPLERS * min(pixels, 64.0**2)
+    named = ("evaluate.noise_views", "evaluate.noise_seeds", "evaluate.noise_points")
+    yield Need("time", noisy * sum(evaluate.noise_points) * 100 / _speed(config), named)
+
+
+def _export(config: Config) -> Iterator[Need]:
+    export = config.export
+    latents = len(export.seeds) if export.latents is None else 1
+    yield Need("memory", SHARE_OF_CUBE * 8.0 * export.resolution**3, ("export.resolution",))
+    yield Need("memory", 32.0 * export.texture**2, ("export.texture",))
+    yield Need("memory", 16.0 * (export.layers or 0) ** 2, ("export.layers",))
+    frames = max(export.frames, latents * (export.between + 1)) if export.videos else 0
+    video = ("export.frames", "export.between", "export.seeds", "export.size")
+    yield Need("memory", 3.0 * frames * export.size**2, video)
+    pictures = (latents * export.frames + latents * (export.between + 1)) if export.videos else 0
+    yield Need("time", pictures * float(export.size) ** 2 * 1e3 / _speed(config), video)
+    lattice = latents * SHARE_OF_CUBE * float(export.resolution) ** 3
+    yield Need("time", lattice * 1e2 / _speed(config), ("export.resolution", "export.seeds"))
+
+
+_STAGES: dict[str, Callable[[Config], Iterator[Need]]] = {
+    "plan": _weights,
+    "prepare": _prepare,
+    "train": _train,
+    "evaluate": _evaluate,
+    "export": _export,
+}
+
+
+def _device(config: Config) -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() and config.train.device != "cpu" else "cpu")
+
+
+def _speed(config: Config) -> float:
+    return GPU_SPEED if _device(config).type == "cuda" else CPU_SPEED * hardware.cores()
+
+
+def _free_memory(stage: str, config: Config) -> int:
+    return hardware.free_memory(_device(config) if stage in ("train", "plan") else torch.device("cpu"))
+
+
+def _free_disk(stage: str, config: Config) -> int:
+    """Bytes free where the stage writes, or where its folder will be."""
+    place = Path(config.paths.checkpoints if stage == "train" else config.paths.train_data).absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free

@@ -1,0 +1,102 @@
+"""The processes that train together, through Accelerate: their devices, and how they talk."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import FileStore
+
+from gram.training.distributed import Processes
+from pipeline.config.schema import Config
+from pipeline.runtime import build
+from pipeline.runtime import device as kernels
+from pipeline.runtime.launch import workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """This process, its device, and the others."""
+
+    processes: Processes
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and talks to people."""
+        return self.processes.rank == 0
+
+    def require_equal(self, what: str, value: str, *, remedy: str) -> None:
+        """Refuse to go on with processes that have another value; each of them has to ask.
+
+        Raises:
+            ValueError: this process's value is not that of another one.
+        """
+        number = int(hashlib.sha256(value.encode()).hexdigest()[:15], 16)
+        largest, smallest = self.processes.largest(number), -self.processes.largest(-number)
+        if largest != smallest:
+            raise ValueError(
+                f"process {self.processes.rank} has the {what} {value}, another one has others: {remedy}"
+            )
+
+
+@contextmanager
+def join(config: Config) -> Iterator[Team]:
+    """Meet the other processes of the launcher, if there is one, and part from them at the end.
+
+    Raises:
+        ValueError: the device, or the precision on it, is not to be had.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    device = build.device(config.train.device)
+    if device.type == "cpu" and config.train.precision == "fp16":
+        raise ValueError("train.precision = fp16 needs a GPU: use bf16 or no")
+    _meet_in_file(device)
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=config.train.precision)
+    kernels.settle(config.train, accelerator.device)
+    several = accelerator.num_processes > 1
+    control = dist.new_group(backend="gloo") if several and device.type == "cuda" else None
+    assert not isinstance(control, int), "every process is a member"
+    processes = Processes(rank=accelerator.process_index, size=accelerator.num_processes, control=control)
+    try:
+        yield Team(processes=processes, device=accelerator.device)
+    finally:
+        accelerator.end_training()
+        AcceleratorState._reset_state(reset_partial_state=True)  # the next run may want another precision
+
+
+def _meet_in_file(device: torch.device) -> None:
+    """Meet the other processes of this machine where their launcher says, in place of at a port."""
+    if meeting := os.environ.get(workers.MEETING):
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        store = FileStore(meeting, size)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+
+
+class Agreement:
+    """A question to all processes, answered alike by all of them, one step late: no step waits for it."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self._answer: Callable[[], int] | None = None
+
+    def ask(self, value: int) -> int:
+        """Put the question with this process's value; returns the largest value of the last time.
+
+        Alone, it is the value itself.
+        """
+        asked, self._answer = self._answer, self._processes.largest_soon(value)
+        if self._processes.size == 1:
+            return value
+        return 0 if asked is None else asked()
+
+    def close(self) -> None:
+        """Wait for the last answer, so that no message is on its way when the processes part."""
+        if self._answer is not None:
+            self._answer()

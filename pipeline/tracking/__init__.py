@@ -1,0 +1,1 @@
+"""Tracking: MLflow runs, local run logs, and fingerprints of what produced a result."""

@@ -1,0 +1,86 @@
+"""Which unfinished training a configuration may go on with."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.loader import PROJECT, as_dict
+from pipeline.config.schema import Config
+from pipeline.tracking.import_closure import import_closure
+
+NOT_THE_RESULT = (
+    "steps",
+    "micro_batch",
+    "patches",
+    "recompute",
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "keep_every",
+    "measure_every",
+    "measure_images",
+    "stop_on_collapse",
+    "threads",
+    "device",
+    "kernels",
+    "launch",
+)
+"""Options of training that say how long, how observed and on what machines, not what."""
+SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
+"""Options of the data that shape training beside the pictures and labels themselves."""
+ROOTS = ("pipeline.session", "pipeline.runtime.build", "pipeline.runtime.scene", "gram.training.checkpoint")
+"""Modules that shape training; what they import of gram does as well."""
+OBSERVERS = ("gram.analysis", "gram.system.locks")
+"""Packages and modules of gram that training imports and that change no weights."""
+
+
+def fingerprint(config: Config, *, data_hash: str) -> str:
+    """Two hashes, of what is trained and of the program that trains, joined by a dash.
+
+    Equal for runs that differ in their length alone, so that raising train.steps goes on from where the last
+    run stopped. A change of the data, of an option that matters, or of a loaded module of gram starts anew.
+    """
+    canonical = json.dumps(what_matters(config, data_hash=data_hash), sort_keys=True)
+    return f"{hashlib.sha256(canonical.encode()).hexdigest()[:12]}-{program_hash()}"
+
+
+def what_matters(config: Config, *, data_hash: str) -> dict[str, Any]:
+    """The seed, the sections and the data that shape training; equal for runs of one fingerprint."""
+    settings = as_dict(config)
+    train = {name: value for name, value in settings["train"].items() if name not in NOT_THE_RESULT}
+    if train["start_from"] is None:
+        del train["start_from"]  # as if the option did not exist
+    what = {"seed": config.seed, "model": settings["model"], "sampler": settings["sampler"], "train": train}
+    return what | {"scene": {name: settings["data"][name] for name in SCENE}, "data": data_hash}
+
+
+@cache
+def program_hash() -> str:
+    """Hash of the text of the modules that can change weights."""
+    return hash_of_program(PROJECT)
+
+
+def hash_of_program(project: Path) -> str:
+    """Hash of the modules that can change weights, of the program in a folder: their names and text."""
+    digest = hashlib.sha256()
+    for name, file in import_closure(ROOTS, project, follow=_can_change_weights).items():
+        digest.update(f"{name}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def is_observer(module: str) -> bool:
+    """Whether a module of gram only looks on."""
+    return module.startswith(OBSERVERS)
+
+
+def _can_change_weights(module: str) -> bool:
+    return module.startswith("gram.") and not is_observer(module)
+
+
+def made_by_another_program(checkpoints: Path, mark: str) -> list[Path]:
+    """Folders of the same configuration and data, trained by another version of the program."""
+    settings, program, *_ = mark.split("-")
+    return sorted(path for path in checkpoints.glob(f"{settings}-*") if path.name.split("-")[1] != program)

@@ -1,0 +1,157 @@
+"""Runs in MLflow: which one a stage adds to, and what becomes of its results while the store is away.
+
+The stages write files; trackers follow them. A tracking server that is slow, hangs or goes away costs a
+warning, neither time nor the training: what was missed, pictures included, is read from the files and sent
+when it is back. MLflow itself is imported late.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.console import say
+from pipeline.config.redaction import redacted
+from pipeline.config.schema import TrackingConfig
+from pipeline.tracking.mlflow import unsent
+from pipeline.tracking.mlflow.database import file_of
+from pipeline.tracking.mlflow.store import TrackingError, open_store, revive, unreached, unusable
+from pipeline.tracking.mlflow.tracker import AGAIN, MlflowTracker, read_state
+from pipeline.tracking.tracker import NoTracker, Tracker
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+STATE = "tracking.json"
+"""File beside the checkpoints that names the run."""
+NEXT_STAGE = "the next stage sends it"
+
+
+def start(
+    config: TrackingConfig, *, state: Path | None = None, run_id: str | None = None, later: str = AGAIN
+) -> Tracker:
+    """The tracker that the configuration asks for.
+
+    Args:
+        config: where to record.
+        state: file beside the checkpoints; where it names a run of the same store, that run goes on, also
+            while a server is away.
+        run_id: a run of the same store to add to; ignored where it does not exist.
+        later: tells how what is missing in the end can be sent.
+
+    Raises:
+        TrackingError: MLflow is not installed, or the store cannot be used.
+    """
+    if config.kind == "none":
+        return NoTracker()
+    remembered = read_state(state)
+    try:
+        client = open_store(config)
+        if _is_same_store(remembered.get("uri"), client.tracking_uri):
+            run_id = remembered["run_id"]
+        if run_id is None or not revive(client, run_id):
+            if state is not None:
+                state.unlink(missing_ok=True)
+            run_id = _new_run(client, config)
+    except TrackingError as error:
+        client, run_id = _without_asking(config, remembered, error), str(remembered["run_id"])
+    return MlflowTracker(client, run_id, state=state, later=later)
+
+
+def of_model(config: TrackingConfig, run_id: str | None, *, later: str = AGAIN) -> Tracker:
+    """The tracker of the run that trained a model; one that records nothing where the store has no such run.
+
+    A model that came from elsewhere thus makes no run, unless tracking.run names one for it.
+
+    Raises:
+        TrackingError: MLflow is not installed, or the store cannot be used.
+    """
+    if config.kind == "none" or config.run is not None:
+        return start(config, run_id=run_id, later=later)
+    if run_id is not None and revive(open_store(config), run_id):
+        return start(config, run_id=run_id, later=later)
+    say("tracking: this model has no run in the store, nothing is recorded; tracking.run=NAME makes one")
+    return NoTracker()
+
+
+def add(
+    config: TrackingConfig,
+    run_id: str | None,
+    stage: str,
+    *,
+    values: Mapping[str, float] | None = None,
+    artifacts: Mapping[Path, str],
+    checkpoints: Path,
+) -> None:
+    """Add what a stage made to the run that trained the model; it counts also where that cannot be done.
+
+    Args:
+        config: where to record.
+        run_id: of that run, see `of_model`.
+        stage: that made it.
+        values: final numbers.
+        artifacts: file or folder -> folder of the run's artifacts.
+        checkpoints: folder that keeps what cannot be sent now, for the next stage to send.
+    """
+    if config.kind == "none":
+        return
+    places = [(str(path.absolute()), folder) for path, folder in artifacts.items()]
+    addition = unsent.Addition(run_id or "", stage, dict(values or {}), places)
+    try:
+        tracker = of_model(config, run_id, later=NEXT_STAGE)
+    except TrackingError as error:
+        later = AGAIN
+        if run_id is not None and (client := unreached(config)) is not None:
+            later = NEXT_STAGE if _keep(checkpoints, client.tracking_uri, addition) else AGAIN
+        say(f"tracking: {stage} is done, but not recorded: {error}; then {later}")
+        return
+    if not isinstance(tracker, MlflowTracker):  # nothing is recorded
+        return
+    _keep(checkpoints, tracker.store, replace(addition, run_id=tracker.id))
+    tracker.catch_up(checkpoints)
+    tracker.finish()
+
+
+def _keep(checkpoints: Path, uri: str, addition: unsent.Addition) -> bool:
+    """Write what is to be sent, and return whether that could be done: a full disk does not undo the work."""
+    try:
+        unsent.keep(checkpoints, redacted(uri), addition)
+    except OSError as error:
+        say(f"tracking: {addition.stage} is not recorded, nothing can be written to {checkpoints}: {error}")
+        return False
+    return True
+
+
+def _without_asking(
+    config: TrackingConfig, remembered: Mapping[str, Any], error: TrackingError
+) -> "MlflowClient":
+    """A client of a server that does not answer now, and in which a run is known to be.
+
+    Raises:
+        TrackingError: `error`, where there is none.
+    """
+    client = unreached(config)
+    if client is None or not _is_same_store(remembered.get("uri"), client.tracking_uri):
+        raise error
+    say(f"tracking: going on with run {remembered['run_id']} for the time being: {error}")
+    return client
+
+
+def _new_run(client: "MlflowClient", config: TrackingConfig) -> str:
+    tags = {"mlflow.user": os.environ.get("USER", ""), "mlflow.source.name": "python -m pipeline"}
+    if config.parent is not None:
+        tags["mlflow.parentRunId"] = config.parent
+    try:
+        experiment = client.get_experiment_by_name(config.experiment)
+        assert experiment is not None, "open_store creates it"
+        return client.create_run(experiment.experiment_id, tags=tags, run_name=config.run).info.run_id
+    except Exception as error:  # every store raises its own
+        raise TrackingError(unusable(client.tracking_uri, error)) from None
+
+
+def _is_same_store(known: str | None, uri: str) -> bool:
+    """Whether two addresses are of one store: the same, or sqlite files, as a project may have been moved."""
+    if known is None:
+        return False
+    return redacted(known) == redacted(uri) or None not in (file_of(known), file_of(uri))
