@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from pipeline import noise_report
 from pipeline.cli.command import Stage, main
 from pipeline.cli.console import say, write
 from pipeline.config.schema import SAMPLERS, Config
 from pipeline.display.pictures import write_png
+from pipeline.evaluate import sampling_noise
 from pipeline.runtime import outputs
 from pipeline.runtime.recognition import NOISE
 
@@ -38,9 +38,9 @@ def run(config: Config) -> None:
     """
     out = Path(config.paths.noise)
     with outputs.replacing(out, NOISE) as aside:
-        report = noise_report.of_analytic_field(config.evaluate.noise_points, size=SIZE)
-        noise_report.write_numbers(aside, {"analytic": report})
-        for name, pixels in noise_report.draw_all({"analytic": report}).items():
+        report = sampling_noise.of_analytic_field(config.evaluate.noise_points, size=SIZE)
+        sampling_noise.write_numbers(aside, {"analytic": report})
+        for name, pixels in sampling_noise.draw_all({"analytic": report}).items():
             write_png(aside / f"{name}.png", pixels)
     write(table(report))
     for one in report.skipped:
@@ -48,7 +48,7 @@ def run(config: Config) -> None:
     say(f"{out}/noise.png and noise_crops.png show it, noise.json has all numbers")
 
 
-def table(report: noise_report.Report) -> str:
+def table(report: sampling_noise.Report) -> str:
     """Noise / error of every sampler with every number of points."""
     numbers = sorted({one.points for one in report.measured})
     lines = ["standard deviation over seeds / error against 1,024 points, images in [-1, 1]", ""]

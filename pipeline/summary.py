@@ -8,8 +8,8 @@ from pipeline.cli.command import explained
 from pipeline.cli.console import write
 from pipeline.config.loader import load
 from pipeline.config.schema import Config
-from pipeline.reporting.numbers import read_metrics
-from pipeline.reporting.sources import CERTAIN, Sources, sources_of
+from pipeline.report.sources import CERTAIN, Sources, sources_of
+from pipeline.report.tables import read_metrics
 from pipeline.tracking.identity import Doubt
 from pipeline.tracking.mlflow.store import default_uri
 

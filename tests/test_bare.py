@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from pipeline import prepare
 from pipeline.cli.command import main
+from pipeline.prepare import stage as prepare
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ("torch", "numpy", "accelerate")

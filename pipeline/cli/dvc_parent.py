@@ -12,14 +12,14 @@ import threading
 DVC_STAGE = "DVC_STAGE"
 """Environment variable of what DVC starts."""
 PARENT = "GRAM_PARENT"
-"""Environment variable by which a process tells those that it starts its own number (`pipeline.cli.parent_death`)."""
+"""Environment variable of a process's number, for those that it starts (`pipeline.cli.parent_death`)."""
 
 
 def end_with_dvc() -> None:
     """Have this process killed when the DVC that it is a stage of ends, if it is one.
 
-    A thread waits for that, not the kernel as in `pipeline.cli.parent_death`: a shell may stand between the two. Who
-    holds on to a parent of its own ends with that one.
+    A thread waits for that, not the kernel as in `pipeline.cli.parent_death`: a shell may stand between the
+    two. A process that holds on to a parent of its own ends with that one.
     """
     if DVC_STAGE not in os.environ or PARENT in os.environ or not sys.platform.startswith("linux"):
         return

@@ -1,7 +1,8 @@
 """Signals that end a command: in one line, with exit code 128 + the signal's number.
 
 While a command starts it ends at once (`end_at_once`): it has made nothing yet. A stage at work tidies up
-first (`stoppable`): what is half written goes. Loops that stop between two steps have `pipeline.runtime.signals`.
+first (`stoppable`): what is half written goes. Loops that stop between
+two steps have `pipeline.runtime.signals`.
 """
 
 import os

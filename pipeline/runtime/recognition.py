@@ -13,6 +13,8 @@ from typing import Any
 from gram.system import documents
 
 MARKER = ".gram-output.json"
+TOGETHER = "together"
+"""Entry of every latent in meshes.json: names of the files that are made of all latents."""
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+")
 """Files that systems put into folders."""
 

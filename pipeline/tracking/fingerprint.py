@@ -31,7 +31,12 @@ NOT_THE_RESULT = (
 """Options of training that say how long, how observed and on what machines, not what."""
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
-ROOTS = ("pipeline.session", "pipeline.runtime.build", "pipeline.runtime.scene", "gram.training.checkpoint")
+ROOTS = (
+    "pipeline.train.loop",
+    "pipeline.runtime.build",
+    "pipeline.runtime.scene",
+    "gram.training.checkpoint",
+)
 """Modules that shape training; what they import of gram does as well."""
 OBSERVERS = ("gram.analysis", "gram.system.locks")
 """Packages and modules of gram that training imports and that change no weights."""

@@ -7,8 +7,8 @@ import pytest
 from sweep_runs import short_folder
 from training_runs import end, start
 
-from pipeline import prepare
 from pipeline.cli.command import main
+from pipeline.prepare import stage as prepare
 
 
 @pytest.fixture(scope="session")

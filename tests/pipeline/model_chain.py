@@ -1,7 +1,11 @@
 """Stages after training, as small as they can be, in the folder that a test works in."""
 
-from pipeline import evaluate, export, prepare, report, train
 from pipeline.cli.command import main
+from pipeline.evaluate import stage as evaluate
+from pipeline.export import stage as export
+from pipeline.prepare import stage as prepare
+from pipeline.report import stage as report
+from pipeline.train import stage as train
 
 TINY = ("experiment=tiny", "train.steps=2", "train.sample_every=1000")
 NOTHING_MORE = (

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from pipeline.display.pictures import write_png
-from pipeline.sweeping.trials import TRIALS, Trial, write_trial
+from pipeline.sweep.trials import TRIALS, Trial, write_trial
 
 METRIC = "distance/fid_effnetlite0_1000"
 PROTOCOL = {"extractor": "effnetlite0", "num_fakes": 1000, "num_reals": 1000, "resolution": [32, 32]}

@@ -16,7 +16,7 @@ import psutil
 from training_runs import killed_at_the_end
 
 from pipeline.config.loader import PROJECT
-from pipeline.sweeping.trials import Trial, read_trials
+from pipeline.sweep.trials import Trial, read_trials
 from pipeline.tracking import runlog
 
 HIDE = 'mount -t tmpfs none "$0" && exec "$@"'

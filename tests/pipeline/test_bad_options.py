@@ -14,10 +14,19 @@ from typing import get_origin
 import pytest
 import torch
 
-from pipeline import doctor, evaluate, export, noise, pack, plan, prepare, report, summary, sweep, train, ui
+from pipeline import noise, summary, ui
 from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE, Stage, explained, main
 from pipeline.config.loader import PROJECT
 from pipeline.config.options import Option, all_options
+from pipeline.doctor import stage as doctor
+from pipeline.evaluate import stage as evaluate
+from pipeline.export import stage as export
+from pipeline.pack import stage as pack
+from pipeline.plan import stage as plan
+from pipeline.prepare import stage as prepare
+from pipeline.report import stage as report
+from pipeline.sweep import stage as sweep
+from pipeline.train import stage as train
 
 STAGES: list[Stage] = [
     module.STAGE for module in (doctor, evaluate, export, noise, pack, plan, prepare, report, train)

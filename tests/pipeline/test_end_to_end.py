@@ -15,7 +15,7 @@ from clones import call, make_clone
 from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
-from pipeline.evaluate import PARTS
+from pipeline.evaluate.stage import PARTS
 
 ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}
 """A locale whose encoding holds no more than ASCII, as in small containers."""

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from pipeline import evaluate, export, train
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT, load
 from pipeline.config.schema import SAMPLERS
+from pipeline.evaluate import stage as evaluate
+from pipeline.export import stage as export
 from pipeline.runtime.build import sampler_settings
 from pipeline.runtime.scene import planned_meta
+from pipeline.train import stage as train
 
 OPTIONS = ("experiment=tiny", "tracking=none", "train.threads=1", "train.steps=2", "export.layers=null")
 

@@ -15,12 +15,12 @@ from html_pages import Page
 from sweep_folders import sampled, trial, write_sweep
 
 from gram.data.writer import DatasetWriter
-from pipeline import viewer
 from pipeline.config.loader import PROJECT, load
 from pipeline.config.pinned import pinned, shareable, without_folders
-from pipeline.reporting.model_card import as_text
-from pipeline.sweeping import report as sweep_report
-from pipeline.sweeping.space import trial_name
+from pipeline.export import viewer
+from pipeline.pack.model_card import as_text
+from pipeline.sweep.report import page as sweep_report
+from pipeline.sweep.space import trial_name
 
 SECRETS = ("mallory", "hunter2", "ghp_0123", "AKIA0123", "workstation.example")
 URI = "http://mallory:hunter2@workstation.example:5000"
@@ -29,7 +29,7 @@ SCRIPT = """
 import sys
 sys.path.append({tests!r})
 from model_chain import stage
-from pipeline import pack
+from pipeline.pack import stage as pack
 from pipeline.cli.command import main
 given = {given!r}
 for name in ("prepare", "train", "evaluate", "export", "report"):

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from test_killed_stages import PLACES, SMALL
 
-from pipeline import export, prepare, train
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT
 from pipeline.display import html
+from pipeline.export import stage as export
+from pipeline.prepare import stage as prepare
 from pipeline.runtime import outputs
+from pipeline.train import stage as train
 
 DVC = Path(sys.executable).with_name("dvc")
 TRACKED = (

@@ -16,9 +16,15 @@ from test_killed_stages import PLACES, SMALL
 from training_runs import killed_at_the_end
 
 from gram.data.reader import ImageDataset
-from pipeline import evaluate, export, noise, pack, prepare, report, train
+from pipeline import noise
 from pipeline.cli.command import EXIT_ERROR, Stage, main
 from pipeline.config.loader import PROJECT
+from pipeline.evaluate import stage as evaluate
+from pipeline.export import stage as export
+from pipeline.pack import stage as pack
+from pipeline.prepare import stage as prepare
+from pipeline.report import stage as report
+from pipeline.train import stage as train
 
 STAGES = {"prepare": prepare, "train": train, "evaluate": evaluate, "export": export, "noise": noise}
 OWN = {

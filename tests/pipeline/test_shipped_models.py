@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from gram.model.folder import load_discriminator, load_model, load_settings
-from pipeline import export
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT, load
 from pipeline.display.pictures import GAP, SWEEP_VIEWS, to_pixels
-from pipeline.evaluating.drawings import GRID, SHOWN_PSI
+from pipeline.evaluate.samples import GRID, SHOWN_PSI
+from pipeline.export import stage as export
 
 MODELS = sorted((PROJECT / "models").iterdir())
 MOST_BYTES = 8e6

@@ -15,8 +15,8 @@ import terminals
 from sweep_runs import PATIENCE, command, trials, write_sweep
 
 from pipeline.config.loader import PROJECT, resolve
-from pipeline.sweeping import winner
-from pipeline.sweeping.asked import ASKED
+from pipeline.sweep import winner
+from pipeline.sweep.asked import ASKED
 
 SWEEP = """
 experiment: tiny

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import train
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT
 from pipeline.tracking import runlog
+from pipeline.train import stage as train
 
 STEPS = 24
 PATIENCE = 180

@@ -1,5 +1,5 @@
 /**
- * What a page shows, as Python wrote it (pipeline/viewer/packing.py), and how its numbers are read.
+ * What a page shows, as Python wrote it (pipeline/export/viewer/packing.py), and how its numbers are read.
  *
  * World: y up, faces look at +z. Angles are radians; a pose is [pitch, yaw], both pi/2 from the front.
  */

@@ -1,4 +1,7 @@
-"""`python -m pipeline.runtime.launch.accelerate`: accelerate launch that ends with its parent, and fails in few words."""
+"""`accelerate launch` that ends with its parent, and whose errors are one line.
+
+Run as `python -m pipeline.runtime.launch.accelerate`.
+"""
 
 import logging
 import os

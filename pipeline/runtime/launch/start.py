@@ -1,9 +1,9 @@
 """Training on many processes: a launcher as a child that is followed to its end.
 
-    python -m pipeline.train          started by the user: passes signals on, returns the workers' exit code
-      python -m pipeline.runtime.launch.workers      starts workers, and starts them again; for several machines, on each:
-      python -m pipeline.runtime.launch.accelerate     accelerate launch, whose workers meet at a port of machine 0
-        python -m pipeline.train      workers, one a GPU
+    pipeline.train          started by the user: passes signals on, returns the workers' exit code
+      launch.workers        starts workers, and starts them again; for several machines, on each:
+      launch.accelerate     accelerate launch, whose workers meet at a port of machine 0
+        pipeline.train      workers, one a GPU
         ...
 
 Whoever of them is killed, those below it end, too. On one machine nothing listens but on loopback.

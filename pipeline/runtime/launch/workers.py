@@ -1,4 +1,6 @@
-"""`python -m pipeline.runtime.launch.workers`: the processes of one machine, started, followed, and started again.
+"""Worker processes of one machine: started, followed, and started again.
+
+Run as `python -m pipeline.runtime.launch.workers`.
 
 They meet in a file of a folder that only the user can read: nothing listens for them.
 Several machines need a port to meet at, and have `pipeline.runtime.launch.accelerate`.
@@ -98,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments: COUNT, RESTARTS, MODULE, ARGUMENT...
 
     Returns:
-        0 if all ended with it, else EXIT_ERROR: what the first worker ended with is for `pipeline.runtime.launch.exit_status`.
+        0 if all ended with it, else EXIT_ERROR; `pipeline.runtime.launch.exit_status` tells the first error.
     """
     parent_death.hold()
     count, restarts, *command = arguments

@@ -20,7 +20,7 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
 }
-"""Of MLflow, where the environment does not say otherwise: pipeline.tracking.mlflow.outbox repeats what fails."""
+"""Of MLflow, where the environment does not say otherwise: the outbox repeats what fails."""
 
 FINAL = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 """Codes of MLflow's errors that no repetition mends."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import prepare
 from pipeline.cli.command import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE, Stage, main
 from pipeline.config.loader import PROJECT
 from pipeline.config.options import all_options
 from pipeline.config.schema import Config
+from pipeline.prepare import stage as prepare
 from pipeline.runtime.signals import Interrupts
 
 STAGE = Stage(name="train", summary="Does things.", groups=("train",), examples=(("command", "effect"),))

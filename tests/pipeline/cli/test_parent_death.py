@@ -17,7 +17,7 @@ from pipeline.config.loader import PROJECT
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has such a line")
 
 WAIT = "import time; time.sleep(60)"
-HOLD = f"from pipeline.cli import parent_death as lifeline; assert lifeline.hold(); print('held', flush=True); {WAIT}"
+HOLD = f"from pipeline.cli.parent_death import hold; assert hold(); print('held', flush=True); {WAIT}"
 CHAIN = """
 import os, subprocess, sys
 from pipeline.cli import parent_death as lifeline

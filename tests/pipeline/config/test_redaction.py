@@ -12,7 +12,7 @@ import pytest
 from pipeline.config.loader import PROJECT, as_dict, load, resolve
 from pipeline.config.redaction import redacted, with_secrets_of
 from pipeline.config.schema import TrackingConfig
-from pipeline.sweeping import folder, request
+from pipeline.sweep import folder, request
 from pipeline.tracking.mlflow.store import TrackingError, deletion, uri_of
 
 
@@ -106,8 +106,8 @@ except KeyError as error:
 def test_nothing_that_a_command_writes_has_secrets_tracebacks_of_defects_included(tmp_path: Path) -> None:
     (tmp_path / "defect.py").write_text(DEFECT)
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.parent_death", "defect"], capture_output=True, text=True, check=False,
-        timeout=60, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(tmp_path)])},
+        [sys.executable, "-m", "pipeline.cli.parent_death", "defect"],
+        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(tmp_path)])},
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count("Traceback") == 4 and done.stderr.count("postgresql://***@host/db") >= 6

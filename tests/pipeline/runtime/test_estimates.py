@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import evaluate, export, footprints, plan, prepare, train
 from pipeline.cli.command import EXIT_ERROR, Stage, main
 from pipeline.config.loader import load, presets_of
+from pipeline.evaluate import stage as evaluate
+from pipeline.export import stage as export
+from pipeline.plan import stage as plan
+from pipeline.plan import trial
+from pipeline.prepare import stage as prepare
 from pipeline.runtime import estimates, hardware, scene
+from pipeline.train import stage as train
 
 STAGES = {module.STAGE.name: module for module in (evaluate, export, plan, prepare, train)}
 GIB = 2**30
@@ -98,7 +103,7 @@ def test_experiments_fit_the_machines_that_they_are_for(name: str, monkeypatch: 
 
 def test_training_takes_more_than_its_estimate_and_not_a_hundred_times_as_much() -> None:
     config = load(["experiment=tiny", "train.batch_size=32", "model.hidden=64"])
-    found = footprints.try_out(config, scene.planned_meta(config.data), micro_batch=0, patches=1, batch=32)
+    found = trial.try_out(config, scene.planned_meta(config.data), micro_batch=0, patches=1, batch=32)
     assert found is not None
     needs = [need for need in estimates.needs("train", config) if need.kind == "memory"]
     assert sum(need.amount for need in needs) < found.peak_bytes < 100 * sum(need.amount for need in needs)

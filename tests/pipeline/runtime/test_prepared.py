@@ -12,13 +12,14 @@ import training_runs
 
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
-from pipeline import evaluate, prepare
 from pipeline.cli.command import main
 from pipeline.config.loader import load
 from pipeline.config.schema import DataConfig
+from pipeline.evaluate import stage as evaluate
+from pipeline.prepare import stage as prepare
 from pipeline.runtime import scene
 from pipeline.runtime.prepared import CONTENT, content_of, differences, preparation
-from pipeline.sweeping.datasets import DataSets
+from pipeline.sweep.tune.datasets import DataSets
 
 HEADS = ("experiment=tiny", "data.identities=3", "data.test_identities=1", "data.size=8", "data.views=2")
 OTHERWISE = [

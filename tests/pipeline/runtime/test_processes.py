@@ -16,12 +16,12 @@ from gram.training.batches import EpochSampler
 from gram.training.distributed import Processes
 from gram.training.state import TrainingSettings, TrainingState
 from gram.training.step import Reals, train_step
-from pipeline import train
 from pipeline.cli.command import EXIT_ERROR, main
 from pipeline.config.loader import PROJECT, load
 from pipeline.runtime import build
 from pipeline.runtime.processes import join
 from pipeline.runtime.scene import open_dataset
+from pipeline.train import stage as train
 
 OPTIONS = ("experiment=tiny", "tracking=none", "train.batch_size=8", "train.steps=5", "train.threads=1")
 

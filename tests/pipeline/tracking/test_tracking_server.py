@@ -14,10 +14,10 @@ import pytest
 from mlflow_servers import free_port, paused, server
 from training_runs import STEPS, arguments, run
 
-from pipeline import train
 from pipeline.cli.command import main
 from pipeline.config.schema import TrackingConfig
 from pipeline.tracking import runlog, runs
+from pipeline.train import stage as train
 
 mlflow_client = pytest.importorskip("mlflow.tracking").MlflowClient
 pytestmark = pytest.mark.slow

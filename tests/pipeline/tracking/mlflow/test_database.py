@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from training_runs import PATIENCE, killed_at_the_end
 
-from pipeline.checkup import storage
-from pipeline.checkup.report import Caution
 from pipeline.config.loader import PROJECT, load
 from pipeline.config.schema import TrackingConfig
+from pipeline.doctor import storage
+from pipeline.doctor.findings import Caution
 from pipeline.tracking import runs as tracking
 from pipeline.tracking.mlflow import database, store
 from pipeline.tracking.mlflow.store import TrackingError
@@ -24,7 +24,8 @@ from pipeline.tracking.mlflow.store import TrackingError
 mlflow_client = pytest.importorskip("mlflow.tracking").MlflowClient
 
 OPEN = (
-    "import sys; from pipeline.tracking import runs as tracking; from pipeline.config.schema import TrackingConfig\n"
+    "import sys; from pipeline.tracking import runs as tracking\n"
+    "from pipeline.config.schema import TrackingConfig\n"
     "config = TrackingConfig(kind='mlflow', uri=sys.argv[1], experiment='test')\n"
     "print(tracking.start(config).run_id)"
 )

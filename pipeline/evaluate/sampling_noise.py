@@ -1,0 +1,224 @@
+"""Sampling noise of fields, measured, written as noise.json, and drawn."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gram.analysis.sampler_swap import ANALYTIC_POSES, analytic_subject, trained_subject
+from gram.analysis.sampling_noise import (
+    REFERENCE_POINTS,
+    NoSuchSamplerError,
+    SamplingNoise,
+    Skipped,
+    Subject,
+    View,
+    draw,
+    measure,
+    reference_of,
+)
+from gram.geometry.cameras import Rays
+from gram.geometry.poses import PosePrior
+from gram.model.generator import Generator
+from pipeline.cli.progress import Progress
+from pipeline.config.schema import SAMPLERS, EvaluateConfig
+from pipeline.display.pictures import Pixels, to_pixels
+from pipeline.evaluate.figures.sampling_noise import Crops, plot_crops, plot_curves
+
+PICTURES = ("noise", "noise_crops")
+"""Numbers over points per ray, and parts of pictures side by side: names of files without suffix."""
+ANALYTIC_SEEDS, SHOWN_SIZE = 16, 128
+LARGEST_SIZE = 64
+"""Pixels along one side of pictures of a trained model; what a ray sees does not depend on their number."""
+SHOWN_KINDS = {"hierarchical": "NeRF", "manifold": "GRAM", "spheres": "spheres", "planes": "planes"}
+PROTOCOL = {
+    "unit": "images in [-1, 1]",
+    "volume_reference": f"{REFERENCE_POINTS} evenly spaced points of the volume integral",
+    "surface_reference": f"{REFERENCE_POINTS} surfaces of the same kind, background plane included",
+    "delta": "distance between neighbouring surfaces on the central ray of the frontal camera",
+    "seeds": "as stated; 2 for samplers without randomness",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was measured of one field, how, and a part of a picture of it; `made_of` where it is a model's."""
+
+    title: str
+    protocol: dict[str, Any]
+    measured: Sequence[SamplingNoise]
+    skipped: Sequence[Skipped]
+    crops: Crops
+    made_of: Mapping[str, str | None] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in noise.json."""
+        return {
+            "made_of": self.made_of,
+            "protocol": self.protocol,
+            "measured": [asdict(one) for one in self.measured],
+            "skipped": [asdict(one) for one in self.skipped],
+        }
+
+    def own_numbers(self) -> dict[str, float]:
+        """Noise and error with the sampler that the model was trained with, by name."""
+        own = self.protocol["trained_with"]
+        return {
+            name: getattr(one, name)
+            for one in self.measured
+            if {"sampler": one.sampler, "points": one.points} == own
+            for name in ("std", "rmse")
+        }
+
+
+def of_analytic_field(
+    points: Sequence[int],
+    *,
+    seeds: int = ANALYTIC_SEEDS,
+    views: int = len(ANALYTIC_POSES),
+    size: int,
+) -> Report:
+    """The field in closed form, from up to four sides; its numbers are the same for every model."""
+    protocol = {
+        **PROTOCOL,
+        "field": "gram.analysis.analytic_field.AnalyticField",
+        "manifold": "surfaces that follow the field, as learned ones should",
+        "neusample": "F before training: the middles of n equal bins",
+        "poses": ANALYTIC_POSES[:views],
+        "size": size,
+    }
+    shown = analytic_subject(size=SHOWN_SIZE, views=1)
+    assert shown.integral is not None
+    whole = _pixels(shown.integral, SHOWN_SIZE)
+    subject = analytic_subject(size=size, views=views)
+    return _report("a field in closed form", protocol, subject, shown, whole, points, seeds)
+
+
+def of_model(
+    generator: Generator,
+    untrained: Generator,
+    prior: PosePrior,
+    settings: EvaluateConfig,
+    *,
+    kind: str,
+    size: int,
+    made_of: Mapping[str, str | None] | None = None,
+) -> Report:
+    """A trained model, with its own sampler and others in its place.
+
+    Args:
+        generator: trained.
+        untrained: the same before training.
+        prior: where cameras stand.
+        settings: how many pictures, seeds and points.
+        kind: of the model's own sampler.
+        size: pixels along one side of the model's pictures.
+        made_of: digests of the generator and of pictures, for noise.json.
+    """
+    rng = torch.Generator().manual_seed(settings.seed)
+    z = torch.randn(settings.noise_views, generator.z_dim, generator=rng).to(_device(generator))
+    poses = prior.sample(settings.noise_views, generator=rng).to(_device(generator))
+    size = min(size, LARGEST_SIZE)
+    own = generator.sampler
+    points = sorted({*settings.noise_points, own.points_per_ray})
+    protocol = {
+        **PROTOCOL,
+        "trained_with": {"sampler": kind, "points": own.points_per_ray},
+        "density": "of a field trained on surfaces, times its delta over the distance between its surfaces",
+        "manifold": "learned M",
+        "spheres": "M before training",
+        "neusample": "trained F with its own number of points, or F before training: equal bins",
+        "latents": settings.noise_views,
+        "seed": settings.seed,
+        "poses": str(prior),
+        "size": size,
+    }
+
+    def subject(views: int, size: int) -> Subject:
+        return trained_subject(generator, untrained, z[:views], poses[:views], size=size)
+
+    shown, title = subject(1, 2 * size), "the trained model"
+    whole = _pixels(draw(shown.build(kind, own.points_per_ray), shown.views), 2 * size)
+    report = _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
+    return replace(report, made_of=made_of)
+
+
+def write_numbers(out: Path, reports: Mapping[str, Report]) -> None:
+    """noise.json in a folder."""
+    content = {name: report.as_dict() for name, report in reports.items()}
+    (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def draw_all(reports: Mapping[str, Report]) -> dict[str, Pixels]:
+    """PICTURES of some reports."""
+    curves = plot_curves({report.title: report.measured for report in reports.values()})
+    crops = plot_crops([report.crops for report in reports.values()])
+    return dict(zip(PICTURES, (curves, crops), strict=True))
+
+
+def _report(
+    title: str,
+    protocol: dict[str, Any],
+    subject: Subject,
+    shown: Subject,
+    whole: Pixels,
+    points: Sequence[int],
+    seeds: int,
+) -> Report:
+    with Progress(
+        f"sampling noise, {title}", total=len(SAMPLERS) * len(points), items="settings"
+    ) as progress:
+        measured, skipped = measure(subject, SAMPLERS, points, seeds=seeds, progress=progress.update)
+    return Report(
+        title=title,
+        protocol=protocol,
+        measured=measured,
+        skipped=skipped,
+        crops=_crops(title, shown, whole, points),
+    )
+
+
+def _crops(title: str, subject: Subject, whole: Pixels, points: Sequence[int]) -> Crops:
+    """Two seeds of NeRF's sampler and of one on surfaces, with every number of points, and the references."""
+    (view,) = subject.views
+    size = int(view.rays.origins.shape[1] ** 0.5)
+    side, row, column = size // 4, size * 5 // 16, size // 4
+    part = View(view.radiance, _part(view.rays, size, row, column, side))
+    kinds = ["hierarchical", *[kind for kind in ("manifold", "spheres", "planes") if _has(subject, kind)][:1]]
+    points = [number for number in points if all(_has(subject, kind, number) for kind in kinds)]
+    rows = []
+    for kind in kinds:
+        limit = subject.build(kind, REFERENCE_POINTS)
+        limit = subject.build(reference_of(kind, limit), REFERENCE_POINTS)
+        reference = _pixels(draw(limit, [part]), side)
+        samplers = [subject.build(kind, number) for number in points]
+        for seed in range(2):
+            parts = [_pixels(draw(sampler, [part], seed), side) for sampler in samplers]
+            rows.append((f"{SHOWN_KINDS[kind]}, seed {seed}", [*parts, reference]))
+    columns = [*(f"{number} points" for number in points), f"{REFERENCE_POINTS:,}"]
+    return Crops(title, whole, (row, column), columns, rows)
+
+
+def _has(subject: Subject, kind: str, points: int = REFERENCE_POINTS) -> bool:
+    try:
+        subject.build(kind, points)
+    except NoSuchSamplerError:
+        return False
+    return True
+
+
+def _part(rays: Rays, size: int, row: int, column: int, side: int) -> Rays:
+    square = (slice(None), slice(row, row + side), slice(column, column + side))
+    return Rays(*(part.reshape(1, size, size, 3)[square].reshape(1, side * side, 3) for part in rays))
+
+
+def _pixels(colors: Tensor, size: int) -> Pixels:
+    return to_pixels(colors.reshape(1, size, size, 3).permute(0, 3, 1, 2))[0]
+
+
+def _device(generator: Generator) -> torch.device:
+    return next(generator.parameters()).device

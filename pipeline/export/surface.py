@@ -1,0 +1,115 @@
+"""The surface of one latent as a mesh: files that other programs open, and a picture of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+
+from gram.extraction.projected_colors import SeenColors
+from gram.extraction.surface import depth_error, visible_surface
+from gram.meshing import (
+    bake_texture,
+    color_vertices,
+    decimate,
+    render_mesh,
+    why_not_watertight,
+    write_glb,
+    write_obj,
+    write_ply,
+)
+from pipeline.display import pictures
+from pipeline.export.cameras import across, turntable, witnesses
+from pipeline.export.subject import Made, Subject
+
+SHOWN_SIZE = 256
+SHOWN_VIEWS = 3
+DEPTH_VIEWS = 8
+DEPTH_SIZE = 64
+"""Pixels along one side of the pictures whose depth is compared."""
+
+
+def export_surface(subject: Subject) -> Made:
+    """Meshes in all formats that are asked for, and NAME.png.
+
+    Raises:
+        ValueError: there is no surface, or it cannot be as small as is asked for.
+    """
+    mesh = _mesh(subject)
+    colors = colors_of(subject)
+    colored = color_vertices(mesh, colors)
+    files = _write(subject, colored, colors)
+    picture = subject.file(".png")
+    views = across(subject.settings, SHOWN_VIEWS)
+    shown = [
+        render_mesh(colored, views, size=SHOWN_SIZE, fov=subject.generator.fov, colored=in_color)
+        for in_color in (True, False)
+    ]
+    pictures.write_png(picture, pictures.tile(np.concatenate(shown), columns=SHOWN_VIEWS))
+    return Made(files=[*files, picture], facts=_facts(subject, mesh))
+
+
+def _mesh(subject: Subject) -> trimesh.Trimesh:
+    settings = subject.settings
+    try:
+        mesh = visible_surface(
+            subject.generator,
+            subject.z,
+            witnesses(subject.generator, settings),
+            psi=settings.psi,
+            resolution=settings.resolution,
+            level=settings.level,
+            largest_only=settings.largest_only,
+            fill=settings.fill,
+        )
+        return decimate(mesh, settings.faces) if settings.faces else mesh
+    except ValueError as error:
+        raise ValueError(f"{subject.name}: {error}") from error
+
+
+def colors_of(subject: Subject) -> SeenColors:
+    """What `color_vertices` and `bake_texture` ask for colours at points: those that cameras see."""
+    generator, settings = subject.generator, subject.settings
+    return SeenColors(generator, subject.z, witnesses(generator, settings), psi=settings.psi)
+
+
+def _write(subject: Subject, colored: trimesh.Trimesh, colors: SeenColors) -> list[Path]:
+    settings = subject.settings
+    textured = colored
+    if settings.texture and {"glb", "obj"} & set(settings.formats):
+        textured = bake_texture(colored, colors, size=settings.texture)
+    files: list[Path] = []
+    for kind in settings.formats:
+        path = subject.file(f".{kind}")
+        match kind:
+            case "glb":
+                write_glb(textured, path)
+                files += [path]
+            case "obj":
+                files += write_obj(textured, path)
+            case "ply":  # has no textures that programs agree on
+                write_ply(colored, path)
+                files += [path]
+            case unknown:
+                raise ValueError(f"there is no writer of {unknown!r} meshes")
+    return files
+
+
+def _facts(subject: Subject, mesh: trimesh.Trimesh) -> Mapping[str, Any]:
+    generator, settings = subject.generator, subject.settings
+    views = turntable(generator, settings, DEPTH_VIEWS)
+    reason = why_not_watertight(mesh)
+    error = depth_error(generator, subject.z, mesh, views, size=DEPTH_SIZE, psi=settings.psi)
+    return {
+        "vertices": len(mesh.vertices),
+        "triangles": len(mesh.faces),
+        "level": float(mesh.metadata["level"]),
+        "watertight": reason is None,
+        "why_not_watertight": reason,
+        "texture": settings.texture,
+        "bounds": np.round(mesh.bounds, 4).tolist(),
+        "depth_error": error,
+        "depth_error_protocol": f"mean over {DEPTH_VIEWS} views of the turntable at {DEPTH_SIZE} x "
+        f"{DEPTH_SIZE} pixels, world units along rays, against the model's own depth",
+    }

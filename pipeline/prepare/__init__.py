@@ -1,0 +1,1 @@
+"""`pipeline.prepare`: data sets for training and measuring."""

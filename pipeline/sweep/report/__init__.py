@@ -1,0 +1,1 @@
+"""The report of a sweep: results, table, figure and page."""

@@ -1,0 +1,1 @@
+"""Ray Tune: clusters, trials as processes, searchers and schedulers."""

@@ -1,0 +1,1 @@
+"""`pipeline.train`: the training loop, its checkpoints, its best model and its end."""

@@ -1,0 +1,156 @@
+"""`python -m pipeline.train`: adversarial training that goes on where it was interrupted."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gram.data.reader import ImageDataset
+from gram.training.state import TrainingState
+from gram.training.step import Reals
+from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage
+from pipeline.cli.console import say
+from pipeline.config.loader import as_dict
+from pipeline.config.options import leaves
+from pipeline.config.schema import Config
+from pipeline.config.temporary_copy import lasting
+from pipeline.runtime import build, estimates, outputs, scene, torch_settings
+from pipeline.runtime.launch import exit_status, start
+from pipeline.runtime.processes import Team, join
+from pipeline.tracking import provenance, runs
+from pipeline.tracking.fingerprint import fingerprint, what_matters
+from pipeline.tracking.tracker import Tracker
+from pipeline.train import checkpoints, out_of_memory
+from pipeline.train.collapse import CollapseError
+from pipeline.train.loop import Observer, load_reals, train
+
+
+def _require_room(config: Config) -> None:
+    if not exit_status.is_worker():  # whoever started workers has asked
+        estimates.require_room("train", config)
+
+
+STAGE = Stage(
+    name="train",
+    summary="""
+Trains a generator and a discriminator on data/train. Every train.checkpoint_every steps all that is needed to
+go on exactly is written to checkpoints/<fingerprint of the configuration without its length>/; the same
+command goes on from there after any interruption, and raising train.steps goes on from the last step.
+
+runs/train/ receives metrics.jsonl and samples/*.png while training goes on, and model/ at its end. With
+train.measure_every it receives best/ too, the model whose pictures came closest to real ones.
+
+A run whose numbers are not finite ends at once; so does one that has collapsed, unless
+train.stop_on_collapse=false. docs/watching.md tells what is logged and what counts as collapse.
+
+train.launch.processes=2 trains on several processes of this machine, one a GPU; docs/multi-node.md tells how
+several machines train together. The result does not depend on their number, but for rounding.""",
+    groups=("model", "sampler", "train", "tracking"),
+    examples=(
+        ("python -m pipeline.train", "what params.yaml says: eight minutes on two cores"),
+        ("python -m pipeline.train train.steps=4000", "go on to twice the steps"),
+        ("python -m pipeline.train sampler.points=12 tracking=none", "more surfaces, without MLflow"),
+        ("python -m pipeline.train experiment=heads64 train.launch.processes=8", "eight GPUs"),
+    ),
+    exit_codes=f"""\
+  {EXIT_REQUEUE}   stopped by SIGTERM or SIGUSR1 with a checkpoint: schedulers may requeue
+  {EXIT_HANGUP}  stopped with a checkpoint as its terminal was closed
+  {EXIT_INTERRUPTED}  stopped by Ctrl-C with a checkpoint""",
+    require_room=_require_room,
+)
+
+
+def run(config: Config) -> int | None:
+    """Train, and write the model, metrics.jsonl, curves.csv and samples to paths.train.
+
+    Returns:
+        An exit code where a signal stopped training, or a collapse did, which is told; else None.
+
+    Raises:
+        ValueError: data and configuration do not fit, the machine cannot do what is asked, or something that
+            training did not write is in its place.
+        OSError: a checkpoint cannot be written; the one before it is intact.
+    """
+    outputs.require_run(Path(config.paths.train))
+    if (code := start.run(config)) is not None:
+        return code
+    torch_settings.apply(config.train)
+    reading = outputs.reading(Path(config.paths.train_data), STAGE.name)
+    with reading, join(config) as team, out_of_memory.explained(config, team):
+        dataset = scene.open_dataset(config.paths.train_data, config.data)
+        mark = fingerprint(config, data_hash=dataset.content_hash)
+        team.require_equal(
+            "fingerprint of program, configuration and data", mark, remedy="give every machine the same"
+        )
+        state = build.training_state(config, dataset.meta, team.device)
+        build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
+        reals = load_reals(dataset, team.device)
+        try:
+            if team.is_first:
+                return _run_first(config, state, dataset, reals, team, mark)
+            checkpoints.resume(state, Path(), team, {})
+            return train(config, state, dataset, reals, team)
+        except CollapseError as error:
+            return _end_together(error, team)
+
+
+def _end_together(error: CollapseError, team: Team) -> int:
+    """Have the first process say why before any ends: a launcher kills all as soon as one has failed."""
+    if team.is_first:
+        say(f"train: {error}")
+    team.processes.largest(0)
+    return EXIT_ERROR
+
+
+def _run_first(
+    config: Config, state: TrainingState, dataset: ImageDataset, reals: Reals, team: Team, mark: str
+) -> int | None:
+    """What the process does that writes files and talks to people."""
+    places, steps = lasting(config.paths.checkpoints), config.train.steps
+    with (
+        checkpoints.work_folder(places, mark, steps=steps) as folder,
+        outputs.publishing(Path(config.paths.train)),
+    ):
+        checkpoints.tell_what_is_replaced(Path(config.paths.train) / "model", places, mark, steps=steps)
+        now = checkpoints.conditions(config, team)
+        matters = what_matters(config, data_hash=dataset.content_hash)
+        checkpoints.resume(state, folder, team, now, start_from=config.train.start_from, matters=matters)
+        with _tracked(config, dataset, mark, folder) as tracker:
+            origin = {"seed": config.seed, "data_hash": dataset.content_hash, "fingerprint": mark}
+            origin["run"] = tracker.run_id
+            observer = Observer(config, state, dataset, folder, tracker, now, origin)
+            code = train(config, state, dataset, reals, team, observer)
+            if code is None:
+                observer.finish(_publish(config, state, dataset, tracker, origin))
+            tracker.finish("FINISHED" if code is None else "KILLED")
+    return code
+
+
+@contextmanager
+def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[Tracker]:
+    """The run that this training is recorded as; whatever ends the block ends it, too."""
+    tracker = runs.start(config.tracking, state=folder / runs.STATE)
+    try:
+        tracker.parameters(dict(leaves(as_dict(config))))
+        tracker.tags(provenance.tags(data_hash=dataset.content_hash, fingerprint=mark))
+        tracker.catch_up(lasting(config.paths.checkpoints))
+        yield tracker
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+
+
+def _publish(
+    config: Config,
+    state: TrainingState,
+    dataset: ImageDataset,
+    tracker: Tracker,
+    origin: Mapping[str, Any],
+) -> Path:
+    """Write the model folder, and say what it was made from."""
+    made_from = {**origin, "images": state.step * config.train.batch_size, "steps": state.step}
+    model = Path(config.paths.train) / "model"
+    build.save_model(model, state, build.model_settings(config, dataset.meta), made_from)
+    tracker.artifact(model)
+    say(f"train: {model} after {state.step} steps")
+    return model

@@ -1,5 +1,0 @@
-"""viewer.html: the layered manifolds and meshes of an export as one page that needs nothing else."""
-
-from pipeline.viewer.document import page, write
-
-__all__ = ["page", "write"]

@@ -1,0 +1,53 @@
+"""Cameras of an export look at what training showed: the front of heads, all sides of cars from above."""
+
+import math
+
+import pytest
+import torch
+
+from gram.model.folder import build_generator
+from gram.model.generator import Generator
+from pipeline.config.loader import load
+from pipeline.config.schema import ExportConfig
+from pipeline.export.cameras import across, turntable, witnesses
+
+FRONT = math.pi / 2
+
+
+def drawing(background_z: float | None) -> Generator:
+    return build_generator(
+        {
+            "generator": {"fov": 0.5, "z_dim": 4, "mapping_width": 4, "mapping_layers": 1},
+            "radiance": {"width": 4, "layers": 2, "box": 0.6},
+            "sampler": {"kind": "stratified", "points": 4, "near": 0.7, "far": 1.3}
+            | {"background_z": background_z},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def settings() -> ExportConfig:
+    return load(["experiment=tiny", "export.yaw=0.6"]).export
+
+
+def test_heads_are_witnessed_from_the_front_half_as_far_aside_as_they_turn(settings: ExportConfig) -> None:
+    poses = witnesses(drawing(-0.12), settings)
+    assert len(poses) == 9
+    torch.testing.assert_close(poses.mean(0), torch.full((2,), FRONT))
+    torch.testing.assert_close((poses - FRONT).abs().amax(0), torch.tensor([0.15, 0.3]))
+    turned = turntable(drawing(-0.12), settings, 8)[:, 1] - FRONT
+    assert turned.abs().max().item() == pytest.approx(0.6)
+
+
+def test_what_is_on_white_is_witnessed_from_all_round_and_above(settings: ExportConfig) -> None:
+    poses = witnesses(drawing(None), settings)
+    assert (poses[:, 0] < FRONT).all()
+    directions = torch.stack([poses[:, 1].cos(), poses[:, 1].sin()], dim=1)
+    assert directions.mean(0).abs().max() < 1e-6
+    turned = turntable(drawing(None), settings, 8)[:, 1]
+    torch.testing.assert_close(turned.diff(), torch.full((7,), math.pi / 4))
+
+
+def test_pictures_across_begin_on_one_side_and_end_on_the_other(settings: ExportConfig) -> None:
+    poses = across(settings, 3)
+    torch.testing.assert_close(poses[:, 1] - FRONT, torch.tensor([0.6, 0.0, -0.6]))
