@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from gram.geometry.cameras import look_at_origin, pixel_rays, project
-from gram.meshing.depth import mesh_depth
 from gram.meshing.fields import Field
 from gram.meshing.opacity import accumulated_opacity, clearest
+from gram.meshing.raycasting import mesh_depth
 from gram.meshing.surface import extract_surface
 from gram.model.generator import Generator
 from gram.rendering.samplers import Sampler

@@ -2,12 +2,11 @@
 
 from gram.meshing.colors import color_vertices
 from gram.meshing.decimation import decimate
-from gram.meshing.depth import mesh_depth
 from gram.meshing.fields import choose_level
 from gram.meshing.files import write_glb, write_obj, write_ply
-from gram.meshing.layer_render import draw_layers
-from gram.meshing.layers import Layer, read_layers, write_layers
+from gram.meshing.layers import Layer, draw_layers, read_layers, write_layers
 from gram.meshing.opacity import accumulated_opacity
+from gram.meshing.raycasting import mesh_depth
 from gram.meshing.render import render_mesh, turntable_poses
 from gram.meshing.surface import extract_surface, why_not_watertight
 from gram.meshing.textures import bake_texture

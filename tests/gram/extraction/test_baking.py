@@ -10,8 +10,7 @@ from small_model import smooth_settings, vivid_generator
 
 from gram.extraction.baking import bake
 from gram.geometry.poses import GaussianPoses
-from gram.meshing.layer_render import draw_layers
-from gram.meshing.layers import as_mesh
+from gram.meshing.layers import as_mesh, draw_layers
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
 

@@ -12,7 +12,7 @@ from gram.analysis.analytic_field import SEMI_AXES, AnalyticField
 from gram.extraction.surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import decimate, why_not_watertight
-from gram.meshing.depth import mesh_depth
+from gram.meshing.raycasting import mesh_depth
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
 from gram.rendering.samplers import PlaneSampler, StratifiedSampler

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gram.meshing import extract_surface
-from gram.meshing.closing import close_pits
+from gram.meshing.surface import close_pits
 
 CELL = 0.24 / 47
 FILL = 0.015

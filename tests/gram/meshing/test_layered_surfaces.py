@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gram.meshing.layer_render import draw_layers
-from gram.meshing.layers import Layer, as_mesh, read_layers, write_layers
+from gram.meshing.layers import Layer, as_mesh, draw_layers, read_layers, write_layers
 
 FRONT = torch.tensor([[math.pi / 2, math.pi / 2]])
 FOV = math.radians(12)

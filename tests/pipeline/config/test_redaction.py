@@ -107,7 +107,8 @@ def test_nothing_that_a_command_writes_has_secrets_tracebacks_of_defects_include
     (tmp_path / "defect.py").write_text(DEFECT)
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli.parent_death", "defect"],
-        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(tmp_path)])},
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(tmp_path)])},
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count("Traceback") == 4 and done.stderr.count("postgresql://***@host/db") >= 6

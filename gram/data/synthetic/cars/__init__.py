@@ -1,0 +1,1 @@
+"""Cars: parametric bodies, their triangles and paint, on white."""

@@ -1,0 +1,1 @@
+"""Heads: a statistical shape with hair, clothes, light and a wall behind."""
