@@ -185,7 +185,7 @@ def test_checkpoints_from_before_there_were_digests_still_load(tmp_path: Path) -
 KILLED_WHILE_SAVING = """
 import json, os, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, "tests/gram")
+sys.path.insert(0, "tests/gram/training")
 from test_checkpoint import SIZE, Counter
 from gram.training import checkpoint
 
@@ -240,7 +240,7 @@ def test_a_process_killed_while_saving_loses_at_most_the_checkpoint_it_was_writi
 SAVING_ON_A_FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-sys.path.insert(0, "tests/gram")
+sys.path.insert(0, "tests/gram/training")
 from test_checkpoint import Counter
 from gram.training import checkpoint
 
