@@ -1,4 +1,4 @@
-"""Image files to pixels: by Pillow where it is installed, else by `gram.data.png`."""
+"""Decoding of image files to pixels, by Pillow: sizes are checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gram.data import png
 from gram.data.format import DatasetError
 from gram.system.documents import words_of
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Pixels = NDArray[np.uint8]
 Read = Callable[[str], bytes]
@@ -29,9 +25,9 @@ Read = Callable[[str], bytes]
 MAX_PIXELS = 2**25
 """Of a picture, so that one of a few kilobytes cannot fill the memory."""
 BYTES_AT_ONCE = 2**26
-"""Of pixels that are decoded together without Pillow."""
+"""Of pixels in a batch of decoded images, an eighth of what may be decoded ahead."""
 FILES_AT_ONCE = 1024
-"""That threads decode with Pillow ahead of whoever takes the pixels."""
+"""Most files that threads decode ahead of whoever takes the pixels."""
 MAX_THREADS = 8
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """That Pillow decodes by itself; it hands some others to programs."""
@@ -64,17 +60,13 @@ def decode(names: Sequence[str], read: Read, folder: Path, like: Like | None = N
         DatasetError: a file cannot be decoded, or is too large, not square, or of another size; files before
             it have been yielded.
     """
-    pillow = _pillow()
-    if pillow is None:
-        yield from _decode_together(names, read, folder, like)
-    elif len(names) == 1:
-        yield _decode_one(pillow, read, folder, like, names[0])
-    else:
-        ahead = FILES_AT_ONCE if like is None else files_at_once(like.side)
-        with ThreadPoolExecutor(min(MAX_THREADS, ahead, os.cpu_count() or 1)) as threads:
-            for start in range(0, len(names), ahead):
-                some = names[start : start + ahead]
-                yield from threads.map(partial(_decode_one, pillow, read, folder, like), some)
+    if len(names) == 1:
+        yield _decode_one(read, folder, like, names[0])
+        return
+    ahead = FILES_AT_ONCE if like is None else files_at_once(like.side)
+    with ThreadPoolExecutor(min(MAX_THREADS, ahead, os.cpu_count() or 1)) as threads:
+        for start in range(0, len(names), ahead):
+            yield from threads.map(partial(_decode_one, read, folder, like), names[start : start + ahead])
 
 
 def files_at_once(side: int) -> int:
@@ -82,52 +74,41 @@ def files_at_once(side: int) -> int:
     return max(1, min(FILES_AT_ONCE, 8 * BYTES_AT_ONCE // (3 * side * side)))
 
 
-@cache
-def _pillow() -> ModuleType | None:
-    try:
-        from PIL import Image
-    except ImportError:
-        return None
-    return Image
-
-
-def _decode_one(pillow: ModuleType, read: Read, folder: Path, like: Like | None, name: str) -> Pixels:
+def _decode_one(read: Read, folder: Path, like: Like | None, name: str) -> Pixels:
     content = read(name)
     try:
-        with pillow.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _require_size(name, folder, image.size, like)
-            return _rgb(pillow, _upright(image))
+            return _rgb(_upright(image))
     except DatasetError:
         raise
-    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         problem = f"has more than {MAX_PIXELS:,} pixels"
         raise DatasetError(f"{name} in {folder} {problem}: make it smaller") from error
-    except pillow.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise _undecodable(name, folder, "it is no picture, or of a kind that is not read") from error
     except Exception as error:  # damaged pictures raise whatever their decoder does
         raise _undecodable(name, folder, error) from error
 
 
-def _upright(image: Image) -> Image:
+def _upright(image: Image.Image) -> Image.Image:
     if image.getexif().get(ORIENTATION, 1) == 1:
         return image
-    from PIL import ImageOps
-
     return ImageOps.exif_transpose(image)
 
 
-def _rgb(pillow: ModuleType, image: Image) -> Pixels:
+def _rgb(image: Image.Image) -> Pixels:
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _from_sixteen_bits(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers without a known range")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        image = pillow.alpha_composite(pillow.new("RGBA", image.size, "white"), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
 
 
-def _from_sixteen_bits(image: Image) -> Pixels:
+def _from_sixteen_bits(image: Image.Image) -> Pixels:
     """Grey; 65535, which is 257 times 255, is white."""
     grey = np.asarray(image).astype(np.int64)
     if grey.min() < 0 or grey.max() > SIXTEEN_BITS:
@@ -135,29 +116,6 @@ def _from_sixteen_bits(image: Image) -> Pixels:
     if (clear := image.info.get("transparency")) is not None:
         grey[grey == clear] = SIXTEEN_BITS
     return np.repeat(((grey + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
-
-
-def _decode_together(names: Sequence[str], read: Read, folder: Path, like: Like | None) -> Iterator[Pixels]:
-    """Pictures of equal size that follow each other are decoded together."""
-    waiting: list[Pixels] = []
-    for name in names:
-        content = read(name)
-        try:
-            _require_size(name, folder, png.read_size(content), like)
-            lines = png.read_lines(content)
-        except png.UnsupportedError as error:
-            raise DatasetError(
-                f"{name} in {folder} cannot be decoded without an imaging library ({error}): install Pillow"
-            ) from error
-        except png.PngError as error:
-            raise _undecodable(name, folder, error) from error
-        full = len(waiting) * lines.size >= BYTES_AT_ONCE
-        if waiting and (full or waiting[0].shape != lines.shape):
-            yield from png.undo_filters(np.stack(waiting))
-            waiting = []
-        waiting.append(lines)
-    if waiting:
-        yield from png.undo_filters(np.stack(waiting))
 
 
 def _require_size(name: str, folder: Path, size: tuple[int, int], like: Like | None) -> None:

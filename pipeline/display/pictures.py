@@ -1,16 +1,16 @@
 """Pictures for people: grids of samples, one head turned with its depth beside it, the surfaces from above.
 
-Pixels are uint8 (height, width, 3). PNGs are written with zlib alone: no imaging library is needed.
+Pixels are uint8 (height, width, 3).
 """
 
-import struct
-import zlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
@@ -135,16 +135,10 @@ def _borders(layers: Tensor) -> Tensor:
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """What a PNG file of these pixels holds."""
-    height, width, _ = pixels.shape
-    lines = np.zeros((height, 1 + 3 * width), np.uint8)  # each line opens with filter type 0
-    lines[:, 1:] = pixels.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")]
-    content = b"\x89PNG\r\n\x1a\n"
-    for name, data in chunks:
-        content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    return content
+    """A PNG file of these pixels."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def blank() -> Pixels:
@@ -153,8 +147,9 @@ def blank() -> Pixels:
 
 
 def is_blank(path: Path) -> bool:
-    """Whether a file is `blank` as this module writes it."""
-    return path.read_bytes() == encode_png(blank())
+    """Whether a file holds the picture `blank`."""
+    with Image.open(path) as image:
+        return image.size == (BLANK, BLANK) and np.array_equal(np.asarray(image.convert("RGB")), blank())
 
 
 def write_png(path: Path, pixels: Pixels) -> None:

@@ -20,13 +20,12 @@ from pipeline.runtime.hardware import amount
 from pipeline.tracking import provenance
 from pipeline.tracking.fingerprint import program_hash
 
-NEEDED = ("accelerate", "hydra-core", "numpy", "safetensors")
+NEEDED = ("accelerate", "hydra-core", "numpy", "pillow", "safetensors")
 """Packages that training needs beside torch."""
 OPTIONAL = {
     "mlflow": "runs in MLflow; tracking=none does without",
     "dvc": "dvc repro, which runs what has changed",
     "rich": "bars in place of lines",
-    "pillow": "pictures of your own, and fast reading of all others",
     "embreex": "generated heads and cars",
     "scipy": "generated heads and cars",
     "torch-fidelity": "metrics",
