@@ -51,7 +51,7 @@ imports: $(INSTALLED)
 	lint-imports
 
 test: check $(NODE) ## check, then every test
-	pytest -n auto --dist loadfile --durations 15
+	pytest -n auto --dist loadfile --no-loadscope-reorder --durations 15
 
 test-cluster: $(INSTALLED) ## of these, sweeps on Ray alone: real machines, killed in the middle
 	pytest -n auto --dist loadfile $(wildcard tests/pipeline/sweep/test_sweep*.py)

@@ -31,7 +31,7 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 sys.exit(main(train.STAGE, train.run, sys.argv[2:]))
 """
 LARGE = ("experiment=tiny", "data.size=64", "data.identities=8", "tracking=none", "model.hidden=64")
-ROOM_MIB = 1600
+ROOM_MIB = 1700
 """Beside the program itself: enough for eight pictures of 64 x 64 with 12 surfaces, not for sixteen."""
 
 
