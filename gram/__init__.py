@@ -1,6 +1,63 @@
-"""Generative Radiance Manifolds: 3D-aware images from learned isosurfaces (Deng et al., CVPR 2022)."""
+"""Generative Radiance Manifolds: 3D-aware images from learned isosurfaces (Deng et al., CVPR 2022).
 
+For notebooks:
+
+- models: `load_model`, `save_model`, `Generator`, `read_latents`
+- cameras: `look_at_origin`, `pixel_rays`, `GaussianPoses`, `SphericalPoses`, `mirror_poses`
+- rendering: `Rays`, `intersect`, `composite`, `shade`; samplers are in `gram.rendering.samplers`
+- surfaces: `visible_surface`, `write_glb`; more in `gram.meshing`
+- distances of sets of images: `measure`; more in `gram.metrics`
+
+Surfaces and distances need libraries that training does without, and are imported at their first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.poses import GaussianPoses, SphericalPoses, mirror_poses
 from gram.model.folder import ModelError, load_model, save_model
 from gram.model.generator import Generator, RenderedImages
+from gram.model.latents import read_latents
+from gram.rendering.compositing import composite
+from gram.rendering.isosurfaces import intersect
+from gram.rendering.render_rays import shade
 
-__all__ = ["Generator", "ModelError", "RenderedImages", "load_model", "save_model"]
+if TYPE_CHECKING:
+    from gram.extraction.surface import visible_surface
+    from gram.meshing.files import write_glb
+    from gram.metrics.fidelity import measure
+
+_LATE = {
+    "measure": "gram.metrics.fidelity",
+    "visible_surface": "gram.extraction.surface",
+    "write_glb": "gram.meshing.files",
+}
+
+__all__ = [
+    "GaussianPoses",
+    "Generator",
+    "ModelError",
+    "Rays",
+    "RenderedImages",
+    "SphericalPoses",
+    "composite",
+    "intersect",
+    "load_model",
+    "look_at_origin",
+    "measure",
+    "mirror_poses",
+    "pixel_rays",
+    "read_latents",
+    "save_model",
+    "shade",
+    "visible_surface",
+    "write_glb",
+]
+
+
+def __getattr__(name: str) -> object:
+    """A name of `_LATE`, imported."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATE[name]), name)

@@ -22,7 +22,13 @@ class Rays(NamedTuple):
     directions: Float[Tensor, "*batch 3"]  # unit length
 
     def at(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n 3"]:
-        """The points at distances t along each ray."""
+        """The points at distances t along each ray.
+
+        Example:
+            >>> rays = Rays(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, -1.0]]))
+            >>> rays.at(torch.tensor([[0.5, 2.0]])).tolist()
+            [[[0.0, 0.0, -0.5], [0.0, 0.0, -2.0]]]
+        """
         return torch.addcmul(self.origins[..., None, :], t[..., None], self.directions[..., None, :])
 
 
@@ -32,6 +38,12 @@ def look_at_origin(poses: Float[Tensor, "batch 2"], radius: float = 1.0) -> Floa
     Args:
         poses: (pitch, yaw), radians; pitch strictly between 0 and pi, as the poles have no up direction.
         radius: distance of the camera from the origin.
+
+    Example:
+        >>> front = torch.tensor([[math.pi / 2, math.pi / 2]])
+        >>> centre = look_at_origin(front, radius=2.0)[0, :3, 3]
+        >>> torch.allclose(centre, torch.tensor([0.0, 0.0, 2.0]), atol=1e-6)
+        True
     """
     centre = on_unit_sphere(poses)
     forward = -centre
@@ -49,6 +61,11 @@ def poses_from_cam2world(cam2world: Float[Tensor, "batch 4 4"]) -> Float[Tensor,
 
     Yaw lies in [-pi/2, 3 pi/2], within half a turn of the frontal view as pose priors have it: a pose
     that is predicted must not jump by a full turn between the real and the generated picture of one view.
+
+    Example:
+        >>> poses = torch.tensor([[1.4, 1.9]])
+        >>> torch.allclose(poses_from_cam2world(look_at_origin(poses)), poses)
+        True
     """
     return poses_on_unit_sphere(normalize(cam2world[:, :3, 3], dim=-1))
 
@@ -60,6 +77,11 @@ def pixel_rays(cam2world: Float[Tensor, "batch 4 4"], *, size: int, fov: float) 
         cam2world: camera poses.
         size: pixels along one side; the outermost pixel centres lie on the border of the image plane.
         fov: angle between the outermost pixel centres, radians.
+
+    Example:
+        >>> rays = pixel_rays(look_at_origin(torch.tensor([[1.4, 1.9]])), size=8, fov=0.2)
+        >>> rays.directions.shape
+        torch.Size([1, 64, 3])
     """
     grid = torch.linspace(-1.0, 1.0, size, dtype=cam2world.dtype, device=cam2world.device)
     y, x = torch.meshgrid(-grid, grid, indexing="ij")
@@ -82,6 +104,12 @@ def project(
     Returns:
         (x, y) as `grid_sample` takes them with align_corners: -1 and 1 are the centres of the outermost
         pixels, y points down; and distances. What is not in front of its camera is at infinity.
+
+    Example:
+        >>> cam2world = look_at_origin(torch.tensor([[math.pi / 2, math.pi / 2]]))
+        >>> places, distances = project(torch.zeros(1, 1, 3), cam2world, fov=0.2)
+        >>> places.abs().max().item() < 1e-6, distances.item()
+        (True, 1.0)
     """
     seen = (points - cam2world[:, None, :3, 3]) @ cam2world[:, :3, :3]
     ahead = -seen[..., 2:]

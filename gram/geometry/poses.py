@@ -33,7 +33,13 @@ class GaussianPoses:
     def sample(
         self, count: int, *, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "count 2"]:
-        """`count` independent (pitch, yaw); pitch is kept a degree away from the poles."""
+        """`count` independent (pitch, yaw); pitch is kept a degree away from the poles.
+
+        Example:
+            >>> rng = torch.Generator().manual_seed(0)
+            >>> GaussianPoses(yaw_std=0.3).sample(2, generator=rng).shape
+            torch.Size([2, 2])
+        """
         noise = torch.randn(count, 2, generator=generator, device=device)
         pitch = self.pitch_mean + self.pitch_std * noise[:, 0]
         yaw = self.yaw_mean + self.yaw_std * noise[:, 1]
@@ -53,7 +59,13 @@ class SphericalPoses:
     def sample(
         self, count: int, *, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "count 2"]:
-        """`count` independent (pitch, yaw)."""
+        """`count` independent (pitch, yaw).
+
+        Example:
+            >>> pitch, yaw = SphericalPoses().sample(1000).unbind(-1)
+            >>> bool((pitch < math.pi / 2).all())  # cars are seen from above
+            True
+        """
         uniform = torch.rand(count, 2, generator=generator, device=device) * 2.0 - 1.0
         v = (uniform[:, 0] * self.v_range + self.v_mean) / math.pi
         pitch = torch.acos(1.0 - 2.0 * v.clamp(1e-5, 1.0 - 1e-5))
@@ -61,6 +73,11 @@ class SphericalPoses:
 
 
 def mirror_poses(poses: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 2"]:
-    """Poses of the horizontally flipped images: yaw -> pi - yaw."""
+    """Poses of the horizontally flipped images: yaw -> pi - yaw.
+
+    Example:
+        >>> mirror_poses(torch.tensor([[1.5, 0.0]]))[0, 1].item() == torch.tensor(math.pi).item()
+        True
+    """
     pitch, yaw = poses.unbind(-1)
     return torch.stack([pitch, math.pi - yaw], dim=-1)

@@ -36,6 +36,12 @@ def decimate(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
 
     Raises:
         ValueError: a budget that no closed surface can meet, or that this one cannot.
+
+    Example:
+        >>> ball = trimesh.creation.icosphere(subdivisions=3)
+        >>> small = decimate(ball, 200)
+        >>> len(small.faces) <= 200, small.is_watertight
+        (True, True)
     """
     if faces < FEWEST:
         raise ValueError(

@@ -29,6 +29,13 @@ def write_glb(mesh: trimesh.Trimesh, path: str | Path) -> None:
 
     The material is matt: glTF's default is metal, which viewers without surroundings show nearly black. It
     has one side, the outer: the surface is closed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_glb(trimesh.creation.icosphere(), Path(folder) / "ball.glb")
+        ...     (Path(folder) / "ball.glb").read_bytes()[:4]
+        b'glTF'
     """
     content = export_glb(
         trimesh.Scene({"surface": mesh}), include_normals=True, buffer_postprocessor=_finish_gltf

@@ -46,6 +46,14 @@ def extract_surface(
     Raises:
         ValueError: If there is no surface at the level (the message has the field's range), or bounds,
             resolution or values are unusable.
+
+    Example:
+        >>> def ball(points):  # 0.5 at a radius of 0.5
+        ...     return 1.0 - points.norm(dim=-1)
+        >>> bounds = ((-1.0, 1.0), (-1.0, 1.0), (-1.0, 1.0))
+        >>> mesh = extract_surface(ball, bounds=bounds, resolution=32, level=0.5)
+        >>> mesh.is_watertight, round(float(mesh.bounds[1, 0]), 2)
+        (True, 0.5)
     """
     lattice = Lattice.over(bounds, resolution=resolution)
     values = sample_field(field, lattice, chunk=chunk, progress=progress)

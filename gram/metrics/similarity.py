@@ -22,6 +22,11 @@ def psnr(
     Args:
         images: in [-1, 1]; what is beyond is clipped, as in a file.
         truth: the same.
+
+    Example:
+        >>> black = torch.full((1, 3, 16, 16), -1.0)
+        >>> round(psnr(black + 0.2, black).item(), 3)  # an error of a tenth of the range
+        20.0
     """
     error = _in_unit_range(images) - _in_unit_range(truth)
     return -10.0 * torch.log10(error.square().mean((1, 2, 3)))
@@ -39,6 +44,11 @@ def ssim(
 
     Raises:
         ValueError: pictures smaller than the window.
+
+    Example:
+        >>> image = torch.linspace(-1, 1, 3 * 16 * 16).view(1, 3, 16, 16)
+        >>> ssim(image, image).item()
+        1.0
     """
     from skimage.metrics import structural_similarity
 

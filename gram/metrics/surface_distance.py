@@ -83,6 +83,12 @@ def compare_points(
 
     Raises:
         ValueError: one of the surfaces has no points.
+
+    Example:
+        >>> plane = np.random.default_rng(0).random((1000, 3)) * [1.0, 1.0, 0.0]
+        >>> found = compare_points(plane + [0.0, 0.0, 0.1], plane, threshold=0.2)
+        >>> round(found.chamfer, 3), found.f_score
+        (0.1, 1.0)
     """
     from scipy.spatial import KDTree
 

@@ -124,6 +124,11 @@ def load_model(path: str | Path) -> Generator:
 
     Raises:
         ModelError: a file is missing or damaged, or tensors are missing, unknown or misshapen.
+
+    Example:
+        >>> generator = load_model("models/heads64")
+        >>> generator.training, type(generator.sampler).__name__
+        (False, 'SurfaceSampler')
     """
     return _load(Path(path), GENERATOR, build_generator)
 

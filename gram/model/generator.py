@@ -133,6 +133,14 @@ class Generator(nn.Module):
             noise: of a stochastic sampler; without it every ray is sampled alike.
             background: draw the background, see `gram.rendering.render_rays.shade`.
             max_rays: bounds the memory, changes nothing else.
+
+        Example:
+            >>> from gram import load_model
+            >>> generator = load_model("models/heads64")
+            >>> z, front = torch.zeros(1, generator.z_dim), torch.full((1, 2), math.pi / 2)
+            >>> rendered = generator.render(z, front, size=16)
+            >>> rendered.image.shape, rendered.depth.shape
+            (torch.Size([1, 3, 16, 16]), torch.Size([1, 16, 16]))
         """
         parts: list[tuple[Tensor, ...]] = []  # in the order of `RenderedImages`
         film = self.truncated_film(z, psi)

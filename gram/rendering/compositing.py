@@ -24,7 +24,13 @@ class Composite(NamedTuple):
 def occupancy_from_density(
     density: Float[Tensor, "*rays n"], hit: Bool[Tensor, "*rays n"], delta: Float[Tensor, " n"]
 ) -> Float[Tensor, "*rays n"]:
-    """alpha = 1 - exp(-delta * density) where the ray hits, else 0; `delta` is constant per surface."""
+    """alpha = 1 - exp(-delta * density) where the ray hits, else 0; `delta` is constant per surface.
+
+    Example:
+        >>> density, hit = torch.tensor([[1e9, 1e9]]), torch.tensor([[True, False]])
+        >>> occupancy_from_density(density, hit, torch.tensor([0.01, 0.01])).tolist()
+        [[1.0, 0.0]]
+    """
     return torch.where(hit, -torch.expm1(-delta * density), 0.0)
 
 
@@ -44,6 +50,13 @@ def composite(
         alpha: occupancies in [0, 1].
         far: the depth of a ray that nothing stops.
         white_background: fill what is left of the light with 1, the white of rgb in [0, 1].
+
+    Example:
+        >>> t, alpha = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 1.0]])
+        >>> red_before_blue = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
+        >>> result = composite(t, red_before_blue, alpha, far=3.0)
+        >>> [round(value, 3) for value in result.rgb[0].tolist()], round(result.depth.item(), 3)
+        ([0.5, 0.0, 0.5], 1.5)
     """
     order = t.detach().argsort(dim=-1, stable=True)
     log_through = torch.log(1.0 - alpha.gather(-1, order) + EPSILON)
@@ -70,6 +83,11 @@ def median_depth(
         t: distance of every sample along its ray, any order.
         weights: of the samples, from compositing.
         far: the depth of a ray that nothing stops.
+
+    Example:
+        >>> t, weights = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.4, 0.6]])
+        >>> median_depth(t, weights, far=3.0).item()
+        2.0
     """
     t, order = t.sort(dim=-1, stable=True)
     stopped = weights.gather(-1, order).cumsum(-1)

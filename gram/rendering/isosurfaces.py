@@ -87,6 +87,15 @@ def intersect(
 
     Raises:
         ValueError: unknown mode, or fewer than two samples.
+
+    Example:
+        >>> rays = Rays(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.0, 0.0, -1.0]]))
+        >>> def sphere(points):  # decreases along the ray, crosses -0.25 at a radius of 0.5
+        ...     return points.square().sum(-1) * points[..., 2].sign() - 0.5
+        >>> level = torch.tensor([-0.25])
+        >>> hits = intersect(sphere, rays, level, near=0.0, far=1.0, num_samples=64, mode="refined")
+        >>> hits.hit.item(), round(hits.t.item(), 4)
+        (True, 0.5)
     """
     if mode not in get_args(Mode):
         raise ValueError(f"intersection mode {mode!r} is unknown: use one of {', '.join(get_args(Mode))}")
