@@ -40,9 +40,7 @@ def for_children() -> dict[str, str]:
     return {PARENT: str(os.getpid())}
 
 
-if (
-    __name__ == "__main__"
-):  # python -m pipeline.cli.parent_death MODULE ARGUMENT...: like python -m, but holding
+if __name__ == "__main__":  # followed by MODULE ARGUMENT...: like python -m, but holding
     hold()
     sys.argv.pop(0)
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -5,30 +5,21 @@ Signals end it in one line, the ends of its readers do not, and a stage that DVC
 
 import signal
 import sys
-from pathlib import Path
 
-from pipeline.cli import dvc_parent, ending
+from pipeline.cli import dvc_parent, ending, parent_death
 from pipeline.cli.console import make_lasting
 
 
 def begin() -> None:
-    """Begin a command, or the part of one; do nothing in another program that imports this package."""
+    """Begin a command; do nothing in another program that imports this package."""
     if sys.argv[:1] == ["-m"]:  # while Python looks for the module
         make_lasting()
         ending.end_at_once(_name(sys.orig_argv))
         dvc_parent.end_with_dvc()
-    elif "--multiprocessing-fork" in sys.orig_argv and _is_command(Path(sys.argv[0])):
-        _begin_part()
 
 
-def _is_command(program: Path) -> bool:
-    return program.is_relative_to(Path(__file__).parents[1])
-
-
-def _begin_part() -> None:
+def begin_worker() -> None:
     """Begin a process that a command has started for a part of its work: it ends with the command alone."""
-    from pipeline.cli import parent_death
-
     make_lasting()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command, too
     parent_death.hold()

@@ -15,7 +15,7 @@ import torch
 from gram.analysis.step_cost import Footprint, measure
 from gram.data.format import DatasetMeta
 from gram.system.memory import is_out_of_memory
-from pipeline.cli import parent_death
+from pipeline.cli import startup
 from pipeline.config.schema import Config
 from pipeline.runtime import build, hardware, scene, torch_settings
 from pipeline.runtime import device as kernels
@@ -96,7 +96,7 @@ def in_new_process(work: Callable[[], R]) -> R:
 
 
 def _send(sender: Connection, work: Callable[[], object]) -> None:
-    parent_death.hold()
+    startup.begin_worker()
     try:
         sender.send((work(), None))
     except Exception as error:

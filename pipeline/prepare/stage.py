@@ -12,6 +12,7 @@ from gram.data.reader import ImageDataset
 from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.geometry.poses import GaussianPoses, SphericalPoses
+from pipeline.cli import startup
 from pipeline.cli.command import Stage
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress
@@ -89,6 +90,7 @@ def _synthesize(config: Config) -> list[Made]:
                 overwrite=True,
                 progress=lambda done, total: progress.update(done),
                 prepared=preparation(data, split),
+                begin=startup.begin_worker,
             )
         made.append((identities * views, meta))
     return made

@@ -4,7 +4,8 @@ Prints `NAME: code` for each, and ends with 1 where a code is not 0.
 """
 
 import sys
-from importlib import import_module
+
+from stages import stage_module
 
 from pipeline.cli.command import main
 from pipeline.cli.console import write
@@ -23,7 +24,7 @@ def tiny(folder: str) -> list[str]:
 
 def run(name: str, *arguments: str) -> int:
     """The exit code of a command."""
-    stage = import_module(f"pipeline.{name}")
+    stage = stage_module(name)
     return main(stage.STAGE, stage.run, arguments)
 
 

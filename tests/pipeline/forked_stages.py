@@ -3,7 +3,6 @@
 As a program it reads jobs from stdin, a line of JSON each, and answers with exit codes.
 """
 
-import importlib
 import json
 import os
 import resource
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+
+from stages import stage_module
 
 from pipeline.cli.command import main
 from pipeline.config.loader import Resolved, resolve
@@ -71,7 +72,7 @@ def _serve(jobs: IO[str], answers: IO[str]) -> None:
 
     torch.set_num_threads(1)
     for name in STAGES:
-        importlib.import_module(f"pipeline.{name}")
+        stage_module(name)
     known: dict[tuple[str, ...], Resolved] = {}
     for line in jobs:
         job = json.loads(line)
@@ -94,7 +95,7 @@ def _child(job: dict[str, Any], resolved: Resolved | None) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        module = importlib.import_module(f"pipeline.{job['stage']}")
+        module = stage_module(job["stage"])
         stage = module.STAGE
         if resolved is not None and job["places"]:
             for name, value in job["places"].items():

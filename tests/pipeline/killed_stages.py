@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crash_points import Recorder
+from stages import stage_module
 
 from pipeline.config.loader import PROJECT
 
@@ -76,7 +77,7 @@ def _serve() -> None:
     importlib.import_module("gram.metrics")
     importlib.import_module("matplotlib.pyplot")
     stages = {
-        name: importlib.import_module(f"pipeline.{name}")
+        name: stage_module(name)
         for name in ("prepare", "train", "evaluate", "export", "report", "pack", "noise")
     }
     for line in sys.stdin:

@@ -54,6 +54,7 @@ def synthesize(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     prepared: Mapping[str, Any] | None = None,
+    begin: Callable[[], None] = ignore_interrupts,
 ) -> DatasetMeta:
     """Render a data set and write it to a folder.
 
@@ -74,6 +75,7 @@ def synthesize(
         overwrite: replace an existing folder.
         progress: called with the number of images done and in total.
         prepared: options that it is made with, for `meta.json`.
+        begin: called in each worker process before its work.
     """
     _check(identities=identities, views=views, size=size, processes=processes, supersampling=supersampling)
     jobs = plan(split, identities=identities, views=views, seed=seed, poses=poses)
@@ -81,7 +83,10 @@ def synthesize(
         take_pictures, kind, size=size, fov=fov, supersampling=supersampling, exact=split == "test"
     )
     background = "plane" if kind == "heads" else "white"
-    with DatasetWriter(out, size=size, fov=fov, overwrite=overwrite) as writer, _mapper(processes) as mapper:
+    with (
+        DatasetWriter(out, size=size, fov=fov, overwrite=overwrite) as writer,
+        _mapper(processes, begin) as mapper,
+    ):
         for shot in mapper(shoot, jobs):
             _write(writer, shot)
             if progress is not None:
@@ -130,7 +135,7 @@ def _spread_over_yaw(pool: NDArray[np.float64], views: int) -> NDArray[np.float6
 
 
 @contextmanager
-def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Shot]]]:
+def _mapper(processes: int, begin: Callable[[], None]) -> Iterator[Callable[..., Iterator[Shot]]]:
     """A `map` that keeps the order: in this process, or over a pool that ends with the block, at once where
     that fails or is interrupted.
     """
@@ -139,7 +144,7 @@ def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Shot]]]:
         return
     context = multiprocessing.get_context("spawn")  # a fork could inherit locked threads of Torch or Embree
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=ignore_interrupts)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=begin)
     try:
         yield partial(pool.map, chunksize=8)
         pool.shutdown()

@@ -120,7 +120,7 @@ def _grid(found: Results, trial: Trial) -> str | None:
 def main(arguments: Sequence[str]) -> int:
     """Write the report of the folder that is named."""
     return on_folder(
-        "sweeping.report", __doc__ or "", lambda folder: say(f"report: {write(folder)}"), arguments
+        "sweep.report.page", __doc__ or "", lambda folder: say(f"report: {write(folder)}"), arguments
     )
 
 

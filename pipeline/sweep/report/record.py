@@ -213,7 +213,7 @@ def send(folder: Path) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Send the record of the folder that is named."""
-    return on_folder("sweeping.recording", __doc__ or "", send, arguments)
+    return on_folder("sweep.report.record", __doc__ or "", send, arguments)
 
 
 if __name__ == "__main__":
