@@ -1,4 +1,4 @@
-"""`python -m pipeline.sweep.report.page sweeps/NAME`: the answer of a sweep as one page, half done or done.
+"""`python -m pipeline.sweep.report sweeps/NAME`: the answer of a sweep as one page, half done or done.
 
 report.html holds everything, pictures included, and needs no network; report.png is its figure, trials.csv
 its table.
@@ -7,7 +7,6 @@ its table.
 import csv
 import io
 import json
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -119,10 +118,4 @@ def _grid(found: Results, trial: Trial) -> str | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the report of the folder that is named."""
-    return on_folder(
-        "sweep.report.page", __doc__ or "", lambda folder: say(f"report: {write(folder)}"), arguments
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return on_folder("sweep.report", __doc__ or "", lambda folder: say(f"report: {write(folder)}"), arguments)

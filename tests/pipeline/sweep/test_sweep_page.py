@@ -118,7 +118,7 @@ def test_large_pictures_become_small_ones(tmp_path: Path) -> None:
 
 def test_the_command_writes_a_report(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path, [trial(0)])
-    command = [sys.executable, "-m", "pipeline.sweep.report.page", str(folder)]
+    command = [sys.executable, "-m", "pipeline.sweep.report", str(folder)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, f"report: {folder}/report.html\n")
     assert (folder / "report.png").exists()
@@ -128,4 +128,4 @@ def test_a_folder_without_a_sweep_is_named(tmp_path: Path, capsys: pytest.Captur
     assert report.main([str(tmp_path)]) == 1
     assert f"report: {tmp_path} holds no sweep" in capsys.readouterr().err
     assert report.main([]) == 2
-    assert "usage: python -m pipeline.sweep.report.page FOLDER" in capsys.readouterr().err
+    assert "usage: python -m pipeline.sweep.report FOLDER" in capsys.readouterr().err
