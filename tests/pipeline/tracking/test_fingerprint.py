@@ -118,6 +118,7 @@ def test_a_change_of_what_trains_starts_anew(program: Path, name: str) -> None:
         "pipeline/export/stage.py",
         "pipeline/export/surface.py",
         "pipeline/train/stage.py",
+        "pipeline/train/observer.py",
         "pipeline/cli/progress.py",
     ],
 )

@@ -131,7 +131,7 @@ def test_a_run_that_ends_before_its_loop_is_killed_by_a_signal_and_failed_by_an_
             raise error("no room")
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(f"pipeline.train.{before}", end)
+    monkeypatch.setattr(f"pipeline.train.stage.{before}", end)
     recorded = ("tracking=mlflow", f"tracking.uri={store_uri}", f"tracking.experiment={tmp_path.name}")
     code = run(data, tmp_path, *recorded)
     assert code == (EXIT_ERROR if error else 128 + signal.SIGTERM)
