@@ -101,7 +101,7 @@ def all_options(schema: type = Config) -> dict[str, Option]:
 
 
 def affects_result(name: str, schema: type = Config) -> bool:
-    """Whether another value makes another run; names that are no options (any more) do."""
+    """True where another value makes another run, as it does for a name that is no option any more."""
     option = all_options(schema).get(name)
     return option is None or option.metadata["affects_result"]
 

@@ -93,7 +93,7 @@ def sampler_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
 
 
 def training_settings(config: Config) -> TrainingSettings:
-    """What shapes a training step: options of train of the same names, and the seed.
+    """Settings of a training step: options of train of the same names, and the seed.
 
     Raises:
         AttributeError: a field has no option.

@@ -1,4 +1,4 @@
-"""What the first process sees and keeps of a training run: reports, images, distances and checkpoints."""
+"""Reports, images, distances and checkpoints of a training run, as the first process makes them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -150,10 +150,10 @@ class Observer:
 
 
 def measured(train: TrainConfig, step: int) -> bool:
-    """Whether the distance to real pictures is measured after this step."""
+    """True where the distance to real images is measured after this step."""
     return train.measure_every > 0 and (due(step, train.measure_every) or step == train.steps)
 
 
 def due(step: int, every: int) -> bool:
-    """Whether something that happens every so many steps happens after this one."""
+    """True after steps at which something happens that is done every so many steps."""
     return step % every == 0

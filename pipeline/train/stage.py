@@ -103,7 +103,7 @@ def _end_together(error: CollapseError, team: Team) -> int:
 
 
 def _run_first(run: Run, mark: str) -> int | None:
-    """What the process does that writes files and talks to people."""
+    """Train as the process that writes files and talks to people."""
     config, dataset = run.config, run.dataset
     places, steps = lasting(config.paths.checkpoints), config.train.steps
     with (
