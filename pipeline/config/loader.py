@@ -10,6 +10,10 @@ Nothing else is read and the working directory stays what it is; relative paths 
 `${group.option}` as a whole value is the value of another option; nothing else is ever filled in. What says
 where this machine writes, or whom it connects to (`local` in the schema), is taken from params.yaml, presets
 and the command line alone: a file given with --params and an experiment may come from somebody else.
+
+Presets are read by `pipeline.config.yaml_reading` and composed by Hydra, which reads them again. Its defaults
+tree would tell the file of a value, one a group, but its reader follows aliases and makes 7 of the text 007,
+and its errors name no remedy: what is checked and merged here is what the first reading found.
 """
 
 import copy

@@ -100,6 +100,12 @@ def all_options(schema: type = Config) -> dict[str, Option]:
     return {option.name: option for option in _walk(schema, "")}
 
 
+def affects_result(name: str, schema: type = Config) -> bool:
+    """True where another value makes another run, as it does for a name that is no option any more."""
+    option = all_options(schema).get(name)
+    return option is None or option.metadata["affects_result"]
+
+
 def _walk(schema: type, prefix: str) -> Iterator[Option]:
     hints = get_type_hints(schema)
     for field in fields(schema):

@@ -24,6 +24,7 @@ def option(
     endless: bool = False,
     path: bool = False,
     local: bool = False,
+    affects_result: bool = True,
     default: Any = MISSING,
 ) -> Any:
     """A field of a group: its meaning, and the values it can take.
@@ -37,10 +38,12 @@ def option(
         endless: .inf is a value, too.
         path: a file or folder; ~ at its beginning is somebody's home.
         local: where this machine writes, or whom it connects to: not taken from files of other people.
+        affects_result: another value makes another run; else it says how long, how observed and on what
+            machines, and an unfinished run goes on with any.
         default: value that changes nothing; without it every preset states the option.
     """
     metadata = {"meaning": meaning, "choices": tuple(choices), "low": low, "above": above, "high": high}
-    metadata |= {"endless": endless, "path": path, "local": local}
+    metadata |= {"endless": endless, "path": path, "local": local, "affects_result": affects_result}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default="???" if default is MISSING else default, metadata=metadata)
@@ -126,26 +129,48 @@ class LaunchConfig:
     """Processes that train together. As one process, or under `accelerate launch`, nothing here matters."""
 
     processes: int = option(
-        "processes of each machine, one a GPU; 1 starts no launcher", low=1, high=4096, default=1
+        "processes of each machine, one a GPU; 1 starts no launcher",
+        low=1,
+        high=4096,
+        affects_result=False,
+        default=1,
     )
-    machines: int = option("machines that train together", low=1, high=65_536, default=1)
-    machine_rank: int = option("number of this machine, from 0", low=0, default=0)
-    main_address: str = option("address of machine 0, of several", local=True, default="127.0.0.1")
+    machines: int = option(
+        "machines that train together", low=1, high=65_536, affects_result=False, default=1
+    )
+    machine_rank: int = option("number of this machine, from 0", low=0, affects_result=False, default=0)
+    main_address: str = option(
+        "address of machine 0, of several", local=True, affects_result=False, default="127.0.0.1"
+    )
     main_port: int = option(
-        "port on machine 0, of several; only its network may reach it", low=0, high=65535, default=0
+        "port on machine 0, of several; only its network may reach it",
+        low=0,
+        high=65535,
+        affects_result=False,
+        default=0,
     )
-    max_restarts: int = option("times that all start anew after one of them died", low=0, default=0)
+    max_restarts: int = option(
+        "times that all start anew after one of them died", low=0, affects_result=False, default=0
+    )
 
 
 @dataclass(kw_only=True)
 class TrainConfig:
     """The adversarial training."""
 
-    steps: int = option("updates of each network", low=0, high=99_999_999)
+    steps: int = option("updates of each network", low=0, high=99_999_999, affects_result=False)
     batch_size: int = option("pictures an update, of all processes together", low=1, high=10**7)
-    micro_batch: int = option("pictures at a time on each process; 0 is all", low=0, default=0)
-    patches: int = option("parts of an image that are back-propagated in turn", low=1, high=65_536, default=1)
-    recompute: bool = option("keep no activations of the radiance field", default=False)
+    micro_batch: int = option(
+        "pictures at a time on each process; 0 is all", low=0, affects_result=False, default=0
+    )
+    patches: int = option(
+        "parts of an image that are back-propagated in turn",
+        low=1,
+        high=65_536,
+        affects_result=False,
+        default=1,
+    )
+    recompute: bool = option("keep no activations of the radiance field", affects_result=False, default=False)
     precision: str = option("of matrix products", choices=("no", "bf16", "fp16"), default="no")
     lr_generator: float = option("learning rate of mapping network and radiance field", low=0)
     lr_discriminator: float = option("learning rate of the discriminator", low=0)
@@ -175,21 +200,35 @@ class TrainConfig:
     mirror: bool = option("show real pictures flipped, too")
     share_fakes: bool = option("train both networks on the same fakes: faster, slightly stale")
     manifold_every: int = option("steps between updates of what lr_manifold is the rate of", low=1)
-    log_every: int = option("steps between reports", low=1)
-    sample_every: int = option("steps between sample pictures", low=1)
-    checkpoint_every: int = option("steps between checkpoints: the most that a killed run loses", low=1)
-    keep_checkpoints: int = option("newest checkpoints that stay", low=1, high=10**6)
-    keep_every: int = option("steps between checkpoints that stay for good; 0: none", low=0, default=0)
-    measure_every: int = option("steps between distances to real pictures; 0: never", low=0, default=0)
-    measure_images: int = option("pictures on each side of that distance", low=2, high=10**7, default=1000)
+    log_every: int = option("steps between reports", low=1, affects_result=False)
+    sample_every: int = option("steps between sample pictures", low=1, affects_result=False)
+    checkpoint_every: int = option(
+        "steps between checkpoints: the most that a killed run loses", low=1, affects_result=False
+    )
+    keep_checkpoints: int = option("newest checkpoints that stay", low=1, high=10**6, affects_result=False)
+    keep_every: int = option(
+        "steps between checkpoints that stay for good; 0: none", low=0, affects_result=False, default=0
+    )
+    measure_every: int = option(
+        "steps between distances to real pictures; 0: never", low=0, affects_result=False, default=0
+    )
+    measure_images: int = option(
+        "pictures on each side of that distance", low=2, high=10**7, affects_result=False, default=1000
+    )
     start_from: str | None = option(
         "checkpoint of another training to go on from, a step-*", path=True, default=None
     )
-    stop_on_collapse: bool = option("end a run whose pictures or surfaces are gone", default=True)
+    stop_on_collapse: bool = option(
+        "end a run whose pictures or surfaces are gone", affects_result=False, default=True
+    )
     deterministic: bool = option("bit-equal repetition on one device, somewhat slower on a GPU")
-    threads: int = option("CPU threads; 0 leaves it to torch", low=0, high=4096)
-    kernels: bool = option("on a GPU, Triton's kernels where they work; else plain torch", default=True)
-    device: str = option("auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"))
+    threads: int = option("CPU threads; 0 leaves it to torch", low=0, high=4096, affects_result=False)
+    kernels: bool = option(
+        "on a GPU, Triton's kernels where they work; else plain torch", affects_result=False, default=True
+    )
+    device: str = option(
+        "auto takes a GPU where there is one", choices=("auto", "cpu", "cuda"), affects_result=False
+    )
     launch: LaunchConfig = field(default_factory=LaunchConfig)
 
 

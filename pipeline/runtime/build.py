@@ -1,8 +1,9 @@
 """From configuration to networks and training: the only place where its values become their arguments."""
 
 import copy
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, get_type_hints
 
 import torch
 
@@ -11,13 +12,21 @@ from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import PosePrior
 from gram.model import folder
 from gram.model.generator import Generator
+from gram.model.settings import (
+    DiscriminatorSettings,
+    GeneratorSettings,
+    ManifoldSettings,
+    RadianceSettings,
+    RayNetworkSettings,
+)
 from gram.rendering.samplers import SurfaceSampler
 from gram.system.folders import write_folder
-from gram.training.precision import Precision
 from gram.training.state import TrainingSettings, TrainingState
-from pipeline.config.schema import Config
+from pipeline.config.schema import Config, ModelConfig
 from pipeline.tracking import identity
 
+OF_TRAINING = ("recompute",)
+"""Arguments of a model that change none of its results; its folder does not name them."""
 PROBED_POSES = 256
 PROBED_SIZE = 17
 """Pixels along one side of the pictures whose rays are probed, the border and the centre among them."""
@@ -31,38 +40,29 @@ def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
     """Arguments of every part of a model whose cameras and space are those of the data set."""
     model = config.model
     return {
-        "generator": {
-            "fov": meta.fov,
-            "z_dim": model.z_dim,
-            "mapping_width": model.mapping_width,
-            "mapping_layers": model.mapping_layers,
-        },
-        "radiance": {
-            "width": model.hidden,
-            "layers": model.layers,
-            "view_dependent": model.view_dependent,
-            "box": model.box,
-            "frequency_scale": model.frequency_scale,
-            "frequency_offset": model.frequency_offset,
-        },
-        "manifold": {
-            "width": model.manifold_hidden,
-            "hidden_layers": model.manifold_layers,
-            "centre": list(model.manifold_centre),
-            "init": model.manifold_init,
-        },
-        "ray_network": {
-            "width": model.ray_hidden,
-            "layers": model.ray_layers,
-            "frequencies": model.ray_frequencies,
-        },
+        "generator": _part(GeneratorSettings, model, fov=meta.fov),
+        "radiance": _part(RadianceSettings, model, width=model.hidden),
+        "manifold": _part(
+            ManifoldSettings,
+            model,
+            "manifold_",
+            width=model.manifold_hidden,
+            hidden_layers=model.manifold_layers,
+        ),
+        "ray_network": _part(RayNetworkSettings, model, "ray_", width=model.ray_hidden),
         "sampler": sampler_settings(config, meta),
-        "discriminator": {
-            "size": meta.size,
-            "width": model.discriminator_width,
-            "max_channels": model.discriminator_max_channels,
-        },
+        "discriminator": _part(DiscriminatorSettings, model, "discriminator_", size=meta.size),
     }
+
+
+def _part(settings: type, model: ModelConfig, prefix: str = "", **given: Any) -> dict[str, Any]:
+    """Arguments of one part: options of the same names after a prefix, beside those that are given.
+
+    Raises:
+        AttributeError: an argument has no option.
+    """
+    names = [name for name in get_type_hints(settings) if name not in OF_TRAINING]
+    return {name: given[name] if name in given else getattr(model, prefix + name) for name in names}
 
 
 def sampler_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
@@ -93,32 +93,16 @@ def sampler_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
 
 
 def training_settings(config: Config) -> TrainingSettings:
-    """What shapes a training step."""
-    train = config.train
-    return TrainingSettings(
-        batch_size=train.batch_size,
-        micro_batch=train.micro_batch,
-        patches=train.patches,
-        precision=cast(Precision, train.precision),
-        lr_generator=train.lr_generator,
-        lr_discriminator=train.lr_discriminator,
-        lr_manifold=train.lr_manifold,
-        betas=(train.betas[0], train.betas[1]),
-        grad_clip=train.grad_clip,
-        r1_weight=train.r1_weight,
-        r1_every=train.r1_every,
-        pose_weight=train.pose_weight,
-        real_pose_weight=train.real_pose_weight,
-        foreground=train.foreground,
-        foreground_weight=train.foreground_weight,
-        border_weight=train.border_weight,
-        edge_weight=train.edge_weight,
-        ema_decays=(train.ema_decays[0], train.ema_decays[1]),
-        mirror=train.mirror,
-        share_fakes=train.share_fakes,
-        manifold_every=train.manifold_every,
-        seed=config.seed,
-    )
+    """Settings of a training step: options of train of the same names, and the seed.
+
+    Raises:
+        AttributeError: a field has no option.
+    """
+    names = [field.name for field in fields(TrainingSettings) if field.name != "seed"]
+    values: dict[str, Any] = {name: getattr(config.train, name) for name in names}
+    pairs = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    values |= pairs
+    return TrainingSettings(**values, seed=config.seed)
 
 
 def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> TrainingState:

@@ -14,14 +14,14 @@ from gram.system import locks
 from gram.system.folders import sweep_inside, write_file
 from pipeline.cli.console import say
 from pipeline.config.loader import as_dict
-from pipeline.config.options import ConfigError, leaves
+from pipeline.config.options import ConfigError, affects_result, leaves
 from pipeline.config.pinned import without_private
 from pipeline.config.redaction import redacted
 from pipeline.sweep import asked as asking
 from pipeline.sweep.asked import ASKED
 from pipeline.sweep.report.shareable import without_private_words
 from pipeline.sweep.request import Request
-from pipeline.sweep.settings import NOT_THE_RESULT
+from pipeline.sweep.settings import Settings
 from pipeline.sweep.space import require_point
 from pipeline.sweep.trials import FILE, STOP, TRIALS, read_trials
 from pipeline.tracking.fingerprint import program_hash
@@ -136,6 +136,7 @@ def _require_the_same(now: Mapping[str, Any], before: Mapping[str, Any], folder:
 def _compared(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What must not change when a sweep goes on, by names that mean something to the user."""
     space = dict(leaves({"space": asked["space"]}))
-    settings = {f"sweep.{k}": v for k, v in asked["settings"].items() if k not in NOT_THE_RESULT}
+    settings = {f"sweep.{key}": value for key, value in asked["settings"].items()}
+    settings = {name: value for name, value in settings.items() if affects_result(name, Settings)}
     base = {name: v for name, v in leaves(asked["base"]) if not name.startswith(_NOT_COMPARED)}
     return {**space, **settings, **base}

@@ -12,13 +12,19 @@ class SweepConfig:
 
     name: str | None = option("of its folder and its run; null is that of its file", default=None)
     folder: str = option(
-        "of all sweeps; many machines need one that all of them see", path=True, local=True, default="sweeps"
+        "of all sweeps; many machines need one that all of them see",
+        path=True,
+        local=True,
+        affects_result=False,
+        default="sweeps",
     )
     search: str = option(
         "every combination, points drawn at random, or chosen by Optuna",
         choices=("grid", "random", "optuna"), default="grid",
     )  # fmt: skip
-    num_trials: int | None = option("of a random or Optuna search", low=1, high=MOST_TRIALS, default=None)
+    num_trials: int | None = option(
+        "of a random or Optuna search", low=1, high=MOST_TRIALS, affects_result=False, default=None
+    )
     scheduler: str = option(
         "asha stops what is not promising, pbt has bad trials go on from good ones",
         choices=("none", "asha", "pbt"), default="none",
@@ -30,12 +36,26 @@ class SweepConfig:
     objective: str | None = option(
         "metric of metrics.jsonl, smallest is best; null is the first distance/", default=None
     )
-    max_concurrent: int = option("trials at a time; 0 is as many as there is room for", low=0, default=0)
-    cpus: float = option("CPUs of a trial, and its threads", above=0, high=10_000, default=1.0)
-    gpus: float | None = option(
-        "GPUs of a trial, 0.5 shares one; null is 1 if there are any", low=0, high=10_000, default=None
+    max_concurrent: int = option(
+        "trials at a time; 0 is as many as there is room for", low=0, affects_result=False, default=0
     )
-    retries: int = option("times that a trial is started again after it failed", low=0, high=1000, default=1)
+    cpus: float = option(
+        "CPUs of a trial, and its threads", above=0, high=10_000, affects_result=False, default=1.0
+    )
+    gpus: float | None = option(
+        "GPUs of a trial, 0.5 shares one; null is 1 if there are any",
+        low=0,
+        high=10_000,
+        affects_result=False,
+        default=None,
+    )
+    retries: int = option(
+        "times that a trial is started again after it failed",
+        low=0,
+        high=1000,
+        affects_result=False,
+        default=1,
+    )
     seed: int = option("of what is drawn at random", low=0, default=0)
 
 
@@ -54,7 +74,3 @@ class Settings:
 
     sweep: SweepConfig = field(default_factory=SweepConfig)
     ray: RayConfig = field(default_factory=RayConfig)
-
-
-NOT_THE_RESULT = ("folder", "max_concurrent", "cpus", "gpus", "retries", "num_trials")
-"""Options that may change when a sweep goes on."""

@@ -2,33 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.loader import PROJECT, as_dict
+from pipeline.config.options import affects_result
 from pipeline.config.schema import Config
 from pipeline.tracking.import_closure import import_closure
 
-NOT_THE_RESULT = (
-    "steps",
-    "micro_batch",
-    "patches",
-    "recompute",
-    "log_every",
-    "sample_every",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "keep_every",
-    "measure_every",
-    "measure_images",
-    "stop_on_collapse",
-    "threads",
-    "device",
-    "kernels",
-    "launch",
-)
-"""Options of training that say how long, how observed and on what machines, not what."""
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
 """Options of the data that shape training beside the pictures and labels themselves."""
 ROOTS = (
@@ -55,11 +38,22 @@ def fingerprint(config: Config, *, data_hash: str) -> str:
 def what_matters(config: Config, *, data_hash: str) -> dict[str, Any]:
     """The seed, the sections and the data that shape training; equal for runs of one fingerprint."""
     settings = as_dict(config)
-    train = {name: value for name, value in settings["train"].items() if name not in NOT_THE_RESULT}
+    train = _decisive(settings["train"], "train.")
     if train["start_from"] is None:
         del train["start_from"]  # as if the option did not exist
     what = {"seed": config.seed, "model": settings["model"], "sampler": settings["sampler"], "train": train}
     return what | {"scene": {name: settings["data"][name] for name in SCENE}, "data": data_hash}
+
+
+def _decisive(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Options of a section that affect the result; sections in it that have none are left out."""
+    found: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            found |= {key: inner} if (inner := _decisive(value, f"{prefix}{key}.")) else {}
+        elif affects_result(prefix + key):
+            found[key] = value
+    return found
 
 
 @cache

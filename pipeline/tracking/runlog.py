@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -96,16 +97,35 @@ def read(path: Path) -> Iterator[dict[str, float]]:
     Raises:
         ValueError: another line is no record.
     """
+    return (record for record, _ in read_from(path, 0))
+
+
+def read_from(path: Path, start: int) -> Iterator[tuple[dict[str, float], int]]:
+    """Records of a metrics file from a byte on, each with the byte to read on from after it.
+
+    Args:
+        path: of the file.
+        start: where a line begins; where the file is shorter, it was written anew, and is read from 0.
+
+    Raises:
+        ValueError: a line is no record, but for a last one that is cut short.
+    """
     if not path.is_file():
         return
     with path.open("rb") as file:
+        if start > os.fstat(file.fileno()).st_size:
+            start = 0
+        file.seek(start)
+        after = f" after byte {start}" if start else ""
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
             try:
-                yield _record(line, f"{path}, line {number}")
+                record = _record(line, f"{path}, line {number}{after}")
             except documents.DocumentError:
                 if not line.endswith(b"\n") and len(line) < MAX_LINE:
                     return
                 raise
+            start += len(line) if line.endswith(b"\n") else 0
+            yield record, start
 
 
 def _record(line: bytes, source: str) -> dict[str, float]:

@@ -4,18 +4,15 @@ The first average is measured as `pipeline.evaluate` measures it with the same n
 model lies beside the checkpoints, where a resumed run finds it again, and is published as it appears.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gram.data.reader import ImageDataset
 from gram.model.folder import SETTINGS
 from gram.system.folders import remove_folder, write_folder
-from gram.training.state import TrainingState
 from pipeline.cli.console import say
-from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
 from pipeline.runtime import build, scene
+from pipeline.train.run import Record, Run
 
 if TYPE_CHECKING:
     from gram.analysis.distances import Evaluator
@@ -33,25 +30,16 @@ class Best:
     """Measures the averaged generator of a run and keeps the best.
 
     Args:
-        config: of the run.
-        state: that is trained.
-        dataset: that is trained on.
-        folder: of the checkpoints.
-        origin: what a model tells about where it comes from, beside its step and its distance.
+        run: whose generator is measured.
+        record: where it is kept.
 
     Raises:
         ValueError: distances are asked for, and what they need is not installed.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        state: TrainingState,
-        dataset: ImageDataset,
-        folder: Path,
-        origin: Mapping[str, Any],
-    ) -> None:
-        self._config, self._state, self._dataset, self._origin = config, state, dataset, origin
+    def __init__(self, run: Run, record: Record) -> None:
+        self._config, self._state, self._dataset = run.config, run.state, run.dataset
+        self._origin, folder, config = record.origin, record.folder, run.config
         self._kept, self.published = folder / FOLDER, Path(config.paths.train) / FOLDER
         remove_folder(self.published)
         if self.is_measured:

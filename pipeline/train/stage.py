@@ -1,13 +1,10 @@
 """`python -m pipeline.train`: adversarial training that goes on where it was interrupted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from gram.data.reader import ImageDataset
-from gram.training.state import TrainingState
-from gram.training.step import Reals
 from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage
 from pipeline.cli.console import say
 from pipeline.config.loader import as_dict
@@ -22,7 +19,9 @@ from pipeline.tracking.fingerprint import fingerprint, what_matters
 from pipeline.tracking.tracker import Tracker
 from pipeline.train import checkpoints, out_of_memory
 from pipeline.train.collapse import CollapseError
-from pipeline.train.loop import Observer, load_reals, train
+from pipeline.train.loop import load_reals, train
+from pipeline.train.observer import NoObserver, Observer
+from pipeline.train.run import Record, Run
 
 
 def _require_room(config: Config) -> None:
@@ -86,10 +85,11 @@ def run(config: Config) -> int | None:
         build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
         reals = load_reals(dataset, team.device)
         try:
+            training = Run(config=config, state=state, dataset=dataset, reals=reals, team=team)
             if team.is_first:
-                return _run_first(config, state, dataset, reals, team, mark)
+                return _run_first(training, mark)
             checkpoints.resume(state, Path(), team, {})
-            return train(config, state, dataset, reals, team)
+            return train(training, NoObserver())
         except CollapseError as error:
             return _end_together(error, team)
 
@@ -102,26 +102,27 @@ def _end_together(error: CollapseError, team: Team) -> int:
     return EXIT_ERROR
 
 
-def _run_first(
-    config: Config, state: TrainingState, dataset: ImageDataset, reals: Reals, team: Team, mark: str
-) -> int | None:
-    """What the process does that writes files and talks to people."""
+def _run_first(run: Run, mark: str) -> int | None:
+    """Train as the process that writes files and talks to people."""
+    config, dataset = run.config, run.dataset
     places, steps = lasting(config.paths.checkpoints), config.train.steps
     with (
         checkpoints.work_folder(places, mark, steps=steps) as folder,
         outputs.publishing(Path(config.paths.train)),
     ):
         checkpoints.tell_what_is_replaced(Path(config.paths.train) / "model", places, mark, steps=steps)
-        now = checkpoints.conditions(config, team)
+        now = checkpoints.conditions(config, run.team)
         matters = what_matters(config, data_hash=dataset.content_hash)
-        checkpoints.resume(state, folder, team, now, start_from=config.train.start_from, matters=matters)
+        start_from = config.train.start_from
+        checkpoints.resume(run.state, folder, run.team, now, start_from=start_from, matters=matters)
         with _tracked(config, dataset, mark, folder) as tracker:
             origin = {"seed": config.seed, "data_hash": dataset.content_hash, "fingerprint": mark}
             origin["run"] = tracker.run_id
-            observer = Observer(config, state, dataset, folder, tracker, now, origin)
-            code = train(config, state, dataset, reals, team, observer)
+            record = Record(folder=folder, tracker=tracker, conditions=now, origin=origin)
+            observer = Observer(run, record)
+            code = train(run, observer)
             if code is None:
-                observer.finish(_publish(config, state, dataset, tracker, origin))
+                observer.finish(_publish(run, record))
             tracker.finish("FINISHED" if code is None else "KILLED")
     return code
 
@@ -140,17 +141,12 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
         raise
 
 
-def _publish(
-    config: Config,
-    state: TrainingState,
-    dataset: ImageDataset,
-    tracker: Tracker,
-    origin: Mapping[str, Any],
-) -> Path:
+def _publish(run: Run, record: Record) -> Path:
     """Write the model folder, and say what it was made from."""
-    made_from = {**origin, "images": state.step * config.train.batch_size, "steps": state.step}
+    config, steps = run.config, run.state.step
+    made_from = {**record.origin, "images": steps * config.train.batch_size, "steps": steps}
     model = Path(config.paths.train) / "model"
-    build.save_model(model, state, build.model_settings(config, dataset.meta), made_from)
-    tracker.artifact(model)
-    say(f"train: {model} after {state.step} steps")
+    build.save_model(model, run.state, build.model_settings(config, run.dataset.meta), made_from)
+    record.tracker.artifact(model)
+    say(f"train: {model} after {steps} steps")
     return model

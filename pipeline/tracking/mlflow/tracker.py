@@ -52,6 +52,7 @@ class MlflowTracker:
         known = read_state(state)
         self._sent, self._picture = known.get("step", -1), known.get("picture", "")
         self._drawn = -1
+        self._read = 0  # byte of metrics.jsonl before which all is sent
         self._outbox = Outbox(self.store, is_final=is_final, explain=first_line)
         self._remember()
 
@@ -130,16 +131,19 @@ class MlflowTracker:
     def _send_numbers(self, metrics: Path) -> None:
         from mlflow.entities import Metric
 
-        fresh = [record for record in runlog.read(metrics) if record["step"] > self._sent]
         batch: list[Metric] = []
-        for record in fresh:
-            step, moment = int(record["step"]), int(record["time"] * 1000)
-            numbers = {k: v for k, v in record.items() if k not in ("step", "time") and v is not None}
-            batch += [Metric(name, value, moment, step) for name, value in numbers.items()]
+        sent, end = self._sent, self._read
+        for record, after in runlog.read_from(metrics, self._read):
+            end = after
+            if (step := int(record["step"])) > self._sent:
+                sent, moment = step, int(record["time"] * 1000)
+                numbers = {k: v for k, v in record.items() if k not in ("step", "time") and v is not None}
+                batch += [Metric(name, value, moment, step) for name, value in numbers.items()]
         for start in range(0, len(batch), BATCH):
             self._client.log_batch(self.id, metrics=batch[start : start + BATCH])
-        if fresh:
-            self._sent = int(fresh[-1]["step"])
+        self._read = end
+        if sent > self._sent:
+            self._sent = sent
             self._remember()
 
     def _send_pictures(self, samples: Path) -> None:

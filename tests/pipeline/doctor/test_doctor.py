@@ -15,6 +15,7 @@ import torch
 
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
+from gram.training.state import TrainingState
 from pipeline.cli.command import EXIT_ERROR, main
 from pipeline.cli.console import write
 from pipeline.config.loader import PROJECT, load
@@ -205,7 +206,7 @@ def test_it_foretells_where_training_goes_on(
     assert (code, wrong(text)) == (EXIT_ERROR, ["Training"])
 
 
-def new_state() -> train.TrainingState:
+def new_state() -> TrainingState:
     config = load(OPTIONS)
     return build.training_state(config, scene.planned_meta(config.data), torch.device("cpu"))
 

@@ -8,8 +8,10 @@ from test_sweep_request import read
 
 from gram.system.locks import BusyError
 from pipeline.config.loader import PROJECT
+from pipeline.config.options import ConfigError, affects_result, all_options
 from pipeline.sweep import folder, winner
 from pipeline.sweep.folder import ASKED
+from pipeline.sweep.settings import Settings
 from pipeline.sweep.trials import TRIALS
 
 
@@ -42,6 +44,18 @@ def test_a_sweep_that_cannot_go_on_stays(tmp_path: Path) -> None:
         raise ValueError("no cluster")
     assert sorted(path.name for path in opened.iterdir()) == ["notes.txt", ASKED]
     assert not (opened / TRIALS).exists()
+
+
+def test_machines_and_the_number_of_trials_alone_may_change_when_a_sweep_goes_on(tmp_path: Path) -> None:
+    free = {name for name in all_options(Settings) if not affects_result(name, Settings)}
+    names = ("folder", "num_trials", "max_concurrent", "cpus", "gpus", "retries")
+    assert free == {f"sweep.{name}" for name in names}
+    with folder.opened(read(tmp_path), resume=False):
+        pass
+    changed = ("sweep.max_concurrent=3", "sweep.cpus=2", "sweep.gpus=0", "sweep.retries=4")
+    folder.require_right(read(tmp_path, *changed), resume=True)
+    with pytest.raises(ConfigError, match=r"another sweep: sweep.seed = 7, which was 0\. Ask for the same"):
+        folder.require_right(read(tmp_path, *changed, "sweep.seed=7"), resume=True)
 
 
 def test_the_winner_is_written_to_where_a_link_at_params_yaml_leads(tmp_path: Path) -> None:

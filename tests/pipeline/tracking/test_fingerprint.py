@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.loader import PROJECT, load
+from pipeline.config.options import all_options, leaves
 from pipeline.tracking.fingerprint import (
     ROOTS,
     fingerprint,
@@ -15,6 +16,7 @@ from pipeline.tracking.fingerprint import (
     is_observer,
     made_by_another_program,
     program_hash,
+    what_matters,
 )
 from pipeline.tracking.import_closure import import_closure
 
@@ -40,6 +42,32 @@ def test_the_fingerprint_ignores_length_and_watching_only() -> None:
     ):
         assert fingerprint(load(["experiment=tiny", other]), data_hash="a") != base, other
     assert fingerprint(load(["experiment=tiny"]), data_hash="b") != base
+
+
+@pytest.mark.parametrize(
+    ("experiment", "settings"),
+    [("tiny", "137ada1cb398"), ("heads64", "9e34da396eb4"), ("ffhq256", "de4df8a7413e")],
+)
+def test_unfinished_training_of_shipped_experiments_goes_on(experiment: str, settings: str) -> None:
+    mark = fingerprint(load([f"experiment={experiment}"]), data_hash="a")
+    assert mark.split("-")[0] == settings, "another preset or option: folders of checkpoints start anew"
+
+
+def test_length_watching_and_machines_alone_do_not_count() -> None:
+    config = load(["experiment=tiny"])
+    counted = {name for name, _ in leaves({"train": what_matters(config, data_hash="a")["train"]})}
+    known = {name for name in all_options() if name.startswith("train.")}
+    assert known - counted == {
+        "train.steps", "train.micro_batch", "train.patches", "train.recompute", "train.log_every",
+        "train.sample_every", "train.checkpoint_every", "train.keep_checkpoints", "train.keep_every",
+        "train.measure_every", "train.measure_images", "train.stop_on_collapse", "train.threads",
+        "train.device", "train.kernels", "train.launch.processes", "train.launch.machines",
+        "train.launch.machine_rank", "train.launch.main_address", "train.launch.main_port",
+        "train.launch.max_restarts", "train.start_from",
+    }  # fmt: skip
+    assert "train.start_from" in dict(
+        leaves(what_matters(load(["experiment=tiny", "train.start_from=x"]), data_hash="a"))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +118,7 @@ def test_a_change_of_what_trains_starts_anew(program: Path, name: str) -> None:
         "pipeline/export/stage.py",
         "pipeline/export/surface.py",
         "pipeline/train/stage.py",
+        "pipeline/train/observer.py",
         "pipeline/cli/progress.py",
     ],
 )

@@ -37,6 +37,29 @@ def test_resuming_drops_reports_that_will_be_made_again_and_publishes_the_rest(t
     assert (tmp_path / "elsewhere/samples/samples-0000020.png").exists()
 
 
+def test_records_are_read_on_from_where_the_last_whole_line_ended(tmp_path: Path) -> None:
+    def steps(start: int) -> tuple[list[float], int]:
+        found = list(runlog.read_from(file, start))
+        return [record["step"] for record, _ in found], found[-1][1] if found else start
+
+    file = tmp_path / "metrics.jsonl"
+    assert steps(0) == ([], 0)
+    lines = [f'{{"step": {step}, "time": 1}}\n' for step in (1, 2, 3)]
+    file.write_text(lines[0] + lines[1][:9])
+    found, end = steps(0)
+    assert (found, end) == ([1], len(lines[0]))
+    file.write_text(lines[0] + lines[1][:-1])  # whole, but for its end
+    assert steps(end) == ([2], end)
+    file.write_text("".join(lines))
+    assert steps(end) == ([2, 3], len("".join(lines)))
+    assert steps(len("".join(lines))) == ([], len("".join(lines)))
+    file.write_text(lines[2])  # anew
+    assert steps(len("".join(lines))) == ([3], len(lines[2]))
+    file.write_text(lines[0] + "[1]\n")
+    with pytest.raises(ValueError, match=rf"metrics.jsonl, line 1 after byte {end}: .*not an object"):
+        steps(end)
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config.schema import TrackingConfig
 from pipeline.display.pictures import write_png
-from pipeline.tracking import provenance
+from pipeline.tracking import provenance, runlog
 from pipeline.tracking import runs as tracking
 from pipeline.tracking.mlflow import store
 from pipeline.tracking.mlflow.store import TrackingError
@@ -150,6 +150,26 @@ def test_a_resumed_training_goes_on_in_the_same_run_without_repeating_a_step(
     run = client_of(folder).get_run(first.run_id)
     assert run.data.params["train.steps"] == "2"
     assert run.data.tags["now.train.steps"] == "4"
+
+
+def test_reports_that_were_sent_are_not_read_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[float] = []
+    parse = runlog._record
+
+    def noted(line: bytes, source: str) -> dict[str, float]:
+        record = parse(line, source)
+        read.append(record["step"])
+        return record
+
+    monkeypatch.setattr(runlog, "_record", noted)
+    tracker = tracking.start(settings(folder))
+    for last in (1, 2, 3):
+        tracker.follow(write_metrics(tmp_path / "metrics.jsonl", [*range(1, last + 1)]))
+        assert tracker.flush()
+    assert read == [1, 2, 3]
+    assert history(folder, tracker.run_id, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
 
 
 def test_a_state_of_another_store_or_of_a_deleted_run_starts_a_new_run(folder: Path, tmp_path: Path) -> None:
