@@ -26,7 +26,7 @@ from torch import Tensor
 
 from gram.geometry.cameras import Rays
 from gram.rendering.render_rays import Radiance, shade
-from gram.rendering.samplers import LayeredSampler, Noise, Sampler
+from gram.rendering.samplers import Noise, Sampler, StratifiedSampler
 from gram.shapes import Float
 
 REFERENCE_POINTS = 1024
@@ -129,7 +129,7 @@ def measure(
 
 def reference_of(kind: str, sampler: Sampler) -> str:
     """The kind of sampler whose 1,024 points are the reference of another."""
-    return kind if isinstance(sampler, LayeredSampler) else "stratified"
+    return kind if sampler.has_surfaces else StratifiedSampler.kind
 
 
 def summarise(

@@ -14,7 +14,7 @@ from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.metrics.surface_depth import surface_depth
 from gram.model.generator import Generator
 from gram.model.latents import read_latents
-from gram.rendering.samplers import LayeredSampler, Samples
+from gram.rendering.samplers import Samples
 from pipeline.cli.progress import Progress
 from pipeline.display.figures import BLUE, VERMILION, plain, show, to_pixels
 from pipeline.display.pictures import Pixels, cross_section
@@ -42,7 +42,7 @@ def find(subject: Subject) -> Finding:
     samples, weights = _rays(generator, z[:views], poses, size=size, psi=settings.psi, task="surfaces")
     numbers = ray_numbers(generator.sampler, samples, weights)
     values = {name.replace("/", "_"): float(value) for name, value in numbers.items()}
-    layered = isinstance(generator.sampler, LayeredSampler)
+    layered = generator.sampler.has_surfaces
     protocol: dict[str, Any] = {
         "views": views,
         "rays": views * size * size,
