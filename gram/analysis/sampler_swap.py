@@ -44,7 +44,7 @@ def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> Subject:
     field = AnalyticField()
     spheres = ManifoldPredictor(width=256, hidden_layers=1, init="sphere").requires_grad_(False)
     rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES[:views])), size=size, fov=FOV)
-    pictures = [View(field, Rays(*(part[i : i + 1] for part in rays))) for i in range(len(rays.origins))]
+    pictures = [View(field, rays.rows(slice(i, i + 1))) for i in range(len(rays.origins))]
     integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins)
     learned, initial = (shells(), SHELLS), (spheres, SPHERES)
 
@@ -84,13 +84,8 @@ def trained_subject(
     with torch.no_grad():
         film = generator.mapping(z)
     rays = pixel_rays(look_at_origin(poses), size=size, fov=generator.fov)
-    views = [
-        View(
-            _scaled(generator, Film(*(part[i : i + 1] for part in film)), scale),
-            Rays(*(part[i : i + 1] for part in rays)),
-        )
-        for i in range(len(z))
-    ]
+    images = [slice(i, i + 1) for i in range(len(z))]
+    views = [View(_scaled(generator, film.rows(one), scale), rays.rows(one)) for one in images]
 
     def build(kind: str, points: int) -> Sampler:
         cls = _class_of(kind)

@@ -216,7 +216,8 @@ def _has(subject: Subject, kind: str, points: int = REFERENCE_POINTS) -> bool:
 
 def _part(rays: Rays, size: int, row: int, column: int, side: int) -> Rays:
     square = (slice(None), slice(row, row + side), slice(column, column + side))
-    return Rays(*(part.reshape(1, size, size, 3)[square].reshape(1, side * side, 3) for part in rays))
+    squares = rays.map(lambda part: part.reshape(1, size, size, 3)).rows(*square)
+    return squares.map(lambda part: part.reshape(1, side * side, 3))
 
 
 def _pixels(colors: Tensor, size: int) -> Pixels:

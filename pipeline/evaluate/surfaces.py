@@ -118,9 +118,8 @@ def _rays(
     with Progress(task, total=len(z)) as progress:
         for i in range(len(z)):
             rays = pixel_rays(look_at_origin(poses[i : i + 1]), size=size, fov=generator.fov)
-            own = type(film)(*(part[i : i + 1] for part in film))
             samples = generator.sampler.sample(rays)
-            weights = generator.shade(own, rays).weights
+            weights = generator.shade(film.rows(slice(i, i + 1)), rays).weights
             parts.append([part.cpu() for part in (samples.t, samples.hit, weights)])
             progress.update(i + 1)
     t, hit, weights = (torch.cat(part) for part in zip(*parts, strict=True))
