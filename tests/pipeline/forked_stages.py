@@ -71,7 +71,7 @@ def _serve(jobs: IO[str], answers: IO[str]) -> None:
 
     torch.set_num_threads(1)
     for name in STAGES:
-        importlib.import_module(f"pipeline.{name}")
+        importlib.import_module(f"pipeline.{name}.stage")
     known: dict[tuple[str, ...], Resolved] = {}
     for line in jobs:
         job = json.loads(line)
@@ -94,7 +94,7 @@ def _child(job: dict[str, Any], resolved: Resolved | None) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        module = importlib.import_module(f"pipeline.{job['stage']}")
+        module = importlib.import_module(f"pipeline.{job['stage']}.stage")
         stage = module.STAGE
         if resolved is not None and job["places"]:
             for name, value in job["places"].items():
