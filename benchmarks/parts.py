@@ -74,7 +74,7 @@ def _rays_of_a_patch(training: Training) -> Rays:
     poses = training.prior.sample(case.at_once).to(training.device)
     rays = pixel_rays(look_at_origin(poses), size=case.size, fov=generator.fov)
     some = case.size**2 // case.patches
-    return Rays(*(part[:, :some].contiguous() for part in rays))
+    return rays.rows(slice(None), slice(some)).map(torch.Tensor.contiguous)
 
 
 def _arguments_of_radiance(training: Training, film: Film, rays: Rays) -> tuple[Any, ...]:
@@ -84,7 +84,7 @@ def _arguments_of_radiance(training: Training, film: Film, rays: Rays) -> tuple[
     generator.pixels(film, rays)
     hook.remove()
     points, directions, film, *more = seen[0]
-    leaves = Film(*(part.detach().requires_grad_() for part in film))
+    leaves = film.map(lambda part: part.detach().requires_grad_())
     return (points.detach().requires_grad_(), directions, leaves, *more)
 
 

@@ -73,7 +73,7 @@ class AnalyticField(nn.Module):
 
         Computed in float64, whatever the rays are.
         """
-        rays = Rays(*(part.double() for part in rays))
+        rays = rays.map(torch.Tensor.double)
         chord = _chord(self, rays)
         x, w = (torch.from_numpy(part).to(rays.origins) for part in np.polynomial.legendre.leggauss(nodes))
         t = chord.middle[..., None] + chord.half[..., None] * x

@@ -10,7 +10,7 @@ from torch import Tensor
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
-from gram.rendering.samplers import LayeredSampler, Sampler, Samples
+from gram.rendering.samplers import Sampler, Samples
 from gram.shapes import Float
 
 PROBED = 8
@@ -78,7 +78,7 @@ def ray_numbers(sampler: Sampler, samples: Samples, weights: Float[Tensor, "*ray
         samples: in the order of the levels, the plane last.
         weights: of the samples, from compositing.
     """
-    if not isinstance(sampler, LayeredSampler):
+    if not sampler.has_surfaces:
         return {"opacity": _foreground(sampler, samples, weights).mean()}
     levels = sampler.surfaces
     hits = samples.hit[..., :levels].flatten(0, -2)

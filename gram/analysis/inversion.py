@@ -148,14 +148,14 @@ class _Targets:
     def of(cls, generator: Generator, images: Tensor, poses: Tensor) -> "_Targets":
         subjects, size = len(images), images.shape[-1]
         rays = pixel_rays(look_at_origin(poses.flatten(0, 1)), size=size, fov=generator.fov)
-        rays = Rays(*(part.reshape(subjects, -1, 3) for part in rays))
+        rays = rays.map(lambda part: part.reshape(subjects, -1, 3))
         colors = (images.movedim(2, -1).reshape(subjects, -1, 3) + 1.0) / 2.0
         return cls(colors, rays, generator.sampler.sample(rays), size)
 
     def _take(self, subjects: slice | Tensor, rays: slice | Tensor) -> "_Targets":
         return _Targets(
             self.colors[subjects, rays],
-            Rays(*(part[subjects, rays] for part in self.rays)),
+            self.rays.rows(subjects, rays),
             Samples(*(part[subjects, rays] for part in self.samples)),
             self.size,
         )

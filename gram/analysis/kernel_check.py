@@ -87,8 +87,8 @@ def _differences(device: torch.device, width: int, manifold_width: int) -> list[
         for parameter in manifold.parameters():
             parameter.data += 0.02 * torch.randn_like(parameter)
     rays = pixel_rays(look_at_origin(torch.tensor([[1.5, 1.7]])), size=SIZE, fov=math.radians(12))
-    rays = Rays(*(part.to(device) for part in rays))
-    film = Film(*(part.to(device) for part in film))
+    rays = rays.map(lambda part: part.to(device))
+    film = film.map(lambda part: part.to(device))
     return [
         Difference("radiance field", _both_ways(_radiance(radiance.to(device), film, rays)), 1e-2),
         Difference("manifold predictor", _both_ways(_manifold(manifold.to(device), rays)), 1e-3),

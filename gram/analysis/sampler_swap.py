@@ -19,17 +19,8 @@ from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.model.generator import Generator
 from gram.networks.layers import Film
 from gram.networks.manifold import ManifoldPredictor
-from gram.networks.sampling_network import RayNetwork
 from gram.rendering.render_rays import Radiance
-from gram.rendering.samplers import (
-    HierarchicalSampler,
-    LayeredSampler,
-    NeusampleSampler,
-    PlaneSampler,
-    Sampler,
-    StratifiedSampler,
-    SurfaceSampler,
-)
+from gram.rendering.samplers import SAMPLERS, LayeredSampler, Sampler, SurfaceSampler
 from gram.shapes import Float
 
 HEADS = {"near": 0.88, "far": 1.12, "background_z": WALL_Z}
@@ -53,15 +44,16 @@ def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> Subject:
     field = AnalyticField()
     spheres = ManifoldPredictor(width=256, hidden_layers=1, init="sphere").requires_grad_(False)
     rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES[:views])), size=size, fov=FOV)
-    pictures = [View(field, Rays(*(part[i : i + 1] for part in rays))) for i in range(len(rays.origins))]
+    pictures = [View(field, rays.rows(slice(i, i + 1))) for i in range(len(rays.origins))]
     integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins)
-    manifolds = {"manifold": (shells(), SHELLS), "spheres": (spheres, SPHERES)}
+    learned, initial = (shells(), SHELLS), (spheres, SPHERES)
 
     def build(kind: str, points: int) -> Sampler:
-        if kind in manifolds:
-            manifold, levels = manifolds[kind]
-            return on_isosurfaces(manifold, points, levels, HEADS)
-        return elsewhere(kind, points, HEADS, box=0.24)
+        cls = _class_of(kind)
+        if issubclass(cls, SurfaceSampler):
+            manifold, levels = learned if cls.learns else initial
+            return on_isosurfaces(cls, manifold, points, levels, HEADS)
+        return elsewhere(cls, points, HEADS, box=0.24)
 
     return Subject(pictures, build, integral)
 
@@ -92,62 +84,62 @@ def trained_subject(
     with torch.no_grad():
         film = generator.mapping(z)
     rays = pixel_rays(look_at_origin(poses), size=size, fov=generator.fov)
-    views = [
-        View(
-            _scaled(generator, Film(*(part[i : i + 1] for part in film)), scale),
-            Rays(*(part[i : i + 1] for part in rays)),
-        )
-        for i in range(len(z))
-    ]
+    images = [slice(i, i + 1) for i in range(len(z))]
+    views = [View(_scaled(generator, film.rows(one), scale), rays.rows(one)) for one in images]
 
     def build(kind: str, points: int) -> Sampler:
-        if kind == "manifold":
-            if not isinstance(own, SurfaceSampler) or not own.learned:
+        cls = _class_of(kind)
+        if issubclass(cls, SurfaceSampler):
+            source = own if cls.learns else untrained.sampler
+            if cls.learns and not (isinstance(source, SurfaceSampler) and source.learns):
                 raise NoSuchSamplerError("the model has no learned isosurfaces")
-            return on_isosurfaces(own.manifold, points, _levels(own), space).to(z.device)
-        if kind == "spheres":
-            initial = untrained.sampler
-            if not isinstance(initial, SurfaceSampler):
+            if not isinstance(source, SurfaceSampler):
                 raise NoSuchSamplerError("the model was trained without isosurfaces: no levels are known")
-            return on_isosurfaces(initial.manifold, points, _levels(initial), space).to(z.device)
-        if kind == "neusample" and isinstance(own, NeusampleSampler):
-            if points != own.points:
-                raise NoSuchSamplerError(f"the model's network F places {own.points} points")
+            return on_isosurfaces(cls, source.manifold, points, _levels(source), space).to(z.device)
+        if cls.learns and cls.kind == own.kind:
+            if points != own.points_per_ray:
+                raise NoSuchSamplerError(f"the model learned to place {own.points_per_ray} points")
             return own
-        return elsewhere(kind, points, space, box=generator.radiance.box).to(z.device)
+        return elsewhere(cls, points, space, box=generator.radiance.box).to(z.device)
 
     return Subject(views, build)
 
 
+def _class_of(kind: str) -> type[Sampler]:
+    if kind not in SAMPLERS:
+        raise ValueError(f"there is no sampler of kind {kind!r}")
+    return SAMPLERS[kind]
+
+
 def on_isosurfaces(
-    manifold: ManifoldPredictor, points: int, levels: Mapping[str, Any], space: Mapping[str, Any]
+    cls: type[SurfaceSampler],
+    manifold: ManifoldPredictor,
+    points: int,
+    levels: Mapping[str, Any],
+    space: Mapping[str, Any],
 ) -> SurfaceSampler:
-    """Isosurfaces, and the background plane if there is one, `points` in all."""
+    """Isosurfaces that no gradient reaches, and the background plane if there is one, `points` in all."""
     count = points - (space["background_z"] is not None)
-    sampler = SurfaceSampler(manifold, levels=count, delta=1.0, learned=False, **levels, **space)
+    sampler = cls(manifold, levels=count, delta=1.0, **levels, **space)
+    sampler.learn(False)
     return _with_delta(sampler)
 
 
-def elsewhere(kind: str, points: int, space: Mapping[str, Any], *, box: float) -> Sampler:
+def elsewhere(cls: type[Sampler], points: int, space: Mapping[str, Any], *, box: float) -> Sampler:
     """A sampler that needs no isosurfaces, untrained.
 
     Raises:
         NoSuchSamplerError: it cannot have so few points.
     """
+    arguments = {"points": points, "delta": 1.0, "box": box}
+    arguments = {name: value for name, value in arguments.items() if name in cls.options}
+    network = {"width": 1, "layers": 1, "frequencies": 0}
     try:
-        match kind:
-            case "planes":
-                return _with_delta(PlaneSampler(points=points, delta=1.0, **space))
-            case "stratified":
-                return StratifiedSampler(points=points, **space)
-            case "hierarchical":
-                return HierarchicalSampler(points=points, **space)
-            case "neusample":
-                network = RayNetwork(points=points, width=1, layers=1, frequencies=0).requires_grad_(False)
-                return NeusampleSampler(network, points=points, box=box, **space)
+        sampler = cls.build({"sampler": {**arguments, **space}, "ray_network": network})
     except ValueError as error:
         raise NoSuchSamplerError(str(error)) from None
-    raise ValueError(f"there is no sampler of kind {kind!r}")
+    sampler.learn(False)
+    return _with_delta(sampler) if isinstance(sampler, LayeredSampler) else sampler
 
 
 def spacing(sampler: LayeredSampler) -> float:
@@ -160,8 +152,7 @@ def spacing(sampler: LayeredSampler) -> float:
     rays = Rays(frontal[:, None, :3, 3], -frontal[:, None, :3, 2])
     with torch.no_grad():
         samples = sampler.sample(rays)
-    number = sampler.points_per_ray if isinstance(sampler, PlaneSampler) else sampler.surfaces
-    t, hit = samples.t[0, 0, :number], samples.hit[0, 0, :number]
+    t, hit = (part[0, 0, : sampler.evenly_spaced] for part in samples)
     distances = t.diff()[hit[1:] & hit[:-1]]
     if not len(distances):
         raise NoSuchSamplerError("the central ray does not meet two neighbouring surfaces")

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from gram.geometry.cameras import Rays
 from gram.rendering.render_rays import Radiance, shade
-from gram.rendering.samplers import LayeredSampler, Noise, Sampler
+from gram.rendering.samplers import Noise, Sampler, StratifiedSampler
 from gram.shapes import Float
 
 REFERENCE_POINTS = 1024
@@ -129,7 +129,7 @@ def measure(
 
 def reference_of(kind: str, sampler: Sampler) -> str:
     """The kind of sampler whose 1,024 points are the reference of another."""
-    return kind if isinstance(sampler, LayeredSampler) else "stratified"
+    return kind if sampler.has_surfaces else StratifiedSampler.kind
 
 
 def summarise(
@@ -166,15 +166,11 @@ def draw(
         count = max(1, points_at_once // sampler.points_per_ray)
         device = rays.origins.device
         seeds = None if seed is None else torch.tensor([seed * len(views) + index], device=device)
-        parts = [
-            shade(
-                sampler,
-                radiance,
-                Rays(*(part[:, first : first + count] for part in rays)),
-                None if seeds is None else Noise(seeds, first),
-            ).rgb
-            for first in range(0, rays.origins.shape[1], count)
-        ]
+        parts = []
+        for first in range(0, rays.origins.shape[1], count):
+            some = rays.rows(slice(None), slice(first, first + count))
+            noise = None if seeds is None else Noise(seeds, first)
+            parts.append(shade(sampler, radiance, some, noise).rgb)
         pictures.append(torch.cat(parts, 1)[0] * 2.0 - 1.0)
     return torch.stack(pictures)
 

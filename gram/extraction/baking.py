@@ -79,7 +79,7 @@ class BakedManifolds:
 
     def _render(self, pose: Tensor, size: int) -> Float[Tensor, "3 size size"]:
         side = min(size, max(FEWEST, (size - 2) // COARSE + 2))
-        rays = Rays(*(part[0] for part in pixel_rays(look_at_origin(pose), size=side, fov=self.fov)))
+        rays = pixel_rays(look_at_origin(pose), size=side, fov=self.fov).rows(0)
         t, at, chord2 = self.charts.meet(rays)
         seen = torch.minimum(chord2, torch.minimum(t - self.near, self.far - t))  # negative where it is not
         found = torch.cat([at, seen[..., None]], -1).mT.reshape(len(t), 3, side, side)

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from gram.extraction.surface import layer_spacing
 from gram.geometry.cameras import look_at_origin, project
 from gram.model.generator import Generator
 from gram.shapes import Float
@@ -48,7 +47,7 @@ class SeenColors:
         front = (seen.image + 1.0) / 2.0  # on black: times opacity
         self._pictures = torch.cat([front, seen.opacity[:, None], seen.median_depth[:, None]], 1)
         self._cam2world = look_at_origin(poses)
-        self._tolerance = max(TOLERANCE, layer_spacing(generator.sampler))
+        self._tolerance = max(TOLERANCE, generator.sampler.layer_spacing)
 
     @torch.no_grad()
     def __call__(

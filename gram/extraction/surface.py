@@ -11,8 +11,6 @@ from gram.meshing.opacity import accumulated_opacity, clearest
 from gram.meshing.raycasting import mesh_depth
 from gram.meshing.surface import extract_surface
 from gram.model.generator import Generator
-from gram.rendering.samplers import Sampler
-from gram.rendering.samplers.layered import LayeredSampler
 from gram.shapes import Float
 
 OUTLINE_SIZE = 128
@@ -60,7 +58,7 @@ def visible_surface(
 
     box = visible_box(generator)
     opacity = accumulated_opacity(
-        occupancy, poses.cpu(), bounds=box, spacing=layer_spacing(generator.sampler), resolution=resolution
+        occupancy, poses.cpu(), bounds=box, spacing=generator.sampler.layer_spacing, resolution=resolution
     )
     outline = _outline(generator, z, poses.to(device), psi=psi)
     return extract_surface(
@@ -119,10 +117,3 @@ def visible_box(generator: Generator) -> list[tuple[float, float]]:
     plane = sampler.background_z
     behind = -half if plane is None else max(-half, plane + PLANE_MARGIN)
     return [(-half, half), (-half, half), (behind, half)]
-
-
-def layer_spacing(sampler: Sampler) -> float:
-    """Distance at which the occupancy of one sample counts once, world units."""
-    if isinstance(sampler, LayeredSampler):
-        return (sampler.far - sampler.near) / sampler.surfaces
-    return sampler.typical_delta

@@ -6,6 +6,7 @@ pitch = yaw = pi/2 is the frontal view from +z. Camera axes are OpenGL's: x righ
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,14 @@ class Rays(NamedTuple):
 
     origins: Float[Tensor, "*batch 3"]
     directions: Float[Tensor, "*batch 3"]  # unit length
+
+    def rows(self, *index: int | slice | Tensor) -> "Rays":
+        """Those at places of the leading axes: of images, of their rays."""
+        return Rays(self.origins[index], self.directions[index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Rays":
+        """The same function of both tensors."""
+        return Rays(function(self.origins), function(self.directions))
 
     def at(self, t: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n 3"]:
         """The points at distances t along each ray.

@@ -134,7 +134,7 @@ def draw_layers(
         fov: angle between the outermost pixel centres, radians.
     """
     rays = pixel_rays(look_at_origin(poses), size=size, fov=fov)
-    everything = Rays(*(part.reshape(-1, 3) for part in rays))
+    everything = rays.map(lambda part: part.reshape(-1, 3))
     color = torch.ones(len(everything.origins), 3)
     hidden_behind = torch.full((len(color),), torch.inf)
     for mesh in meshes:

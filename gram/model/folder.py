@@ -1,8 +1,8 @@
 """Models on disk: folders of generator.safetensors, discriminator.safetensors and model.json; never pickle.
 
 `settings` holds the keyword arguments of every part: `generator`, `radiance`, `sampler` and `discriminator`,
-`manifold` for samplers on its isosurfaces, `ray_network` for neusample; the sampler's `kind` says which it
-is. Further entries are kept as they are.
+and those of the sampler's network if it has one: `manifold` or `ray_network`. The sampler's `kind` is one of
+`gram.rendering.samplers.SAMPLERS`. Further entries are kept as they are.
 """
 
 import json
@@ -17,17 +17,8 @@ from torch import nn
 from gram.model import settings as model_settings
 from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
-from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
-from gram.networks.sampling_network import RayNetwork
-from gram.rendering.samplers import (
-    HierarchicalSampler,
-    NeusampleSampler,
-    PlaneSampler,
-    Sampler,
-    StratifiedSampler,
-    SurfaceSampler,
-)
+from gram.rendering.samplers import SAMPLERS, Sampler
 from gram.system import documents, tensor_files
 from gram.system.folders import write_folder
 
@@ -54,23 +45,10 @@ def build_sampler(settings: Mapping[str, Any]) -> Sampler:
     Raises:
         ValueError: an unknown kind, or arguments that it cannot take.
     """
-    arguments = dict(settings["sampler"])
-    match arguments.pop("kind"):
-        case "manifold" | "spheres" as kind:
-            centre = tuple(float(x) for x in settings["manifold"]["centre"])
-            manifold = ManifoldPredictor(**{**settings["manifold"], "centre": centre})
-            return SurfaceSampler(manifold, **arguments, learned=kind == "manifold")
-        case "planes":
-            return PlaneSampler(**arguments)
-        case "stratified":
-            return StratifiedSampler(**arguments)
-        case "hierarchical":
-            return HierarchicalSampler(**arguments)
-        case "neusample":
-            network = RayNetwork(points=arguments["points"], **settings["ray_network"])
-            return NeusampleSampler(network, **arguments)
-        case unknown:
-            raise ValueError(f"there is no sampler of kind {unknown!r}")
+    kind = settings["sampler"]["kind"]
+    if kind not in SAMPLERS:
+        raise ValueError(f"there is no sampler of kind {kind!r}")
+    return SAMPLERS[kind].build(settings)
 
 
 def build_discriminator(settings: Mapping[str, Any]) -> Discriminator:

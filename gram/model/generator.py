@@ -145,22 +145,18 @@ class Generator(nn.Module):
         parts: list[tuple[Tensor, ...]] = []  # in the order of `RenderedImages`
         film = self.truncated_film(z, psi)
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
-        chunks: list[tuple[Rays, Samples, Noise | None]] = []
         noise = noise if self.sampler.stochastic else None
+        samples: dict[int, Samples] = {}  # of one camera, by the first ray of a chunk
         for i in range(len(z)):
-            if (
-                i == 0 or noise or not torch.equal(poses[i], poses[i - 1])
-            ):  # one camera has one set of samples
-                chunks = [
-                    (some, self.sampler.sample(some, of_some), of_some)
-                    for k in range(0, size * size, max_rays)
-                    for some in [Rays(*(part[i : i + 1, k : k + max_rays] for part in rays))]
-                    for of_some in [noise and noise.of(slice(i, i + 1), k)]
-                ]
-            own = Film(*(part[i : i + 1] for part in film))
-            field = self._field(own)
-            for some, samples, of_some in chunks:
-                seen = shade(self.sampler, field, some, of_some, samples=samples, background=background)
+            image = slice(i, i + 1)
+            field = self._field(film.rows(image))
+            moved = i == 0 or noise is not None or not torch.equal(poses[i], poses[i - 1])
+            for first in range(0, size * size, max_rays):
+                some = rays.rows(image, slice(first, first + max_rays))
+                own = None if noise is None else noise.of(image, first)
+                if moved:  # one camera has one set of samples
+                    samples[first] = self.sampler.sample(some, own)
+                seen = shade(self.sampler, field, some, own, samples=samples[first], background=background)
                 parts.append((*seen[:3], median_depth(seen.t, seen.weights, far=self.sampler.far)))
         rgb, *others = (torch.cat(part, 1).view(len(z), size * size, -1) for part in zip(*parts, strict=True))
         square = (len(z), size, size)

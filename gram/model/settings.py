@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from gram.rendering.samplers import SAMPLERS
 from gram.system import documents
 from gram.system.documents import Bounds
 
@@ -14,15 +15,6 @@ Points = Annotated[int, Bounds(low=1, high=1024)]
 Length = Annotated[float, Bounds(above=0, high=1e3)]
 Factor = Annotated[float, Bounds(low=-1e6, high=1e6)]
 Words = Annotated[str, Bounds(high=256)]
-_ON_SURFACES = ("manifold", "sampler.levels", "sampler.first_level", "sampler.last_level")
-_ON_SURFACES += ("sampler.num_samples", "sampler.delta")
-_NEEDED = {
-    "manifold": _ON_SURFACES,
-    "spheres": _ON_SURFACES,
-    "planes": ("sampler.points", "sampler.delta"),
-    "neusample": ("sampler.points", "sampler.box", "ray_network"),
-}
-"""Fields by the kind of the sampler; that of others is `sampler.points`."""
 
 
 class GeneratorSettings(TypedDict):
@@ -66,7 +58,7 @@ class RayNetworkSettings(TypedDict, total=False):
 class SamplerSettings(TypedDict):
     """Arguments of a sampler of `gram.rendering.samplers`."""
 
-    kind: Literal["manifold", "spheres", "planes", "stratified", "hierarchical", "neusample"]
+    kind: Words  # one of SAMPLERS
     near: Length
     far: Length
     background_z: NotRequired[Factor | None]
@@ -129,13 +121,25 @@ def read(file: Path) -> dict[str, Any]:
     settings = documents.read(file, ModelSettings, remedy=REMEDY)
     if (size := settings["discriminator"]["size"]) & (size - 1):
         raise documents.DocumentError(f"{file}: discriminator.size is {size}, no power of two: {REMEDY}")
+    _require_sampler(file, settings)
     sampler = settings["sampler"]
-    for field in _NEEDED.get(sampler["kind"], ("sampler.points",)):
-        section, _, name = field.partition(".")
-        if section not in settings or (name and name not in sampler):
-            problem = f"{field} is missing, which samplers of kind {sampler['kind']} need"
-            raise documents.DocumentError(f"{file}: {problem}: {REMEDY}")
     near, far = sampler["near"], sampler["far"]
     if near >= far:
         raise documents.DocumentError(f"{file}: sampler.near is {near}, not less than far = {far}: {REMEDY}")
     return settings
+
+
+def _require_sampler(file: Path, settings: dict[str, Any]) -> None:
+    """Refuse samplers that there are none of, and those that lack an argument."""
+    given = settings["sampler"]
+    kind = given["kind"]
+    if kind not in SAMPLERS:
+        known = ", ".join(map(repr, SAMPLERS))
+        raise documents.DocumentError(f"{file}: sampler.kind is {kind!r}, not one of {known}: {REMEDY}")
+    sampler = SAMPLERS[kind]
+    missing = [f"sampler.{name}" for name in sampler.options if name not in {*given, *sampler.optional}]
+    if sampler.network_settings is not None and sampler.network_settings not in settings:
+        missing.insert(0, sampler.network_settings)
+    if missing:
+        problem = f"{missing[0]} is missing, which samplers of kind {kind} need"
+        raise documents.DocumentError(f"{file}: {problem}: {REMEDY}")

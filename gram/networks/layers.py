@@ -1,7 +1,7 @@
 """Layers of the radiance generator: FiLM-modulated sines and the mapping network (pi-GAN, section 3.1)."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar, cast
 
@@ -21,6 +21,14 @@ class Film(NamedTuple):
 
     frequencies: Float[Tensor, "batch layers width"]  # gamma_hat
     phase_shifts: Float[Tensor, "batch layers width"]  # beta
+
+    def rows(self, *index: int | slice | Tensor) -> "Film":
+        """That of some of the images."""
+        return Film(self.frequencies[index], self.phase_shifts[index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Film":
+        """The same function of both tensors."""
+        return Film(function(self.frequencies), function(self.phase_shifts))
 
     def lerp(self, other: "Film", weight: float) -> "Film":
         """Linear interpolation from self (weight 0) to `other` (weight 1)."""

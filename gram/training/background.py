@@ -8,7 +8,7 @@ shows as hair where surfaces let it through.
 import torch
 from torch import Tensor
 
-from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.model.generator import Generator
 from gram.networks.layers import Film
 from gram.shapes import Bool, Float
@@ -66,7 +66,7 @@ def border_loss(
     size = images.shape[-1]
     chosen = border(size).flatten().nonzero()[:, 0].to(images.device)  # a mask would wait for a GPU
     rays = pixel_rays(look_at_origin(poses), size=size, fov=generator.fov)
-    rays = Rays(*(part[:, chosen] for part in rays))
+    rays = rays.rows(slice(None), chosen)
     points = rays.at(generator.sampler.background_t(rays)[..., None])[..., 0, :]
     rgb, _ = generator.radiance(points, rays.directions, film)
     return (rgb * 2.0 - 1.0 - images.detach().flatten(2).mT[:, chosen]).square().mean()

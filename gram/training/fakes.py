@@ -81,7 +81,7 @@ class Fakes:
             images.backward(gradient)
             return
         film = self._generator.mapping(self.z[rows])
-        leaves = Film(*(part.detach().requires_grad_() for part in film))
+        leaves = film.map(lambda part: part.detach().requires_grad_())
         by_ray = gradient.flatten(2).mT
         for pixels, patch in self._rendered_patches(leaves, rows):
             pixels.backward(by_ray[:, patch])

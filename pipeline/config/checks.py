@@ -10,9 +10,6 @@ from pipeline.config.schema import MESH_FORMATS, VIDEO_FORMATS, Config, DataConf
 BACKGROUNDS = {"heads": "plane", "cars": "white"}
 """What is drawn behind generated pictures."""
 
-FEWEST_POINTS = {"planes": 2, "hierarchical": 5}
-"""Kinds of samplers that cannot do with one point a ray."""
-
 FEWEST_FACES = 4
 """Triangles of the smallest closed surface."""
 SMALLEST_TEXTURE = 16
@@ -31,7 +28,7 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
     Raises:
         ConfigError: naming the options and what would be right.
     """
-    data, sampler = config.data, config.sampler
+    data = config.data
 
     def refuse(name: str, problem: str) -> None:
         raise ConfigError(f"{sources.get(name, 'configuration')}: {name} = {problem}")
@@ -44,17 +41,7 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
         refuse("data.near", f"{data.near}, which must be less than data.far = {data.far}")
     if data.kind != "images":
         _check_generated(data, refuse)
-    if sampler.points < (fewest := FEWEST_POINTS.get(sampler.kind, 1)):
-        refuse("sampler.points", f"{sampler.points}, but {sampler.kind} takes at least {fewest}")
-    on_isosurfaces = sampler.kind in ("manifold", "spheres")
-    if on_isosurfaces and sampler.points == 1 and data.background == "plane":
-        refuse("sampler.points", "1, which is the background plane alone: take 2 or more")
-    if on_isosurfaces and sampler.points > 1 and sampler.first_level <= sampler.last_level:
-        refuse(
-            "sampler.first_level",
-            f"{sampler.first_level}, which must be greater than sampler.last_level = {sampler.last_level}: "
-            "values fall along a ray, and the first level is the outermost surface",
-        )
+    _check_sampler(config, refuse)
     for name, values, example in (
         ("train.betas", config.train.betas, [0.0, 0.9]),
         ("train.ema_decays", config.train.ema_decays, [0.999, 0.9999]),
@@ -72,6 +59,26 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
         )
     _check_export(config.export, refuse)
     check_paths(config.paths, refuse)
+
+
+def _check_sampler(config: Config, refuse: Callable[[str, str], None]) -> None:
+    """Refuse too few points, and levels that do not descend."""
+    from gram.rendering.samplers import SAMPLERS  # late, see `sampler_kinds`
+
+    sampler = config.sampler
+    cls = SAMPLERS[sampler.kind]
+    if sampler.points < cls.fewest_points:
+        refuse("sampler.points", f"{sampler.points}, but {sampler.kind} takes at least {cls.fewest_points}")
+    if not cls.has_isosurfaces:
+        return
+    if sampler.points == 1 and config.data.background == "plane":
+        refuse("sampler.points", "1, which is the background plane alone: take 2 or more")
+    if sampler.points > 1 and sampler.first_level <= sampler.last_level:
+        refuse(
+            "sampler.first_level",
+            f"{sampler.first_level}, which must be greater than sampler.last_level = {sampler.last_level}: "
+            "values fall along a ray, and the first level is the outermost surface",
+        )
 
 
 def _check_export(export: ExportConfig, refuse: Callable[[str, str], None]) -> None:

@@ -5,7 +5,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
@@ -54,6 +54,12 @@ class Option:
         return get_args(self.type) or (self.type,)
 
     @property
+    def choices(self) -> Sequence[str]:
+        """The only values; none where any will do within the limits."""
+        given: Sequence[str] | Callable[[], Sequence[str]] = self.metadata["choices"]
+        return given() if callable(given) else given
+
+    @property
     def is_text(self) -> bool:
         """Whether its value is one text, taken as it is typed."""
         return str in self.types and get_origin(self.type) is not list
@@ -66,7 +72,7 @@ class Option:
     @property
     def expected(self) -> str:
         """The values it takes, in words."""
-        if choices := self.metadata["choices"]:
+        if choices := self.choices:
             return "one of " + ", ".join(choices)
         words = _type_in_words(self.type)
         bounds = [
@@ -80,7 +86,7 @@ class Option:
         """Whether a value of the right type lies within the limits."""
         if value is None:
             return True
-        if choices := self.metadata["choices"]:
+        if choices := self.choices:
             return value in choices
         if isinstance(value, list):
             return all(self.accepts(item) for item in value)
@@ -180,7 +186,7 @@ def check_limits(name: str, value: object, source: str, schema: type = Config) -
     if isinstance(value, str) and (problem := _textual_problem(value, option)):
         raise ConfigError(f"{source}: {name} = {shown(value)}: {problem}")
     if not option.accepts(value):
-        hint = suggestion(value, option.metadata["choices"]) if isinstance(value, str) else _beyond(value)
+        hint = suggestion(value, option.choices) if isinstance(value, str) else _beyond(value)
         raise ConfigError(f"{source}: {name} = {shown(value)}, but it takes {option.expected}{hint}")
 
 

@@ -5,11 +5,10 @@ did not exist", so that it never has to change. Lengths are world units, angles 
 degrees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-SAMPLERS = ("manifold", "spheres", "planes", "stratified", "hierarchical", "neusample")
 MESH_FORMATS = ("glb", "ply", "obj")
 VIDEO_FORMATS = ("gif", "mp4")
 
@@ -17,7 +16,7 @@ VIDEO_FORMATS = ("gif", "mp4")
 def option(
     meaning: str,
     *,
-    choices: Sequence[str] = (),
+    choices: Sequence[str] | Callable[[], Sequence[str]] = (),
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
@@ -31,7 +30,7 @@ def option(
 
     Args:
         meaning: one line for `--help`.
-        choices: the only values.
+        choices: the only values, or a function that gives them.
         low: smallest value.
         above: greatest lower bound that is not itself a value.
         high: largest value; without it a number is at most 1e9, and always finite.
@@ -42,11 +41,18 @@ def option(
             machines, and an unfinished run goes on with any.
         default: value that changes nothing; without it every preset states the option.
     """
-    metadata = {"meaning": meaning, "choices": tuple(choices), "low": low, "above": above, "high": high}
+    metadata = {"meaning": meaning, "choices": choices, "low": low, "above": above, "high": high}
     metadata |= {"endless": endless, "path": path, "local": local, "affects_result": affects_result}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default="???" if default is MISSING else default, metadata=metadata)
+
+
+def sampler_kinds() -> Sequence[str]:
+    """Kinds of samplers. Asked for late: gram loads torch, and preparing data depends on no sampler."""
+    from gram.rendering.samplers import SAMPLERS
+
+    return tuple(SAMPLERS)
 
 
 @dataclass(kw_only=True)
@@ -110,7 +116,7 @@ class SamplerConfig:
     """Where on a ray the radiance field is evaluated."""
 
     kind: str = option(
-        "on surfaces (learned, their initial spheres, or planes) or in a volume", choices=SAMPLERS
+        "on surfaces (learned, their initial spheres, or planes) or in a volume", choices=sampler_kinds
     )
     points: int = option(
         "points per ray, a background plane included; of hierarchical, all together", low=1, high=100_000

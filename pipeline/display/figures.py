@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gram.rendering.samplers import SAMPLERS
 from pipeline.display.pictures import Pixels
 
 if TYPE_CHECKING:
@@ -16,22 +17,9 @@ DPI = 100
 BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"
 PURPLE, ORANGE, SKY = "#cc79a7", "#e69f00", "#56b4e9"
 """Colours that everybody can tell apart (Okabe and Ito)."""
-SAMPLER_COLORS = {
-    "manifold": BLUE,
-    "spheres": GREEN,
-    "planes": ORANGE,
-    "stratified": PURPLE,
-    "hierarchical": VERMILION,
-    "neusample": SKY,
-}
-SAMPLER_MARKERS = {
-    "manifold": "o",
-    "spheres": "s",
-    "planes": "^",
-    "stratified": "P",
-    "hierarchical": "D",
-    "neusample": "v",
-}
+COLORS = (BLUE, GREEN, ORANGE, PURPLE, VERMILION, SKY, "#f0e442", "#8c564b")
+MARKERS = ("o", "s", "^", "P", "D", "v", "X", "*")
+"""Of samplers in their order, and of lines and points that are none."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +41,12 @@ class Style:
             "text.color": self.ink, "axes.labelcolor": self.ink, "axes.edgecolor": self.faint,
             "xtick.color": self.ink, "ytick.color": self.ink,
         }  # fmt: skip
+
+
+def sampler_style(kind: str) -> tuple[str, str]:
+    """Color and marker of a kind of sampler."""
+    place = list(SAMPLERS).index(kind)
+    return COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
 
 
 LIGHT = Style("#ffffff", "#1b1f24", "#8b949e", 0.3)

@@ -24,8 +24,9 @@ from gram.analysis.sampling_noise import (
 from gram.geometry.cameras import Rays
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
+from gram.rendering.samplers import SAMPLERS, HierarchicalSampler
 from pipeline.cli.progress import Progress
-from pipeline.config.schema import SAMPLERS, EvaluateConfig
+from pipeline.config.schema import EvaluateConfig
 from pipeline.display.pictures import Pixels, to_pixels
 from pipeline.evaluate.figures.sampling_noise import Crops, plot_crops, plot_curves
 
@@ -34,7 +35,8 @@ PICTURES = ("noise", "noise_crops")
 ANALYTIC_SEEDS, SHOWN_SIZE = 16, 128
 LARGEST_SIZE = 64
 """Pixels along one side of pictures of a trained model; what a ray sees does not depend on their number."""
-SHOWN_KINDS = {"hierarchical": "NeRF", "manifold": "GRAM", "spheres": "spheres", "planes": "planes"}
+SHOWN_NAMES = {"hierarchical": "NeRF", "manifold": "GRAM"}
+"""Of samplers in the figure, where they are others than in configurations."""
 PROTOCOL = {
     "unit": "images in [-1, 1]",
     "volume_reference": f"{REFERENCE_POINTS} evenly spaced points of the volume integral",
@@ -172,7 +174,7 @@ def _report(
     with Progress(
         f"sampling noise, {title}", total=len(SAMPLERS) * len(points), items="settings"
     ) as progress:
-        measured, skipped = measure(subject, SAMPLERS, points, seeds=seeds, progress=progress.update)
+        measured, skipped = measure(subject, tuple(SAMPLERS), points, seeds=seeds, progress=progress.update)
     return Report(
         title=title,
         protocol=protocol,
@@ -188,7 +190,8 @@ def _crops(title: str, subject: Subject, whole: Pixels, points: Sequence[int]) -
     size = int(view.rays.origins.shape[1] ** 0.5)
     side, row, column = size // 4, size * 5 // 16, size // 4
     part = View(view.radiance, _part(view.rays, size, row, column, side))
-    kinds = ["hierarchical", *[kind for kind in ("manifold", "spheres", "planes") if _has(subject, kind)][:1]]
+    on_surfaces = (kind for kind, sampler in SAMPLERS.items() if sampler.has_surfaces)
+    kinds = [HierarchicalSampler.kind, *[kind for kind in on_surfaces if _has(subject, kind)][:1]]
     points = [number for number in points if all(_has(subject, kind, number) for kind in kinds)]
     rows = []
     for kind in kinds:
@@ -198,7 +201,7 @@ def _crops(title: str, subject: Subject, whole: Pixels, points: Sequence[int]) -
         samplers = [subject.build(kind, number) for number in points]
         for seed in range(2):
             parts = [_pixels(draw(sampler, [part], seed), side) for sampler in samplers]
-            rows.append((f"{SHOWN_KINDS[kind]}, seed {seed}", [*parts, reference]))
+            rows.append((f"{SHOWN_NAMES.get(kind, kind)}, seed {seed}", [*parts, reference]))
     columns = [*(f"{number} points" for number in points), f"{REFERENCE_POINTS:,}"]
     return Crops(title, whole, (row, column), columns, rows)
 
@@ -213,7 +216,8 @@ def _has(subject: Subject, kind: str, points: int = REFERENCE_POINTS) -> bool:
 
 def _part(rays: Rays, size: int, row: int, column: int, side: int) -> Rays:
     square = (slice(None), slice(row, row + side), slice(column, column + side))
-    return Rays(*(part.reshape(1, size, size, 3)[square].reshape(1, side * side, 3) for part in rays))
+    squares = rays.map(lambda part: part.reshape(1, size, size, 3)).rows(*square)
+    return squares.map(lambda part: part.reshape(1, side * side, 3))
 
 
 def _pixels(colors: Tensor, size: int) -> Pixels:

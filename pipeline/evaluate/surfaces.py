@@ -14,7 +14,7 @@ from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.metrics.surface_depth import surface_depth
 from gram.model.generator import Generator
 from gram.model.latents import read_latents
-from gram.rendering.samplers import LayeredSampler, Samples
+from gram.rendering.samplers import Samples
 from pipeline.cli.progress import Progress
 from pipeline.display.figures import BLUE, VERMILION, plain, show, to_pixels
 from pipeline.display.pictures import Pixels, cross_section
@@ -42,7 +42,7 @@ def find(subject: Subject) -> Finding:
     samples, weights = _rays(generator, z[:views], poses, size=size, psi=settings.psi, task="surfaces")
     numbers = ray_numbers(generator.sampler, samples, weights)
     values = {name.replace("/", "_"): float(value) for name, value in numbers.items()}
-    layered = isinstance(generator.sampler, LayeredSampler)
+    layered = generator.sampler.has_surfaces
     protocol: dict[str, Any] = {
         "views": views,
         "rays": views * size * size,
@@ -118,9 +118,8 @@ def _rays(
     with Progress(task, total=len(z)) as progress:
         for i in range(len(z)):
             rays = pixel_rays(look_at_origin(poses[i : i + 1]), size=size, fov=generator.fov)
-            own = type(film)(*(part[i : i + 1] for part in film))
             samples = generator.sampler.sample(rays)
-            weights = generator.shade(own, rays).weights
+            weights = generator.shade(film.rows(slice(i, i + 1)), rays).weights
             parts.append([part.cpu() for part in (samples.t, samples.hit, weights)])
             progress.update(i + 1)
     t, hit, weights = (torch.cat(part) for part in zip(*parts, strict=True))

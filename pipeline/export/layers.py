@@ -10,7 +10,7 @@ from gram.extraction.baking import BakedManifolds, bake
 from gram.extraction.charts import Charts
 from gram.meshing import draw_layers, read_layers, write_layers
 from gram.model.generator import Generator
-from gram.rendering.samplers import SurfaceSampler
+from gram.rendering.samplers import SAMPLERS
 from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
 from pipeline.export.cameras import prior
@@ -76,12 +76,13 @@ def manifolds_of(generator: Generator, settings: ExportConfig) -> Manifolds | No
         ValueError: layers are asked for, and the model has no isosurfaces.
     """
     sampler = generator.sampler
-    if isinstance(sampler, SurfaceSampler) and settings.layers != 0:
+    if sampler.has_isosurfaces and settings.layers != 0:
         return Manifolds(generator, settings, resolution=settings.layers or RESOLUTION)
     if settings.layers:
+        kinds = " or ".join(kind for kind, cls in SAMPLERS.items() if cls.has_isosurfaces)
         raise ValueError(
             f"export.layers = {settings.layers}, but a {type(sampler).__name__} has no isosurfaces to "
-            "export: leave it open (null) or set it to 0, or train with sampler.kind manifold or spheres"
+            f"export: leave it open (null) or set it to 0, or train with sampler.kind {kinds}"
         )
     return None
 

@@ -1,7 +1,7 @@
 """From configuration to networks and training: the only place where its values become their arguments."""
 
 import copy
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -19,7 +19,7 @@ from gram.model.settings import (
     RadianceSettings,
     RayNetworkSettings,
 )
-from gram.rendering.samplers import SurfaceSampler
+from gram.rendering.samplers import SAMPLERS, SurfaceSampler
 from gram.system.folders import write_folder
 from gram.training.state import TrainingSettings, TrainingState
 from pipeline.config.schema import Config, ModelConfig
@@ -66,30 +66,16 @@ def _part(settings: type, model: ModelConfig, prefix: str = "", **given: Any) ->
 
 
 def sampler_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
-    """Arguments of the sampler; every kind takes its number of points per ray from the same option."""
+    """Arguments that a kind of sampler has, from options of the same names or made of others."""
     sampler = config.sampler
     behind = BACKGROUND_Z if meta.background == "plane" else None
     common = {"kind": sampler.kind, "near": meta.near, "far": meta.far, "background_z": behind}
-    layered = {"delta": DELTA_TIMES_POINTS / sampler.points if sampler.delta is None else sampler.delta}
-    match sampler.kind:
-        case "manifold" | "spheres":
-            return (
-                common
-                | layered
-                | {
-                    "levels": sampler.points - (behind is not None),
-                    "first_level": sampler.first_level,
-                    "last_level": sampler.last_level,
-                    "num_samples": sampler.num_samples,
-                    "mode": sampler.mode,
-                }
-            )
-        case "planes":
-            return common | layered | {"points": sampler.points}
-        case "neusample":
-            return common | {"points": sampler.points, "box": config.model.box}
-        case _:
-            return common | {"points": sampler.points}
+    arguments = asdict(sampler) | {
+        "delta": DELTA_TIMES_POINTS / sampler.points if sampler.delta is None else sampler.delta,
+        "levels": sampler.points - (behind is not None),
+        "box": config.model.box,
+    }
+    return common | {name: arguments[name] for name in SAMPLERS[sampler.kind].options}
 
 
 def training_settings(config: Config) -> TrainingSettings:

@@ -12,10 +12,10 @@ is free:
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -24,6 +24,9 @@ from pipeline.cli.progress import duration
 from pipeline.config.schema import Config
 from pipeline.runtime import hardware
 from pipeline.runtime.hardware import amount
+
+if TYPE_CHECKING:
+    from gram.rendering.samplers import Sampler
 
 LONGEST_SECONDS = 365 * 86400.0
 RAYS_PER_SECOND = 5e6
@@ -34,7 +37,6 @@ PROCESS_BYTES = 100e6
 """Of a process that has loaded what it needs."""
 POINT_BYTES = 32
 """Position, distance, colour and density."""
-KINDS_OF_SAMPLERS = 6
 SHARE_OF_CUBE = 0.5
 """Of a marching-cubes grid, whose box is no cube."""
 
@@ -152,10 +154,11 @@ def _weights(config: Config) -> Iterator[Need]:
     yield Need("memory", 24.0 * mapping, named)
     radiance = 3.0 * model.hidden + (layers - 1.0) * model.hidden**2
     yield Need("memory", 24.0 * radiance, ("model.hidden", "model.layers"))
-    if config.sampler.kind in ("manifold", "spheres"):
+    network = _samplers()[config.sampler.kind].network_settings
+    if network == "manifold":
         placed = (model.manifold_layers - 1.0) * model.manifold_hidden**2
         yield Need("memory", 24.0 * placed, ("model.manifold_hidden", "model.manifold_layers"))
-    elif config.sampler.kind == "neusample":
+    elif network == "ray_network":
         placed = (model.ray_layers - 1.0) * model.ray_hidden**2
         yield Need("memory", 24.0 * placed, ("model.ray_hidden", "model.ray_layers"))
     sides = [2**e for e in range(size.bit_length() - 1, 0, -1)]
@@ -163,6 +166,12 @@ def _weights(config: Config) -> Iterator[Need]:
     convolved = sum(9.0 * o * (i + o) for i, o in pairwise(channels))
     named = ("model.discriminator_width", "model.discriminator_max_channels", "data.size")
     yield Need("memory", 16.0 * convolved, named)
+
+
+def _samplers() -> Mapping[str, type["Sampler"]]:
+    from gram.rendering.samplers import SAMPLERS  # other stages depend on no sampler
+
+    return SAMPLERS
 
 
 def _channels(config: Config, side: int) -> int:
@@ -187,7 +196,7 @@ def _evaluate(config: Config) -> Iterator[Need]:
     inversions = ("evaluate.inversion_identities", "evaluate.inversion_steps", "evaluate.inversion_tuning")
     yield Need("time", updates * max(1e-4, pixels * 1e3 / _speed(config)), inversions)
     yield Need("time", evaluate.pose_steps * 1e-4, ("evaluate.pose_steps",))
-    noisy = evaluate.noise_views * evaluate.noise_seeds * KINDS_OF_SAMPLERS * min(pixels, 64.0**2)
+    noisy = evaluate.noise_views * evaluate.noise_seeds * len(_samplers()) * min(pixels, 64.0**2)
     named = ("evaluate.noise_views", "evaluate.noise_seeds", "evaluate.noise_points")
     yield Need("time", noisy * sum(evaluate.noise_points) * 100 / _speed(config), named)
 

@@ -10,6 +10,7 @@ import torch
 from gram.geometry.poses import PosePrior
 from gram.model import folder as models
 from gram.model.generator import Generator
+from gram.rendering.samplers import SAMPLERS
 from pipeline.cli.progress import announced
 from pipeline.config.options import ConfigError
 from pipeline.config.schema import Config
@@ -29,19 +30,10 @@ _NOT_THE_RESULT = (
     "data.processes", "data.views", "train.threads", "train.log_every", "train.sample_every",
     "train.checkpoint_every", "train.keep_checkpoints", "train.keep_every",
 )  # fmt: skip
-ON_ISOSURFACES = ("manifold", "spheres")
-USED_BY = {
-    "sampler.first_level": ON_ISOSURFACES,
-    "sampler.last_level": ON_ISOSURFACES,
-    "sampler.num_samples": ON_ISOSURFACES,
-    "sampler.mode": ON_ISOSURFACES,
-    "sampler.delta": (*ON_ISOSURFACES, "planes"),
-    "model.manifold_": ON_ISOSURFACES,
-    "model.ray_": ("neusample",),
-    "train.lr_manifold": ("manifold", "neusample"),
-    "train.manifold_every": ("manifold", "neusample"),
-}
-"""Options, or how they begin -> kinds of samplers without which they change nothing."""
+_NETWORKS = {"model.manifold_": "manifold", "model.ray_": "ray_network"}
+"""How options of samplers' networks begin -> section of a model's settings that they are written to."""
+_OF_LEARNING = ("train.lr_manifold", "train.manifold_every")
+"""Options of samplers that learn."""
 
 
 def check(request: Request, *, room: bool = False) -> None:
@@ -141,12 +133,25 @@ def _check_population(request: Request) -> None:
 def _check_samplers(request: Request, kinds: set[str]) -> None:
     """Refuse to search what no sampler of the search uses."""
     for name in request.space:
-        users = next((users for start, users in USED_BY.items() if name.startswith(start)), None)
+        users = users_of(name)
         if users is not None and not kinds & set(users):
             raise ConfigError(
                 f"space: {name}: it does not change what sampler.kind = {' or '.join(sorted(kinds))} does, "
                 f"but {', '.join(users)} alone: all trials would be the same"
             )
+
+
+def users_of(option: str) -> list[str] | None:
+    """Kinds of samplers without which an option changes nothing; None of options that all share."""
+    group, _, name = option.partition(".")
+    network = next((found for start, found in _NETWORKS.items() if option.startswith(start)), None)
+    if network is not None:
+        return [kind for kind, sampler in SAMPLERS.items() if sampler.network_settings == network]
+    if option in _OF_LEARNING:
+        return [kind for kind, sampler in SAMPLERS.items() if sampler.learns]
+    if group == "sampler" and name not in ("kind", "points"):
+        return [kind for kind, sampler in SAMPLERS.items() if name in sampler.options]
+    return None
 
 
 def _require_room(request: Request, values: Values, config: Config) -> None:
@@ -173,11 +178,12 @@ class _Reachable:
         """
         meta = scene.planned_meta(config.data)
         settings = build.model_settings(config, meta)
-        if config.sampler.kind not in ON_ISOSURFACES:
+        if not SAMPLERS[config.sampler.kind].has_isosurfaces:
             return
-        # The field is the same for both kinds and any radiance: it is drawn first.
-        settings["sampler"]["kind"], settings["radiance"]["width"] = "spheres", 1
+        settings["radiance"]["width"] = 1
+        # The field is the same for every kind and any radiance: it is drawn first.
         parts = {part: settings[part] for part in ("manifold", "sampler", "generator")}
+        parts["sampler"] = {name: value for name, value in parts["sampler"].items() if name != "kind"}
         if (key := repr((parts, config.seed))) in self._looked_at:
             return
         self._looked_at.add(key)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
+from gram.rendering.samplers import SAMPLERS
 from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT, load
-from pipeline.config.schema import SAMPLERS
 from pipeline.evaluate import stage as evaluate
 from pipeline.export import stage as export
 from pipeline.runtime.build import sampler_settings

@@ -17,11 +17,25 @@ from gram.rendering.samplers.layered import LayeredSampler
 from gram.rendering.samplers.neusample import NeusampleSampler
 from gram.rendering.samplers.planes import PlaneSampler
 from gram.rendering.samplers.stratified import StratifiedSampler
-from gram.rendering.samplers.surfaces import SurfaceSampler
+from gram.rendering.samplers.surfaces import SphereSampler, SurfaceSampler
 from gram.rendering.samplers.volume import VolumeSampler
+
+SAMPLERS: dict[str, type[Sampler]] = {
+    sampler.kind: sampler
+    for sampler in (
+        SurfaceSampler,
+        SphereSampler,
+        PlaneSampler,
+        StratifiedSampler,
+        HierarchicalSampler,
+        NeusampleSampler,
+    )
+}
+"""All samplers by kind, in the order of tables and figures: the one place that lists them."""
 
 __all__ = [
     "OPAQUE",
+    "SAMPLERS",
     "HierarchicalSampler",
     "LayeredSampler",
     "NeusampleSampler",
@@ -29,6 +43,7 @@ __all__ = [
     "PlaneSampler",
     "Sampler",
     "Samples",
+    "SphereSampler",
     "StratifiedSampler",
     "SurfaceSampler",
     "VolumeSampler",

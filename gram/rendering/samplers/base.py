@@ -1,7 +1,8 @@
 """What a sampler does: it chooses the points of a ray, and turns their densities into occupancies."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +33,46 @@ class Sampler(nn.Module, ABC):
         background_z: height of the opaque background plane z = const; None for a white background.
     """
 
+    kind: ClassVar[str]
+    """Name in configurations, model folders and results."""
+    options: ClassVar[tuple[str, ...]] = ("points",)
+    """Arguments, beside near, far and background_z."""
+    optional: ClassVar[tuple[str, ...]] = ()
+    """Those of them that settings may lack."""
+    network_settings: ClassVar[str | None] = None
+    """Section of a model's settings with the arguments of the sampler's network, if it has one."""
+    fewest_points: ClassVar[int] = 1
+    """Least number of points per ray."""
+    learns: ClassVar[bool] = False
+    """Whether the geometry is trained."""
     stochastic: ClassVar[bool] = False
     """Whether points depend on noise."""
+    has_surfaces: ClassVar[bool] = False
+    """Whether samples lie on surfaces without thickness, composited with a constant delta."""
+    has_isosurfaces: ClassVar[bool] = False
+    """Whether these are levels of a manifold predictor."""
+
+    surfaces: int = 0
+    """Number of surfaces, without the background plane."""
 
     def __init__(self, *, near: float, far: float, background_z: float | None) -> None:
         super().__init__()
         self.near, self.far = near, far
         self.background_z = background_z
-        self.learned = False
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any]) -> "Sampler":
+        """An untrained sampler from the settings of a model.
+
+        Raises:
+            ValueError: arguments that it cannot take.
+        """
+        return cls(**cls.arguments(settings))
+
+    @staticmethod
+    def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of the sampler alone, without its kind and its network."""
+        return {name: value for name, value in settings["sampler"].items() if name != "kind"}
 
     @property
     def white_background(self) -> bool:
@@ -56,9 +89,14 @@ class Sampler(nn.Module, ABC):
     def typical_delta(self) -> float:
         """Length that turns a density into the occupancy of one sample."""
 
+    @property
+    def layer_spacing(self) -> float:
+        """Distance at which the occupancy of one sample counts once, world units."""
+        return self.typical_delta
+
     def learn(self, now: bool) -> None:
-        """Have gradients reach the geometry or not; one that is not learned stays as it is."""
-        self.requires_grad_(now and self.learned)
+        """Have gradients reach the geometry or not; one that does not learn stays as it is."""
+        self.requires_grad_(now and self.learns)
 
     @abstractmethod
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:

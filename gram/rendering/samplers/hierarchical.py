@@ -37,10 +37,12 @@ class HierarchicalSampler(VolumeSampler):
         ValueError: fewer than 5 points.
     """
 
+    kind = "hierarchical"
+    fewest_points = 5
     stochastic = True
 
     def __init__(self, *, points: int, near: float, far: float, background_z: float | None = -0.12) -> None:
-        if points < 5:
+        if points < self.fewest_points:
             raise ValueError(
                 f"points = {points}: 5 are needed, as fine samples lie between the middles of 3 coarse ones"
             )

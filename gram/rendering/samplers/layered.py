@@ -1,5 +1,7 @@
 """Samples on surfaces: each is given, or a miss, and has no thickness (GRAM, section 3.2)."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,9 @@ class LayeredSampler(Sampler):
         near, far, background_z: see `Sampler`.
     """
 
+    options: ClassVar[tuple[str, ...]] = ("delta", "points")
+    has_surfaces = True
+
     deltas: Tensor
 
     def __init__(
@@ -40,6 +45,16 @@ class LayeredSampler(Sampler):
     def typical_delta(self) -> float:
         """The constant delta of a surface."""
         return float(self.deltas[0])
+
+    @property
+    def layer_spacing(self) -> float:
+        """Mean distance between surfaces, if they fill the space."""
+        return (self.far - self.near) / self.surfaces
+
+    @property
+    def evenly_spaced(self) -> int:
+        """Number of the first samples of a ray that follow each other in even steps."""
+        return self.surfaces
 
     def occupancy(self, samples: Samples, density: Float[Tensor, "*rays n"]) -> Float[Tensor, "*rays n"]:
         """alpha = 1 - exp(-delta density) with a constant delta: surfaces have no thickness."""

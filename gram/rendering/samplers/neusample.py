@@ -1,5 +1,8 @@
 """Samples where a network of the ray wants them (NeuSample, arXiv 2111.15552)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from gram.geometry.cameras import Rays
 from gram.networks.sampling_network import RayNetwork
 from gram.rendering.samplers.base import Samples
@@ -22,6 +25,11 @@ class NeusampleSampler(VolumeSampler):
         ValueError: the network has another number of places.
     """
 
+    kind = "neusample"
+    options = ("points", "box")
+    network_settings = "ray_network"
+    learns = True
+
     def __init__(
         self,
         network: RayNetwork,
@@ -37,7 +45,12 @@ class NeusampleSampler(VolumeSampler):
         super().__init__(points=points, near=near, far=far, background_z=background_z)
         self.network = network
         self.box = box
-        self.learned = True
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any]) -> "NeusampleSampler":
+        """One whose network has random weights and even places."""
+        arguments = cls.arguments(settings)
+        return cls(RayNetwork(points=arguments["points"], **settings["ray_network"]), **arguments)
 
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
         """Ascending points; gradients reach F, none reaches the rays."""

@@ -27,17 +27,25 @@ class PlaneSampler(LayeredSampler):
         ValueError: fewer than two planes.
     """
 
+    kind = "planes"
+    fewest_points = 2
+
     heights: Tensor
 
     def __init__(
         self, *, points: int, delta: float, near: float, far: float, background_z: float | None = -0.12
     ) -> None:
-        if points < 2:
+        if points < self.fewest_points:
             raise ValueError(f"points = {points}: planes have a first and a last, so 2 are needed")
         surfaces = points if background_z is None else points - 1
         super().__init__(surfaces=surfaces, delta=delta, near=near, far=far, background_z=background_z)
         back = 1.0 - far if background_z is None else background_z
         self.register_buffer("heights", torch.linspace(1.0 - near, back, points), persistent=False)
+
+    @property
+    def evenly_spaced(self) -> int:
+        """All planes, the one of the background among them."""
+        return self.points_per_ray
 
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
         """Intersections from the front plane to the back; no gradient."""

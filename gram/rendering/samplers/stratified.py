@@ -23,10 +23,11 @@ class StratifiedSampler(VolumeSampler):
         ValueError: no point at all.
     """
 
+    kind = "stratified"
     stochastic = True
 
     def __init__(self, *, points: int, near: float, far: float, background_z: float | None = -0.12) -> None:
-        if points < 1:
+        if points < self.fewest_points:
             raise ValueError(f"points = {points}: at least one is needed")
         super().__init__(points=points, near=near, far=far, background_z=background_z)
 

@@ -4,6 +4,9 @@ S_i = {x | M(x) = l_i} with evenly spaced, fixed levels l_i; each is met at its 
 Learned, they are GRAM's manifolds. Frozen as M is initialised, they are (nearly) concentric spheres.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,11 +33,17 @@ class SurfaceSampler(LayeredSampler):
         delta: constant that turns density into occupancy, alpha = 1 - exp(-delta * density).
         mode: how intersections are found, see `gram.rendering.isosurfaces`.
         background_z: height of the opaque background plane z = const; None for a white background.
-        learned: whether M is trained.
 
     Raises:
         ValueError: no level at all, or levels that do not descend.
     """
+
+    kind = "manifold"
+    options = ("delta", "levels", "first_level", "last_level", "num_samples", "mode")
+    optional = ("mode",)
+    network_settings = "manifold"
+    learns = True
+    has_isosurfaces = True
 
     values: Tensor
 
@@ -51,7 +60,6 @@ class SurfaceSampler(LayeredSampler):
         delta: float,
         mode: Mode = "linear",
         background_z: float | None = -0.12,
-        learned: bool = True,
     ) -> None:
         if levels < 1:
             raise ValueError(f"levels = {levels}: at least one isosurface is needed")
@@ -63,9 +71,15 @@ class SurfaceSampler(LayeredSampler):
         self.manifold = manifold
         self.num_samples = num_samples
         self.mode: Mode = mode
-        self.learned = learned
         self.learn(True)
         self.register_buffer("values", torch.linspace(first_level, last_level, levels), persistent=False)
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any]) -> "SurfaceSampler":
+        """One whose field M has random weights."""
+        centre = tuple(float(x) for x in settings["manifold"]["centre"])
+        manifold = ManifoldPredictor(**{**settings["manifold"], "centre": centre})
+        return cls(manifold, **cls.arguments(settings))
 
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
         """Intersections in the order of the levels, then the plane; gradients reach M.
@@ -102,3 +116,10 @@ class SurfaceSampler(LayeredSampler):
         t = torch.linspace(self.near, self.far, self.num_samples, device=rays.origins.device)
         values = self.manifold(rays.at(t.expand(*rays.origins.shape[:-1], -1)))
         return float(values.min()), float(values.max())
+
+
+class SphereSampler(SurfaceSampler):
+    """The same surfaces with M frozen as it is initialised."""
+
+    kind = "spheres"
+    learns = False

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gram.analysis.sampling_noise import SamplingNoise
-from pipeline.display.figures import SAMPLER_COLORS, SAMPLER_MARKERS, plain, show, to_pixels
+from gram.rendering.samplers import SAMPLERS
+from pipeline.display.figures import plain, sampler_style, show, to_pixels
 from pipeline.display.pictures import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ON_SURFACES = {"manifold", "spheres", "planes"}
-"""Samplers with solid lines; those with dashed lines sample a volume."""
 NOTHING = 1e-4
 """Where 0 stands on a logarithmic axis."""
 
@@ -51,13 +50,15 @@ def plot_curves(fields: Mapping[str, Sequence[SamplingNoise]]) -> Pixels:
 
 
 def _panel(axes: "Axes", measured: Sequence[SamplingNoise], name: str, title: str) -> None:
-    for kind, color in SAMPLER_COLORS.items():
+    for kind, sampler in SAMPLERS.items():
+        color, marker = sampler_style(kind)
+        line = "-" if sampler.has_surfaces else "--"  # dashed lines sample a volume
         points = [one.points for one in measured if one.sampler == kind]
         values = [float(getattr(one, name) or 0.0) for one in measured if one.sampler == kind]
         if points:
             axes.plot(
-                points, np.maximum(values, NOTHING), "-" if kind in ON_SURFACES else "--", color=color,
-                marker=SAMPLER_MARKERS[kind], markersize=5, label=kind, clip_on=False,
+                points, np.maximum(values, NOTHING), line, color=color,
+                marker=marker, markersize=5, label=kind, clip_on=False,
             )  # fmt: skip
     numbers = sorted({one.points for one in measured})
     axes.set(title=title, xlabel="points per ray", xscale="log", yscale="log", ylim=(NOTHING, 1.0))

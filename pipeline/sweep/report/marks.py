@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.display.figures import SAMPLER_COLORS as COLORS
-from pipeline.display.figures import SAMPLER_MARKERS as MARKERS
-from pipeline.display.figures import Style
+from gram.rendering.samplers import SAMPLERS
+from pipeline.display.figures import COLORS, MARKERS, Style, sampler_style
 from pipeline.sweep.report.results import is_number, shown
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ _OFFSETS = [
 
 def color_of(value: Any, values: Sequence[Any]) -> Any:
     """Of one value of an option: a sampler's own, along a scale for numbers, one after the other else."""
-    if value in COLORS:
-        return COLORS[value]
+    if value in SAMPLERS:
+        return sampler_style(value)[0]
     if value not in values:
         return "#7d8590"
     place = list(values).index(value)
@@ -40,14 +39,14 @@ def color_of(value: Any, values: Sequence[Any]) -> Any:
         from matplotlib import colormaps
 
         return colormaps["viridis"](0.1 + 0.75 * place / (len(values) - 1))
-    return list(COLORS.values())[place % len(COLORS)]
+    return COLORS[place % len(COLORS)]
 
 
 def marker_of(value: Any, values: Sequence[Any]) -> str:
     """Of one value of an option."""
-    if value in MARKERS:
-        return MARKERS[value]
-    return list(MARKERS.values())[list(values).index(value) % len(MARKERS)] if value in values else "o"
+    if value in SAMPLERS:
+        return sampler_style(value)[1]
+    return MARKERS[list(values).index(value) % len(MARKERS)] if value in values else "o"
 
 
 def text_color(color: Any, style: Style) -> Any:
@@ -147,4 +146,4 @@ def as_words(text: str) -> str:
 
 def value_in_words(name: str, value: Any) -> str:
     """An option's value as a label: samplers by their name alone."""
-    return str(value) if value in COLORS else as_words(f"{name.rpartition('.')[2]} {shown(value)}")
+    return str(value) if value in SAMPLERS else as_words(f"{name.rpartition('.')[2]} {shown(value)}")

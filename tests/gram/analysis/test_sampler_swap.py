@@ -63,7 +63,7 @@ def test_learned_and_initial_isosurfaces_are_told_apart(settings: dict[str, Any]
         ("spheres", "manifold", 8, "no learned isosurfaces"),
         ("stratified", "manifold", 8, "no learned isosurfaces"),
         ("stratified", "spheres", 8, "without isosurfaces"),
-        ("neusample", "neusample", 8, "network F places 5 points"),
+        ("neusample", "neusample", 8, "learned to place 5 points"),
         ("manifold", "hierarchical", 3, "5 are needed"),
         ("manifold", "manifold", 2, "two neighbouring surfaces"),
     ],

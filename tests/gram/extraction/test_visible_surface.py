@@ -9,7 +9,7 @@ import trimesh
 from torch import nn
 
 from gram.analysis.analytic_field import SEMI_AXES, AnalyticField
-from gram.extraction.surface import PLANE_MARGIN, depth_error, layer_spacing, visible_box, visible_surface
+from gram.extraction.surface import PLANE_MARGIN, depth_error, visible_box, visible_surface
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.meshing import decimate, why_not_watertight
 from gram.meshing.raycasting import mesh_depth
@@ -148,6 +148,6 @@ def test_nothing_is_looked_for_beyond_what_rays_cross(box: float) -> None:
 
 
 def test_layers_share_the_space_that_rays_cross(generator: Generator) -> None:
-    assert layer_spacing(generator.sampler) == pytest.approx(0.24 / 4)
+    assert generator.sampler.layer_spacing == pytest.approx(0.24 / 4)
     volume = StratifiedSampler(points=12, near=0.88, far=1.12, background_z=None)
-    assert layer_spacing(volume) == pytest.approx(volume.typical_delta)
+    assert volume.layer_spacing == pytest.approx(volume.typical_delta)

@@ -390,7 +390,7 @@ def test_off_the_cpu_values_of_the_search_are_not_evaluated_again(monkeypatch: p
 def test_off_the_cpu_nothing_waits_for_values() -> None:
     """On the meta device there are none: whatever needs one raises."""
     manifold = small_manifold().to("meta")
-    rays = Rays(*(part.to("meta") for part in some_rays()))
+    rays = some_rays().map(lambda part: part.to("meta"))
     levels = torch.tensor([20.0, 10.0], dtype=torch.float64, device="meta")
     found = search(manifold, rays, levels, 32, "linear")
     assert found.t.shape == found.hit.shape == (3, 64, 2)

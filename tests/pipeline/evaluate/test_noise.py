@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from training_runs import run as train
 
+from gram.rendering.samplers import SAMPLERS
 from pipeline import noise
 from pipeline.cli.command import main
-from pipeline.config.schema import SAMPLERS
 from pipeline.evaluate import stage as evaluate
 
 FILES = ("noise.png", "noise_crops.png")

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from PIL import Image
 from sweep_folders import sampled, trial, write_sweep
 
-from pipeline.display.figures import DARK, LIGHT, png
+from pipeline.display.figures import DARK, LIGHT, png, sampler_style
 from pipeline.sweep.report import figure, published, results
-from pipeline.sweep.report.marks import COLORS, _apart
+from pipeline.sweep.report.marks import _apart
 from pipeline.sweep.trials import Trial
 
 
@@ -48,8 +48,8 @@ def test_a_line_a_sampler_through_finished_trials_named_at_its_end(tmp_path: Pat
     ).axes
     lines = {to_hex(line.get_color()): xy(line) for line in ours.lines if len(xy(line)) > 1}
     assert lines == {
-        COLORS["planes"]: [[6.0, 60.0], [12.0, 50.0]],
-        COLORS["manifold"]: [[6.0, 45.0], [24.0, 40.0]],
+        sampler_style("planes")[0]: [[6.0, 60.0], [12.0, 50.0]],
+        sampler_style("manifold")[0]: [[6.0, 45.0], [24.0, 40.0]],
     }
     assert {"planes", "manifold"} <= set(texts(ours))
     assert [float(tick) for tick in ours.get_xticks()] == [6.0, 12.0, 24.0]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from gram.rendering.samplers import SAMPLERS
 from pipeline.cli import progress
 from pipeline.cli.command import main
 from pipeline.config.loader import assignment, assignments, presets_of
 from pipeline.config.options import ConfigError
-from pipeline.config.schema import SAMPLERS
 from pipeline.runtime import build, scene
 from pipeline.sweep import checks, folder, request
 from pipeline.sweep import stage as sweep
@@ -106,7 +106,7 @@ def test_samplers_use_what_is_said_of_them(kind: str, tmp_path: Path) -> None:
         other = "refined" if name == "mode" else 7
         changed = replace(config, sampler=replace(config.sampler, **{name: other}))
         matters = build.sampler_settings(changed, meta) != before
-        assert matters == (kind in checks.USED_BY[f"sampler.{name}"]), name
+        assert matters == (kind in (checks.users_of(f"sampler.{name}") or ())), name
 
 
 def test_a_training_beyond_this_machine_is_named_before_a_cluster_starts(

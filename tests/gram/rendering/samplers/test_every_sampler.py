@@ -16,7 +16,7 @@ from gram.geometry.poses import GaussianPoses
 from gram.model.folder import ModelError, build_discriminator, build_generator, load_model, save_model
 from gram.model.generator import Generator
 from gram.rendering.render_rays import shade
-from gram.rendering.samplers import LayeredSampler
+from gram.rendering.samplers import SAMPLERS, LayeredSampler
 from gram.training.fakes import Fakes
 from gram.training.state import TrainingSettings, TrainingState
 from gram.training.step import Reals, fit
@@ -24,34 +24,33 @@ from gram.training.step import Reals, fit
 PRIOR = GaussianPoses()
 POINTS = 6
 SPACE = {"near": 0.88, "far": 1.12}
-ON_ISOSURFACES = {
+ARGUMENTS: dict[str, Any] = {
+    "points": POINTS,
     "levels": POINTS - 1,
     "first_level": 23.0,
     "last_level": 8.0,
     "num_samples": 12,
     "delta": 0.04,
+    "mode": "linear",
+    "box": 0.24,
 }
-KINDS: dict[str, dict[str, Any]] = {
-    "manifold": ON_ISOSURFACES,
-    "spheres": ON_ISOSURFACES,
-    "planes": {"points": POINTS, "delta": 0.04},
-    "stratified": {"points": POINTS},
-    "hierarchical": {"points": POINTS},
-    "neusample": {"points": POINTS, "box": 0.24},
-}
-STOCHASTIC = ("stratified", "hierarchical")
-LEARNED = ("manifold", "neusample")
+STOCHASTIC = [kind for kind, sampler in SAMPLERS.items() if sampler.stochastic]
+LEARNED = [kind for kind, sampler in SAMPLERS.items() if sampler.learns]
 TRAINING = TrainingSettings(batch_size=3, lr_generator=1e-3, lr_discriminator=2e-3, lr_manifold=1e-3)
 
 
-@pytest.fixture(params=KINDS)
+def sampler_of(kind: str) -> dict[str, Any]:
+    return {"kind": kind, **SPACE} | {name: ARGUMENTS[name] for name in SAMPLERS[kind].options}
+
+
+@pytest.fixture(params=SAMPLERS)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
 def model(settings: dict[str, Any], kind: str) -> dict[str, Any]:
-    settings["sampler"] = {"kind": kind, **SPACE, **KINDS[kind]}
+    settings["sampler"] = sampler_of(kind)
     settings["ray_network"] = {"width": 8, "layers": 2, "frequencies": 2}
     return settings
 
@@ -230,7 +229,7 @@ def test_occupancy_of_space_is_that_of_a_sample_of_typical_length(drawn: Generat
 
 
 def test_frozen_spheres_cost_no_gradient(settings: dict[str, Any]) -> None:
-    settings["sampler"] = {"kind": "spheres", **SPACE, **ON_ISOSURFACES}
+    settings["sampler"] = sampler_of("spheres")
     generator = build_generator(settings)
     generator.sampler.learn(True)
     assert not any(p.requires_grad for p in generator.sampler.parameters())
