@@ -32,5 +32,5 @@ def settle(train: TrainConfig, device: torch.device) -> None:
         devices.KERNELS = False
         say(
             f"Triton's kernels do not work on {device} ({why}): plain torch takes their place, several times "
-            "slower. pytest tests/gram/kernels tells more"
+            "slower. pytest tests/gram/ops/kernels tells more"
         )

@@ -29,7 +29,7 @@ RAY_S_HANDLER = """
 import signal, sys
 from types import SimpleNamespace
 from pipeline.cli import ending as signals
-from pipeline.sweep import cluster
+from pipeline.sweep.tune.cluster import connection as cluster
 
 def init(**options):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))

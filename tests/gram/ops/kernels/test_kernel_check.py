@@ -33,7 +33,7 @@ def test_rounding_decides_about_no_hit(monkeypatch: pytest.MonkeyPatch, width: i
 
 @pytest.mark.slow
 def test_what_a_trial_says_of_kernels_that_work_and_of_those_that_do_not() -> None:
-    pass_with_kernels("trial_of_kernels.py")
+    pass_with_kernels("check_of_kernels.py")
 
 
 def test_where_there_is_no_driver_it_says_so_and_all_is_as_before() -> None:
