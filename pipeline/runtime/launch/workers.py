@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.cli import parent_death
@@ -20,6 +21,8 @@ from pipeline.cli.console import say
 
 MEETING = "GRAM_MEETING"
 """Environment variable that names the file; of the launcher, without the number of the attempt."""
+LOST_SECONDS = 5
+"""How long workers have to notice that another one is gone."""
 STOP_SECONDS = 100
 """How long workers have to write a checkpoint after a signal, before they are killed."""
 _LOOK_EVERY_SECONDS = 0.05
@@ -78,15 +81,22 @@ class Workers:
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def end(self) -> None:
-        """End all that still run, with SIGKILL those that take longer than STOP_SECONDS."""
+        """End all that still run, with SIGKILL those that take longer than STOP_SECONDS.
+
+        Those that notice that another one is gone end by themselves and say so: they have LOST_SECONDS.
+        """
+        self._wait(LOST_SECONDS)
         self._send(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        self._wait(STOP_SECONDS)
+        self._send(signal.SIGKILL)
+        self._wait(None)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait until all have ended, or so long."""
+        deadline = None if seconds is None else time.monotonic() + seconds
         for process in self._processes:
-            try:
-                process.wait(timeout=max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _send(self, number: int) -> None:
         for process in self._processes:

@@ -1,6 +1,5 @@
 """The planner measures training as it is, and what it recommends fits."""
 
-import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,8 @@ from pipeline.tracking import runlog
 from pipeline.train import stage as train
 
 SMALL = ("experiment=tiny", "tracking=none", "train.batch_size=4", "train.r1_every=1")
-LARGE = (*SMALL, "data.size=64", "model.hidden=64", "sampler.points=13")
-"""A picture takes a tenth of a GiB."""
+LARGE = (*SMALL, "data.size=64", "model.hidden=64", "sampler.points=26")
+"""A picture takes two tenths of a GiB, several times what measurements vary by."""
 GIB = 2**30
 
 
@@ -52,19 +51,18 @@ def test_what_is_recommended_for_a_small_memory_fits_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, four = measured(1), measured(4)
-    assert four - one > 0.2 * GIB
-    budget = one + 0.7 * (four - one)  # two pictures at a time fit, four do not, by a tenth of a GiB each
+    assert four - one > 0.4 * GIB
+    budget = one + 0.7 * (four - one)  # two pictures at a time fit, four do not, by two tenths of a GiB each
     code, out, err = planned(capsys, tmp_path, *LARGE, "--memory", f"{budget / GIB}")
     assert code == 0, err
     assert "there is no data set yet" in err
     assert "too much" in out
-    found = re.search(r"train.micro_batch=([12]) train.patches=1 fits", out)  # memory varies by some percent
-    assert found is not None, out
+    assert "train.micro_batch=2 train.patches=1 fits" in out, out
 
     written = tmp_path / "runs/plan.yaml"
-    assert yaml.safe_load(written.read_text()) == {"train": {"micro_batch": int(found[1]), "patches": 1}}
+    assert yaml.safe_load(written.read_text()) == {"train": {"micro_batch": 2, "patches": 1}}
     assert f"planning for {budget / GIB:g} GiB" in written.read_text()
-    assert measured(int(found[1])) <= 1.02 * budget
+    assert measured(2) <= 1.02 * budget
 
 
 @pytest.mark.slow

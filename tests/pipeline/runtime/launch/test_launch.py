@@ -90,6 +90,7 @@ def test_the_first_worker_killed_in_the_middle_is_started_again_and_the_model_is
         os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
         code, messages = end(process)
     assert code == 0, messages
+    assert "process 1: lost another process" in messages
     assert "going on from step 5" in messages
     assert "Traceback" not in messages
     assert result(tmp_path) == result(straight_on_two)
