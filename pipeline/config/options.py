@@ -40,7 +40,7 @@ class Option:
     """One configurable value.
 
     `name` is dotted, `type` the annotation, `default` the value where no file has one (or MISSING), and
-    `metadata` what `pipeline.config.schema.option` was given.
+    `metadata` what `pipeline.config.fields.option` was given.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.config.schema import option
+from pipeline.config.fields import option
 from pipeline.sweep.space import MOST_TRIALS
 
 
