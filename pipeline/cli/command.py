@@ -185,7 +185,7 @@ def one_line(message: str) -> str:
 
 
 def _flags(stage: Stage) -> tuple[Flag, ...]:
-    """Of the stage alone."""
+    """Flags of the stage alone, --force among them where there is an estimate to pass over."""
     return stage.flags if stage.require_room is None else (*stage.flags, FORCE)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from gram.geometry.poses import PosePrior
-from gram.model import folder as models
+from gram.model import folder as model_folder
 from gram.model.generator import Generator
 from gram.rendering.samplers import SAMPLERS
 from pipeline.cli.progress import announced
@@ -189,7 +189,7 @@ class _Reachable:
         self._looked_at.add(key)
         torch.manual_seed(config.seed)
         try:
-            generator = models.build_generator(settings)
+            generator = model_folder.build_generator(settings)
             _require_reachable(generator, scene.training_poses(config.data, meta))
         except ValueError as error:
             raise ConfigError(f"space: {in_words(values)}: {error}") from None

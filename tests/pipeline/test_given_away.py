@@ -19,7 +19,7 @@ from pipeline.config.loader import PROJECT, load
 from pipeline.config.pinned import pinned, shareable, without_folders
 from pipeline.export import viewer
 from pipeline.pack.model_card import as_text
-from pipeline.sweep.report import page as sweep_report
+from pipeline.sweep.report import page as sweep_page
 from pipeline.sweep.space import trial_name
 
 SECRETS = ("mallory", "hunter2", "ghp_0123", "AKIA0123", "workstation.example")
@@ -143,7 +143,7 @@ def test_the_page_and_the_table_of_a_sweep_tell_no_secret(
     ]
     space = {"data.path": places}
     folder = write_sweep(tmp_path / "some", trials, command=command, overrides=typed, space=space)
-    text = sweep_report.write(folder).read_text()
+    text = sweep_page.write(folder).read_text()
     table = (folder / "trials.csv").read_text()
     for secret in SECRETS:
         assert secret not in text + table, secret
@@ -157,7 +157,7 @@ def test_hostile_names_of_a_sweep_are_text_also_in_its_figures(tmp_path: Path) -
     trials = [sampled(k, "planes", 6 + k, 50.0 + k) for k in range(2)]
     trials += [trial(2 + k, 40.0, values={"data.path": f"{HOSTILE}{k}"}, reason=HOSTILE) for k in range(2)]
     folder = write_sweep(tmp_path / "sweep", trials, name=HOSTILE, experiment=HOSTILE)
-    text = sweep_report.write(folder).read_text()
+    text = sweep_page.write(folder).read_text()
     assert "<script" not in text and "<img src=x" not in text
     assert any(HOSTILE in words for words in Page(text).words)
 

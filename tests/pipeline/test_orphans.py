@@ -23,8 +23,8 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"
 ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 WAITING = (
     "import time\n"
-    "from pipeline.cli import dvc_parent as orphans\n"
-    "orphans.end_with_dvc()\n"
+    "from pipeline.cli import dvc_parent\n"
+    "dvc_parent.end_with_dvc()\n"
     "print('there', flush=True)\n"
     "time.sleep(60)\n"
 )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gram.extraction.baking import BakedManifolds
 from gram.shapes import Float
-from pipeline.display import html as pages
+from pipeline.display import html
 from pipeline.export.viewer import packing
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ALL_AROUND = 0.9
 
 def write(path: str | Path, manifolds: Sequence[BakedManifolds], **arguments: Any) -> Path:
     """Write `page` of these arguments to a file; it appears only when complete."""
-    return pages.write(Path(path), page(manifolds, **arguments))
+    return html.write(Path(path), page(manifolds, **arguments))
 
 
 def page(
@@ -66,7 +66,7 @@ def page(
         "stride": stride,
         "meshes": [packing.surface(mesh) for mesh in meshes],
     }
-    return pages.render(
+    return html.render(
         TEMPLATE,
         title=title,
         about=about,

@@ -136,8 +136,8 @@ def test_what_is_ignored_stays_ignored() -> None:
 def test_a_later_signal_ends_a_command_whose_tidying_up_hangs() -> None:
     program = (
         "import signal, time\n"
-        "from pipeline.cli import ending as signals\n"
-        "signals.TOGETHER_SECONDS = 0.1\n"
+        "from pipeline.cli import ending\n"
+        "ending.TOGETHER_SECONDS = 0.1\n"
         "def work():\n"
         "    try:\n"
         "        signal.raise_signal(signal.SIGTERM)\n"
@@ -145,7 +145,7 @@ def test_a_later_signal_ends_a_command_whose_tidying_up_hangs() -> None:
         "        time.sleep(0.2)\n"
         "        signal.raise_signal(signal.SIGINT)\n"
         "        time.sleep(60)\n"
-        "signals.stoppable('prepare', work)\n"
+        "ending.stoppable('prepare', work)\n"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=30)

@@ -20,9 +20,9 @@ WAIT = "import time; time.sleep(60)"
 HOLD = f"from pipeline.cli.parent_death import hold; assert hold(); print('held', flush=True); {WAIT}"
 CHAIN = """
 import os, subprocess, sys
-from pipeline.cli import parent_death as lifeline
-lifeline.hold()
-environment = {**os.environ, **lifeline.for_children()}
+from pipeline.cli import parent_death
+parent_death.hold()
+environment = {**os.environ, **parent_death.for_children()}
 subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=environment, start_new_session=True).wait()
 """
 

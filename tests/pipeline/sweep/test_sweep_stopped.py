@@ -28,7 +28,7 @@ MARKS = ("mallory", "hunter2", "workstation")
 RAY_S_HANDLER = """
 import signal, sys
 from types import SimpleNamespace
-from pipeline.cli import ending as signals
+from pipeline.cli import ending
 from pipeline.sweep.tune.cluster import connection as cluster
 
 def init(**options):
@@ -42,7 +42,7 @@ def work():
     return 0
 
 sys.modules["ray"] = SimpleNamespace(init=init)
-sys.exit(signals.stoppable("sweep", work))
+sys.exit(ending.stoppable("sweep", work))
 """
 
 
