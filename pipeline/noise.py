@@ -49,7 +49,7 @@ def run(config: Config) -> None:
     say(f"{out}/noise.png and noise_crops.png show it, noise.json has all numbers")
 
 
-def table(report: sampling_noise.Report) -> str:
+def table(report: sampling_noise.NoiseReport) -> str:
     """Noise / error of every sampler with every number of points."""
     numbers = sorted({one.points for one in report.measured})
     lines = ["standard deviation over seeds / error against 1,024 points, images in [-1, 1]", ""]

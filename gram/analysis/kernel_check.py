@@ -37,7 +37,7 @@ class Difference(NamedTuple):
         return f"{self.network} {self.largest:.1e}"
 
 
-class Trial(NamedTuple):
+class KernelCheck(NamedTuple):
     """What was found, and why kernels are not to be relied on; None where they are."""
 
     differences: list[Difference]
@@ -47,7 +47,7 @@ class Trial(NamedTuple):
         return self.failure or f"as plain torch, to {', '.join(map(str, self.differences))}"
 
 
-def trial(device: torch.device, *, width: int = 64, manifold_width: int = 32) -> Trial:
+def trial(device: torch.device, *, width: int = 64, manifold_width: int = 32) -> KernelCheck:
     """Of Phi, in half precision, and of M, its intersections included, on one small image.
 
     Args:
@@ -63,9 +63,9 @@ def trial(device: torch.device, *, width: int = 64, manifold_width: int = 32) ->
     except Exception as error:  # of Triton, its compiler, the driver or the device
         _require_usable(device, error)
         first_line = str(error).strip().partition("\n")[0]
-        return Trial([], f"{type(error).__name__}: {first_line}")
+        return KernelCheck([], f"{type(error).__name__}: {first_line}")
     wrong = ", ".join(str(d) for d in found if not d.largest <= d.limit)  # NaN is wrong, too
-    return Trial(found, f"results differ from those without: {wrong}" if wrong else None)
+    return KernelCheck(found, f"results differ from those without: {wrong}" if wrong else None)
 
 
 def _require_usable(device: torch.device, error: Exception) -> None:

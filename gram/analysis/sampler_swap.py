@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gram.analysis.analytic_field import WALL_Z, AnalyticField, shells
-from gram.analysis.sampling_noise import NoSuchSamplerError, Subject, View
+from gram.analysis.sampling_noise import NoSuchSamplerError, SampledScene, SceneView
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.model.generator import Generator
 from gram.networks.layers import Film
@@ -35,7 +35,7 @@ SHELLS = {"first_level": 10.0, "last_level": 6.5, "num_samples": 64}
 """Of 10 rho: from the surface of the ellipsoid to where next to no light comes to."""
 
 
-def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> Subject:
+def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> SampledScene:
     """The analytic field, seen in `size` x `size` pixels from up to four sides.
 
     `manifold` has surfaces that follow the ellipsoid, as learned ones should; F of `neusample` is as it is
@@ -44,7 +44,7 @@ def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> Subject:
     field = AnalyticField()
     spheres = ManifoldPredictor(width=256, hidden_layers=1, init="sphere").requires_grad_(False)
     rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES[:views])), size=size, fov=FOV)
-    pictures = [View(field, rays.rows(slice(i, i + 1))) for i in range(len(rays.origins))]
+    pictures = [SceneView(field, rays.rows(slice(i, i + 1))) for i in range(len(rays.origins))]
     integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins)
     learned, initial = (shells(), SHELLS), (spheres, SPHERES)
 
@@ -55,7 +55,7 @@ def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> Subject:
             return on_isosurfaces(cls, manifold, points, levels, HEADS)
         return elsewhere(cls, points, HEADS, box=0.24)
 
-    return Subject(pictures, build, integral)
+    return SampledScene(pictures, build, integral)
 
 
 def trained_subject(
@@ -65,7 +65,7 @@ def trained_subject(
     poses: Float[Tensor, "views 2"],
     *,
     size: int,
-) -> Subject:
+) -> SampledScene:
     """A trained generator's field of some latents, each seen by a camera.
 
     M is the learned one for `manifold` where there is one; for `spheres` it is as before training. F of
@@ -85,7 +85,7 @@ def trained_subject(
         film = generator.mapping(z)
     rays = pixel_rays(look_at_origin(poses), size=size, fov=generator.fov)
     images = [slice(i, i + 1) for i in range(len(z))]
-    views = [View(_scaled(generator, film.rows(one), scale), rays.rows(one)) for one in images]
+    views = [SceneView(_scaled(generator, film.rows(one), scale), rays.rows(one)) for one in images]
 
     def build(kind: str, points: int) -> Sampler:
         cls = _class_of(kind)
@@ -102,7 +102,7 @@ def trained_subject(
             return own
         return elsewhere(cls, points, space, box=generator.radiance.box).to(z.device)
 
-    return Subject(views, build)
+    return SampledScene(views, build)
 
 
 def _class_of(kind: str) -> type[Sampler]:

@@ -45,7 +45,7 @@ Build = Callable[[str, int], Sampler]
 
 
 @dataclass(frozen=True)
-class View:
+class SceneView:
     """One picture of one field: `rays` are (1, n, 3)."""
 
     radiance: Radiance
@@ -53,7 +53,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Subject:
+class SampledScene:
     """What is looked at.
 
     Attributes:
@@ -62,7 +62,7 @@ class Subject:
         integral: exact colours in [-1, 1] of the views, where they are known.
     """
 
-    views: Sequence[View]
+    views: Sequence[SceneView]
     build: Build
     integral: Float[Tensor, "views n 3"] | None = None
 
@@ -92,7 +92,7 @@ class Skipped:
 
 
 def measure(
-    subject: Subject,
+    subject: SampledScene,
     kinds: Sequence[str],
     points: Sequence[int],
     *,
@@ -158,7 +158,11 @@ def summarise(
 
 @torch.no_grad()
 def draw(
-    sampler: Sampler, views: Sequence[View], seed: int | None = None, *, points_at_once: int = POINTS_AT_ONCE
+    sampler: Sampler,
+    views: Sequence[SceneView],
+    seed: int | None = None,
+    *,
+    points_at_once: int = POINTS_AT_ONCE,
 ) -> Float[Tensor, "views n 3"]:
     """Colours of the views in [-1, 1]; without a seed no randomness, with one every ray has its own."""
     pictures = []

@@ -27,7 +27,7 @@ BLOCK = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class DatasetReport:
     """What was found."""
 
     count: int
@@ -44,7 +44,7 @@ class Report:
     """Whether images or cameras are not those that meta.json was written for."""
 
 
-def validate(path: str | os.PathLike[str]) -> Report:
+def validate(path: str | os.PathLike[str]) -> DatasetReport:
     """Decode every image and check every camera of a data set.
 
     Raises:
@@ -66,7 +66,7 @@ def validate(path: str | os.PathLike[str]) -> Report:
     return replace(report, warnings=notes + report.warnings)
 
 
-def examine(dataset: ImageDataset) -> Report:
+def examine(dataset: ImageDataset) -> DatasetReport:
     """Like `validate`, for a data set that is open at its files' own size: nothing is raised, all is told."""
     content, seen = ContentHash(), dict[bytes, str]()
     duplicates, unreadable = list[tuple[str, str]](), list[str]()
@@ -79,7 +79,7 @@ def examine(dataset: ImageDataset) -> Report:
         if first != name:
             duplicates.append((first, name))
     meta = dataset.stored_meta
-    return Report(
+    return DatasetReport(
         count=len(dataset),
         size=dataset.size,
         fov_degrees=math.degrees(dataset.fov),

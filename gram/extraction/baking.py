@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate, normalize
 
 from gram.extraction.charts import MARGIN, Charts, chart, look_up
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
-from gram.meshing.layers import Layer
+from gram.meshing.layers import ImageLayer
 from gram.model.generator import Generator
 from gram.rendering.samplers import SurfaceSampler
 from gram.shapes import Float, UInt8
@@ -59,7 +59,7 @@ class BakedManifolds:
         """Images in [-1, 1] as the generator draws them, from (pitch, yaw)."""
         return torch.stack([self._render(pose[None], size) for pose in poses])
 
-    def layers(self, *, vertices: int = VERTICES) -> list[Layer]:
+    def layers(self, *, vertices: int = VERTICES) -> list[ImageLayer]:
         """The same as textured sheets, the hindmost first: the plane, then the surfaces from inside out.
 
         Args:
@@ -71,10 +71,12 @@ class BakedManifolds:
             corners = [[[s * x, t * y, self.plane_z] for s in (-1, 1)] for t in (-1, 1)]
             opaque = torch.cat([self.plane, torch.ones_like(self.plane[:1])])
             points = torch.tensor(corners).numpy()
-            sheets.append(Layer(name="plane", points=points, texture=_bytes(opaque), opaque=True))
+            sheets.append(ImageLayer(name="plane", points=points, texture=_bytes(opaque), opaque=True))
         points = replace(self.charts, radii=_resized(self.charts.radii, vertices)).points().cpu().numpy()
         for i in reversed(range(len(points))):
-            sheets.append(Layer(name=f"surface_{i:02}", points=points[i], texture=_bytes(self.surfaces[i])))
+            sheets.append(
+                ImageLayer(name=f"surface_{i:02}", points=points[i], texture=_bytes(self.surfaces[i]))
+            )
         return sheets
 
     def _render(self, pose: Tensor, size: int) -> Float[Tensor, "3 size size"]:

@@ -4,7 +4,7 @@ from gram.meshing.colors import color_vertices
 from gram.meshing.decimation import decimate
 from gram.meshing.fields import choose_level
 from gram.meshing.files import write_glb, write_obj, write_ply
-from gram.meshing.layers import Layer, draw_layers, read_layers, write_layers
+from gram.meshing.layers import ImageLayer, draw_layers, read_layers, write_layers
 from gram.meshing.opacity import accumulated_opacity
 from gram.meshing.raycasting import mesh_depth
 from gram.meshing.render import render_mesh, turntable_poses
@@ -13,7 +13,7 @@ from gram.meshing.textures import bake_texture
 from gram.meshing.videos import write_gif, write_mp4
 
 __all__ = [
-    "Layer",
+    "ImageLayer",
     "accumulated_opacity",
     "bake_texture",
     "choose_level",

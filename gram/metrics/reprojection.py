@@ -34,7 +34,7 @@ INSIDE = 1.0 + 1e-5
 """Where pictures end: the outermost pixel centres, and the rounding of a projection."""
 
 
-class View(NamedTuple):
+class DepthView(NamedTuple):
     """Pictures of a batch, each with its camera; see `view_of`."""
 
     image: Float[Tensor, "batch 3 size size"]  # in [-1, 1]
@@ -50,7 +50,7 @@ class Warped(NamedTuple):
     valid: Bool[Tensor, "batch size size"]
 
 
-class Agreement(NamedTuple):
+class ReprojectionError(NamedTuple):
     """How far a warped view is the target."""
 
     error: Float[Tensor, " batch"]  # mean absolute difference, colours in [0, 1]; NaN where nothing is valid
@@ -63,7 +63,7 @@ def view_of(
     cam2world: Float[Tensor, "batch 4 4"],
     *,
     fov: float,
-) -> View:
+) -> DepthView:
     """Views without depth at silhouettes.
 
     Args:
@@ -72,10 +72,10 @@ def view_of(
         cam2world: of the cameras.
         fov: of the cameras, between the outermost pixel centres, radians.
     """
-    return View(image, without_silhouettes(depth, fov=fov), cam2world, depth.isfinite())
+    return DepthView(image, without_silhouettes(depth, fov=fov), cam2world, depth.isfinite())
 
 
-def warp(source: View, target: View, *, fov: float, tolerance: float = TOLERANCE) -> Warped:
+def warp(source: DepthView, target: DepthView, *, fov: float, tolerance: float = TOLERANCE) -> Warped:
     """The source view from the target's cameras; colours where it is not valid mean nothing.
 
     Args:
@@ -88,16 +88,16 @@ def warp(source: View, target: View, *, fov: float, tolerance: float = TOLERANCE
     return Warped(_look_up(source.image, places), valid)
 
 
-def agreement(warped: Warped, target: View) -> Agreement:
+def agreement(warped: Warped, target: DepthView) -> ReprojectionError:
     """How the pictures differ where both show the same points."""
     difference = (warped.image - target.image).abs().mean(1) / 2.0
     count = warped.valid.flatten(1).sum(1)
     error = torch.where(warped.valid, difference, 0.0).flatten(1).sum(1) / count
-    return Agreement(error, count / target.there.flatten(1).sum(1))
+    return ReprojectionError(error, count / target.there.flatten(1).sum(1))
 
 
 def errors_of_motion(
-    source: View, target: View, *, fov: float, tolerance: float = TOLERANCE
+    source: DepthView, target: DepthView, *, fov: float, tolerance: float = TOLERANCE
 ) -> Float[Tensor, " tried"]:
     """Squared errors, summed over all valid pixels, if colours moved by each share of `FOLLOWED` of the way
     that the surface moves between the pictures; see `texture_lock`.
@@ -143,7 +143,7 @@ def without_silhouettes(
 
 
 def _correspondence(
-    source: View, target: View, fov: float, tolerance: float
+    source: DepthView, target: DepthView, fov: float, tolerance: float
 ) -> tuple[Float[Tensor, "batch size size 2"], Bool[Tensor, "batch size size"]]:
     """Where in the source, in [-1, 1], is what each pixel of the target sees, and whether it counts."""
     size = target.depth.shape[-1]

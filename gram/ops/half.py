@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils import get_total_norm
 
 from gram.ops import half_layers
-from gram.ops.phases import HIT_ROWS, HalfLayer, Hits, find_blocks, in_turns
+from gram.ops.phases import HIT_ROWS, HalfLayer, HitBlocks, find_blocks, in_turns
 from gram.ops.reference import Layer
 from gram.shapes import Bool, Float, Float32
 from gram.system.devices import has_kernels
@@ -68,7 +68,7 @@ class _Chunk(NamedTuple):
     rows: slice
     points: Tensor
     directions: Tensor | None
-    hits: Hits | None
+    hits: HitBlocks | None
 
 
 class _Evaluate(torch.autograd.Function):

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from gram.ops.phases import HalfLayer, Hits, cosine, sine, to_phases
+from gram.ops.phases import HalfLayer, HitBlocks, cosine, sine, to_phases
 from gram.shapes import Float, Float32, Int
 
 
@@ -18,7 +18,7 @@ def sine_layer(
     head: Float[Tensor, "outputs in"] | None,
     layer: HalfLayer,
     coordinates: Float32[Tensor, "batch n 3"] | None,
-    hits: Hits | None,
+    hits: HitBlocks | None,
     result: Int[Tensor, "batch n width"],
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
@@ -48,7 +48,7 @@ def sine_layer(
 def add_head(
     phases: Int[Tensor, "batch n width"],
     head: Float[Tensor, "outputs width"],
-    hits: Hits | None,
+    hits: HitBlocks | None,
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
     """Add what a head reads from a layer's sines to `out`."""
@@ -62,7 +62,7 @@ def sine_layer_backward(
     grad_out: Float[Tensor, "batch n outputs"],
     head: Float[Tensor, "outputs width"] | None,
     coordinates: Float32[Tensor, "batch n 3"] | None,
-    hits: Hits | None,
+    hits: HitBlocks | None,
 ) -> tuple[
     Float[Tensor, "batch n width"], Float32[Tensor, "batch width"], Float32[Tensor, "batch width 3"] | None
 ]:
@@ -95,7 +95,7 @@ def weight_gradients(
     phases: Int[Tensor, "batch n in"],
     grad: Float[Tensor, "batch n width"] | None,
     grad_out: Float[Tensor, "batch n outputs"] | None,
-    hits: Hits | None,
+    hits: HitBlocks | None,
 ) -> tuple[Float32[Tensor, "batch width in"] | None, Float32[Tensor, "outputs in"] | None]:
     """Gradients of what reads the sines of a layer: the next layer's weight and the head.
 

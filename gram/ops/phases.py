@@ -36,7 +36,7 @@ class HalfLayer(NamedTuple):
         return self.bias.shape[1]
 
 
-class Hits(NamedTuple):
+class HitBlocks(NamedTuple):
     """Which points count, and which blocks of `HIT_ROWS` points hold such a point."""
 
     mask: Bool[Tensor, "batch n"]
@@ -72,8 +72,8 @@ def cosine(phases: Int[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
     return torch.cos(phases.float() * (math.tau / UNITS))
 
 
-def find_blocks(mask: Bool[Tensor, "batch n"]) -> Hits:
+def find_blocks(mask: Bool[Tensor, "batch n"]) -> HitBlocks:
     """Blocks of points without a hit are found on the device: nobody waits for a count."""
     filled = pad(mask, (0, -mask.shape[1] % HIT_ROWS)).unflatten(1, (-1, HIT_ROWS)).any(-1)
     blocks = filled.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-    return Hits(mask, blocks.to(torch.int32), filled.sum(1, dtype=torch.int32))
+    return HitBlocks(mask, blocks.to(torch.int32), filled.sum(1, dtype=torch.int32))

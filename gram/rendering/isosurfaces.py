@@ -52,7 +52,7 @@ MIN_COSINE = 1e-3
 """Refined gradients treat rays closer to the tangent plane than this as if they met it at this cosine."""
 
 
-class Hits(NamedTuple):
+class Intersections(NamedTuple):
     """Distances of the intersections, and whether there is one; `t` of a miss is `far`."""
 
     t: Float[Tensor, "*rays levels"]
@@ -73,7 +73,7 @@ def intersect(
     far: float,
     num_samples: int,
     mode: Mode = "linear",
-) -> Hits:
+) -> Intersections:
     """First decreasing crossing of every level on every ray.
 
     Args:
@@ -108,7 +108,7 @@ def intersect(
         brackets = _first_decreasing_crossings(values, levels)
     finish = _interpolate if mode == "linear" else _refine
     found = finish(field, rays, levels, t, values, brackets)
-    return Hits(torch.where(brackets.hit, found, far), brackets.hit)
+    return Intersections(torch.where(brackets.hit, found, far), brackets.hit)
 
 
 def _first_decreasing_crossings(

@@ -13,8 +13,8 @@ from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.metrics.reprojection import (
     STEEPEST,
     TOLERANCE,
-    Agreement,
-    View,
+    DepthView,
+    ReprojectionError,
     agreement,
     errors_of_motion,
     texture_lock,
@@ -24,7 +24,7 @@ from gram.metrics.reprojection import (
 from gram.model.generator import Generator
 from pipeline.cli.progress import Progress
 from pipeline.evaluate.figures.consistency import Curves, plot
-from pipeline.evaluate.part import Finding, Subject
+from pipeline.evaluate.part import EvaluatedModel, PartResult
 from pipeline.runtime import scene
 
 LARGEST_TURN = math.pi / 4
@@ -36,15 +36,15 @@ TRUTH_IDENTITIES = 16
 class Sweep(NamedTuple):
     """All samples from one camera after the other, each a step of yaw further."""
 
-    surface: Sequence[View]  # with the median depth of every ray
-    mean: Sequence[View]  # with its mean depth
+    surface: Sequence[DepthView]  # with the median depth of every ray
+    mean: Sequence[DepthView]  # with its mean depth
     yaws: Tensor  # of the cameras of the first sample, radians
 
 
 class Comparison(NamedTuple):
     """How pairs of views agree, by the number of steps between them."""
 
-    agreements: dict[int, list[Agreement]]
+    agreements: dict[int, list[ReprojectionError]]
     lock: float  # of neighbours; NaN without colours
 
     def error(self, steps: int) -> float:
@@ -61,11 +61,11 @@ class Comparison(NamedTuple):
         return float(of_pairs.std(correction=0) / of_pairs.mean())
 
 
-def find(subject: Subject) -> Finding:
+def find(subject: EvaluatedModel) -> PartResult:
     """Errors and coverage by distance, whether colours follow the surface, and what real pictures reach."""
     settings = subject.config.evaluate
     if not settings.consistency_latents:
-        return Finding.skip("evaluate.consistency_latents = 0", pictures=["consistency"])
+        return PartResult.skip("evaluate.consistency_latents = 0", pictures=["consistency"])
     fov = subject.generator.fov
     sweep = _sweep(subject)
     step = _angle(sweep.surface[0].cam2world, sweep.surface[1].cam2world)
@@ -84,10 +84,10 @@ def find(subject: Subject) -> Finding:
     )
     protocol = _protocol(subject, sweep, math.degrees(float(step[0])), missing)
     picture = plot(sweep.surface, sweep.yaws, curves, fov=fov)
-    return Finding(values=values, protocol=protocol, pictures={"consistency": picture})
+    return PartResult(values=values, protocol=protocol, pictures={"consistency": picture})
 
 
-def _sweep(subject: Subject) -> Sweep:
+def _sweep(subject: EvaluatedModel) -> Sweep:
     settings, generator, device = subject.config.evaluate, subject.generator, subject.device
     count, views = settings.consistency_latents, settings.consistency_views
     rng = torch.Generator().manual_seed(settings.seed)
@@ -99,7 +99,7 @@ def _sweep(subject: Subject) -> Sweep:
     reach = min(reach, LARGEST_TURN)
     pitch = subject.dataset.poses[:, 0].median().to(device)
     turns = torch.linspace(-reach, reach, views, device=device)
-    seen: list[tuple[View, View]] = []
+    seen: list[tuple[DepthView, DepthView]] = []
     with Progress("consistency", total=views, items="images", items_per_unit=count) as progress:
         for turn in turns:
             poses = torch.stack([pitch.expand(count), middles + turn], -1)
@@ -109,7 +109,9 @@ def _sweep(subject: Subject) -> Sweep:
     return Sweep(surface, mean, middles[0] + turns)
 
 
-def _look(generator: Generator, z: Tensor, poses: Tensor, *, size: int, psi: float) -> tuple[View, View]:
+def _look(
+    generator: Generator, z: Tensor, poses: Tensor, *, size: int, psi: float
+) -> tuple[DepthView, DepthView]:
     """Views with median and with mean depth, what is not of the object left out."""
     cam2world = look_at_origin(poses)
     rendered = generator.render(z, poses, size=size, psi=psi)
@@ -126,7 +128,7 @@ def _look(generator: Generator, z: Tensor, poses: Tensor, *, size: int, psi: flo
     return views[0], views[1]
 
 
-def _compare(views: Sequence[View], fov: float) -> Comparison:
+def _compare(views: Sequence[DepthView], fov: float) -> Comparison:
     agreements = {
         steps: [agreement(warp(views[j], views[k], fov=fov), views[k]) for j, k in _pairs(len(views), steps)]
         for steps in range(1, len(views))
@@ -135,7 +137,7 @@ def _compare(views: Sequence[View], fov: float) -> Comparison:
     return Comparison(agreements, texture_lock(torch.stack(errors).sum(0)))
 
 
-def _unrelated(views: Sequence[View], fov: float) -> float:
+def _unrelated(views: Sequence[DepthView], fov: float) -> float:
     """Error of neighbours if the warped one has the colours of another sample."""
     found = []
     for j, k in _pairs(len(views), 1):
@@ -163,26 +165,26 @@ def _truth(held_out: ImageDataset | None, step: float, most: int) -> tuple[Compa
         return None, "there are no held-out pictures"
     if held_out.identities is None or held_out.depth(0) is None:
         return None, "the held-out pictures have no depth, or no identities"
-    agreements: dict[int, list[Agreement]] = {}
+    agreements: dict[int, list[ReprojectionError]] = {}
     motion: list[Tensor] = []
     for views in _real_views(held_out):
         for source in range(len(views.depth)):
-            j = View(*(part[source].expand_as(part) for part in views))
+            j = DepthView(*(part[source].expand_as(part) for part in views))
             steps = (_angle(j.cam2world, views.cam2world) / step).round().int()
             found = agreement(warp(j, views, fov=held_out.fov), views)
             for distance in range(1, most + 1):
                 at = steps == distance
-                agreements.setdefault(distance, []).append(Agreement(*(part[at] for part in found)))
+                agreements.setdefault(distance, []).append(ReprojectionError(*(part[at] for part in found)))
             near = steps == 1
             motion.append(
-                errors_of_motion(*(View(*(p[near] for p in v)) for v in (j, views)), fov=held_out.fov)
+                errors_of_motion(*(DepthView(*(p[near] for p in v)) for v in (j, views)), fov=held_out.fov)
             )
     if not motion:
         return None, "no held-out head or car is seen from two sides"
     return Comparison(agreements, texture_lock(torch.stack(motion).sum(0))), ""
 
 
-def _real_views(held_out: ImageDataset) -> Iterator[View]:
+def _real_views(held_out: ImageDataset) -> Iterator[DepthView]:
     """All views of each of the first identities that have several."""
     assert held_out.identities is not None
     identities = torch.tensor(held_out.identities)
@@ -218,7 +220,7 @@ def _values(ours: Comparison, mean: Comparison, truth: Comparison | None) -> dic
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def _protocol(subject: Subject, sweep: Sweep, step: float, missing: str) -> dict[str, Any]:
+def _protocol(subject: EvaluatedModel, sweep: Sweep, step: float, missing: str) -> dict[str, Any]:
     settings = subject.config.evaluate
     return {
         "samples": settings.consistency_latents,

@@ -7,11 +7,11 @@ from gram.metrics.fidelity import SMALLEST_SET
 from pipeline.cli.console import say
 from pipeline.cli.progress import progress_of
 from pipeline.config.temporary_copy import lasting
-from pipeline.evaluate.part import Subject
+from pipeline.evaluate.part import EvaluatedModel
 from pipeline.runtime import build
 
 
-def measure(subject: Subject) -> dict[str, Measurement]:
+def measure(subject: EvaluatedModel) -> dict[str, Measurement]:
     """Name ('' is the trained model) -> measurement, of the metrics that there are enough pictures for.
 
     Raises:
@@ -45,7 +45,7 @@ def measure(subject: Subject) -> dict[str, Measurement]:
     return measured
 
 
-def too_few(subject: Subject) -> str:
+def too_few(subject: EvaluatedModel) -> str:
     """Why there is no measurement where `measure` gave none."""
     count, fewest = min(subject.config.evaluate.images, len(subject.dataset)), min(SMALLEST_SET.values())
     return f"{count} real picture to compare with, but distances need at least {fewest}"

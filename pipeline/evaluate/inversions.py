@@ -18,7 +18,7 @@ from gram.model.latents import write_latents
 from pipeline.cli.progress import Progress
 from pipeline.evaluate.figures.inversions import Drawn, plot
 from pipeline.evaluate.held_out import Seen, first_identities
-from pipeline.evaluate.part import Finding, Subject
+from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 LATENTS = "inversions.safetensors"
 """File of the latents that were found, which `export.latents` reads."""
@@ -31,12 +31,12 @@ RESOLUTION = 64
 Numbers = dict[str, float]
 
 
-def find(subject: Subject) -> Finding:
+def find(subject: EvaluatedModel) -> PartResult:
     """PSNR, SSIM, depth, normals, outlines and surfaces of inversions against held-out views."""
     latents = Path(subject.config.paths.evaluate) / LATENTS
     if why_not := _why_not(subject):
         write_latents(latents, torch.zeros(0, subject.generator.z_dim))  # DVC wants what a stage promises
-        return Finding.skip(why_not, pictures=["inversions"])
+        return PartResult.skip(why_not, pictures=["inversions"])
     seen, fitted = _held_out(subject), subject.config.evaluate.inversion_views
     found = _invert(subject, seen)
     write_latents(latents, found.z)
@@ -49,14 +49,14 @@ def find(subject: Subject) -> Finding:
         )
         for i, (one, z) in enumerate(zip(seen, found.z, strict=True))
     ]
-    return Finding(
+    return PartResult(
         values=values,
         protocol=_protocol(subject, seen) | {"not_measured": _not_measured(seen, values)},
         pictures={"inversions": plot(shown, fitted=fitted)},
     )
 
 
-def _why_not(subject: Subject) -> str:
+def _why_not(subject: EvaluatedModel) -> str:
     """Why nothing can be measured; empty if something can."""
     settings = subject.config.evaluate
     if not settings.inversion_identities:
@@ -70,7 +70,7 @@ def _why_not(subject: Subject) -> str:
     return ""
 
 
-def _held_out(subject: Subject) -> list[Seen]:
+def _held_out(subject: EvaluatedModel) -> list[Seen]:
     settings = subject.config.evaluate
     assert subject.held_out is not None
     return first_identities(
@@ -78,7 +78,7 @@ def _held_out(subject: Subject) -> list[Seen]:
     )
 
 
-def _invert(subject: Subject, seen: Sequence[Seen]) -> Inversion:
+def _invert(subject: EvaluatedModel, seen: Sequence[Seen]) -> Inversion:
     settings, device = subject.config.evaluate, subject.device
     views = slice(0, settings.inversion_views)
     images, poses = (
@@ -97,7 +97,7 @@ def _invert(subject: Subject, seen: Sequence[Seen]) -> Inversion:
         )
 
 
-def _measure_all(subject: Subject, seen: Sequence[Seen], found: Inversion) -> Numbers:
+def _measure_all(subject: EvaluatedModel, seen: Sequence[Seen], found: Inversion) -> Numbers:
     """Means over identities; no number that not a single one has."""
     generator, unseen = subject.generator, slice(subject.config.evaluate.inversion_views, None)
     fitted = slice(0, unseen.start)
@@ -177,7 +177,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _protocol(subject: Subject, seen: Sequence[Seen]) -> dict[str, Any]:
+def _protocol(subject: EvaluatedModel, seen: Sequence[Seen]) -> dict[str, Any]:
     settings = subject.config.evaluate
     return {
         "identities": [one.identity for one in seen],

@@ -18,7 +18,7 @@ from pipeline.tracking import identity
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class EvaluatedModel:
     """A trained model and the pictures that it is measured against.
 
     Attributes:
@@ -38,7 +38,7 @@ class Subject:
     prior: PosePrior
 
     @classmethod
-    def of(cls, config: Config, generator: Generator, described: Mapping[str, Any]) -> "Subject":
+    def of(cls, config: Config, generator: Generator, described: Mapping[str, Any]) -> "EvaluatedModel":
         """With the pictures that the configuration names.
 
         Raises:
@@ -100,7 +100,7 @@ def _at_size(config: Config, path: str, size: int) -> ImageDataset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class PartResult:
     """What one part found.
 
     Attributes:
@@ -116,7 +116,7 @@ class Finding:
     skipped: str = ""
 
     @classmethod
-    def skip(cls, why: str, *, pictures: Sequence[str] = ()) -> "Finding":
+    def skip(cls, why: str, *, pictures: Sequence[str] = ()) -> "PartResult":
         """Nothing was measured; promised pictures are blank, for DVC wants what a stage promises."""
         return cls(skipped=why, pictures=dict.fromkeys(pictures, blank()))
 
@@ -126,5 +126,5 @@ class Finding:
         return {"skipped": self.skipped} if self.skipped else dict(self.protocol)
 
 
-Part = Callable[[Subject], Finding]
+Part = Callable[[EvaluatedModel], PartResult]
 """One part of an evaluation; it reads how much to do from `subject.config.evaluate`."""

@@ -24,7 +24,7 @@ from pipeline.cli.progress import Progress
 from pipeline.config.temporary_copy import lasting
 from pipeline.display.figures import BLUE, VERMILION, plain, to_pixels
 from pipeline.display.pictures import Pixels
-from pipeline.evaluate.part import Finding, Subject
+from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 VERSION = 1
 """Raised when the network or its training change: kept networks are then not found."""
@@ -36,7 +36,7 @@ HELD_BACK = 10
 AXES = ("pitch", "yaw")
 
 
-class Asked(NamedTuple):
+class PosePairs(NamedTuple):
     """Poses that were asked for and estimates, (count, 2) radians on the CPU."""
 
     asked: Tensor
@@ -47,18 +47,18 @@ class Asked(NamedTuple):
         return torch.rad2deg(turn_between(self.estimated, self.asked))
 
 
-def find(subject: Subject) -> Finding:
+def find(subject: EvaluatedModel) -> PartResult:
     """Mean absolute errors in degrees, beside those on real pictures that the network has not seen."""
     settings = subject.config.evaluate
     if not settings.pose_images:
-        return Finding.skip("evaluate.pose_images = 0", pictures=["poses"])
+        return PartResult.skip("evaluate.pose_images = 0", pictures=["poses"])
     learned, unseen, source = _split(subject)
     if not learned or not unseen[1]:
         few = f"{len(subject.dataset)} pictures are too few to learn poses from"
-        return Finding.skip(few, pictures=["poses"])
+        return PartResult.skip(few, pictures=["poses"])
     network, made_from = _network(subject, learned)
     data, which = unseen
-    floor = Asked(data.poses[which], network.estimate(_read(data, which)).cpu())
+    floor = PosePairs(data.poses[which], network.estimate(_read(data, which)).cpu())
     ours = _samples(subject, network)
     values: dict[str, float] = {}
     for k, axis in enumerate(AXES):
@@ -83,10 +83,10 @@ def find(subject: Subject) -> Finding:
         "network": made_from,
     }
     found = {name: value for name, value in values.items() if math.isfinite(value)}
-    return Finding(values=found, protocol=protocol, pictures={"poses": _plot(ours, floor, values)})
+    return PartResult(values=found, protocol=protocol, pictures={"poses": _plot(ours, floor, values)})
 
 
-def _split(subject: Subject) -> tuple[list[int], tuple[ImageDataset, list[int]], str]:
+def _split(subject: EvaluatedModel) -> tuple[list[int], tuple[ImageDataset, list[int]], str]:
     """Pictures to learn from, pictures that the network will not have seen, and what these are.
 
     What is held back is the end of the training pictures: mirrored twins and views of one person often stand
@@ -101,7 +101,7 @@ def _split(subject: Subject) -> tuple[list[int], tuple[ImageDataset, list[int]],
     return everything[:cut], (subject.dataset, unseen), "training pictures that were held back"
 
 
-def _network(subject: Subject, learned: list[int]) -> tuple[PoseNetwork, dict[str, Any]]:
+def _network(subject: EvaluatedModel, learned: list[int]) -> tuple[PoseNetwork, dict[str, Any]]:
     """The network, trained unless it is kept from another time, and what it was made from."""
     settings = subject.config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
@@ -140,7 +140,7 @@ def _read(dataset: ImageDataset, which: list[int]) -> Tensor:
     return torch.cat(parts)
 
 
-def _samples(subject: Subject, network: PoseNetwork) -> Asked:
+def _samples(subject: EvaluatedModel, network: PoseNetwork) -> PosePairs:
     settings, generator, device = subject.config.evaluate, subject.generator, subject.device
     rng = torch.Generator().manual_seed(settings.seed)
     z = torch.randn(settings.pose_images, generator.z_dim, generator=rng)
@@ -155,11 +155,11 @@ def _samples(subject: Subject, network: PoseNetwork) -> Asked:
             )
             estimated.append(network.estimate(quantised(rendered.image)).cpu())
             progress.update(sum(map(len, estimated)))
-    return Asked(poses, torch.cat(estimated))
+    return PosePairs(poses, torch.cat(estimated))
 
 
-def _plot(ours: Asked, floor: Asked, values: dict[str, float]) -> Pixels:
-    """Asked against estimated, pitch and yaw; of samples and of real pictures."""
+def _plot(ours: PosePairs, floor: PosePairs, values: dict[str, float]) -> Pixels:
+    """PosePairs against estimated, pitch and yaw; of samples and of real pictures."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 4.9), layout="constrained")

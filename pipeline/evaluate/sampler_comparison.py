@@ -3,20 +3,20 @@
 from pathlib import Path
 
 from pipeline.evaluate import sampling_noise
-from pipeline.evaluate.part import Finding, Subject
+from pipeline.evaluate.part import EvaluatedModel, PartResult
 from pipeline.runtime import build
 
 ANALYTIC_SIZE = 32
 """Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""
 
 
-def find(subject: Subject) -> Finding:
+def find(subject: EvaluatedModel) -> PartResult:
     """Noise and error with the model's own sampler; noise.json has those of all others, too."""
     config, settings = subject.config, subject.config.evaluate
     out = Path(config.paths.evaluate)
     if not settings.noise_views:
         sampling_noise.write_numbers(out, {})  # DVC wants what a stage promises
-        return Finding.skip("evaluate.noise_views = 0", pictures=sampling_noise.PICTURES)
+        return PartResult.skip("evaluate.noise_views = 0", pictures=sampling_noise.PICTURES)
     untrained = build.untrained_twin(config.paths.model).to(subject.device)
     kind = subject.described["sampler"]["kind"]
     trained = sampling_noise.of_model(
@@ -33,6 +33,6 @@ def find(subject: Subject) -> Finding:
     )
     reports = {"trained": trained, "analytic": analytic}
     sampling_noise.write_numbers(out, reports)
-    return Finding(
+    return PartResult(
         values=trained.own_numbers(), protocol=trained.protocol, pictures=sampling_noise.draw_all(reports)
     )

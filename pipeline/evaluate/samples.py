@@ -8,7 +8,7 @@ from gram.metrics.depth import normals_from_depth
 from gram.model.generator import RenderedImages
 from gram.model.latents import interpolate_latents
 from pipeline.display import pictures
-from pipeline.evaluate.part import Subject
+from pipeline.evaluate.part import EvaluatedModel
 from pipeline.runtime import scene
 
 GRID = 32
@@ -19,7 +19,7 @@ SHOWN_PSI = 0.7
 """Truncation of pictures that are for looking at, not for measuring."""
 
 
-def draw(subject: Subject) -> dict[str, pictures.Pixels]:
+def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
     """File name without suffix -> picture."""
     generator, dataset, settings = subject.generator, subject.dataset, subject.config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
@@ -47,7 +47,7 @@ def draw(subject: Subject) -> dict[str, pictures.Pixels]:
     }
 
 
-def _interpolation(subject: Subject, z: Tensor) -> pictures.Pixels:
+def _interpolation(subject: EvaluatedModel, z: Tensor) -> pictures.Pixels:
     """From each latent (n, z_dim) to the next in STEPS pictures, a row each, seen from the front."""
     pairs = (torch.stack(pair) for pair in zip(z, z.roll(-1, 0), strict=True))
     ways = torch.cat([interpolate_latents(pair, STEPS - 2)[:STEPS] for pair in pairs])

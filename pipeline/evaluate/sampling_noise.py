@@ -13,10 +13,10 @@ from gram.analysis.sampler_swap import ANALYTIC_POSES, analytic_subject, trained
 from gram.analysis.sampling_noise import (
     REFERENCE_POINTS,
     NoSuchSamplerError,
+    SampledScene,
     SamplingNoise,
+    SceneView,
     Skipped,
-    Subject,
-    View,
     draw,
     measure,
     reference_of,
@@ -47,7 +47,7 @@ PROTOCOL = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class NoiseReport:
     """What was measured of one field, how, and a part of a picture of it; `made_of` where it is a model's."""
 
     title: str
@@ -83,7 +83,7 @@ def of_analytic_field(
     seeds: int = ANALYTIC_SEEDS,
     views: int = len(ANALYTIC_POSES),
     size: int,
-) -> Report:
+) -> NoiseReport:
     """The field in closed form, from up to four sides; its numbers are the same for every model."""
     protocol = {
         **PROTOCOL,
@@ -109,7 +109,7 @@ def of_model(
     kind: str,
     size: int,
     made_of: Mapping[str, str | None] | None = None,
-) -> Report:
+) -> NoiseReport:
     """A trained model, with its own sampler and others in its place.
 
     Args:
@@ -140,7 +140,7 @@ def of_model(
         "size": size,
     }
 
-    def subject(views: int, size: int) -> Subject:
+    def subject(views: int, size: int) -> SampledScene:
         return trained_subject(generator, untrained, z[:views], poses[:views], size=size)
 
     shown, title = subject(1, 2 * size), "the trained model"
@@ -149,13 +149,13 @@ def of_model(
     return replace(report, made_of=made_of)
 
 
-def write_numbers(out: Path, reports: Mapping[str, Report]) -> None:
+def write_numbers(out: Path, reports: Mapping[str, NoiseReport]) -> None:
     """noise.json in a folder."""
     content = {name: report.as_dict() for name, report in reports.items()}
     (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def draw_all(reports: Mapping[str, Report]) -> dict[str, Pixels]:
+def draw_all(reports: Mapping[str, NoiseReport]) -> dict[str, Pixels]:
     """PICTURES of some reports."""
     curves = plot_curves({report.title: report.measured for report in reports.values()})
     crops = plot_crops([report.crops for report in reports.values()])
@@ -165,17 +165,17 @@ def draw_all(reports: Mapping[str, Report]) -> dict[str, Pixels]:
 def _report(
     title: str,
     protocol: dict[str, Any],
-    subject: Subject,
-    shown: Subject,
+    subject: SampledScene,
+    shown: SampledScene,
     whole: Pixels,
     points: Sequence[int],
     seeds: int,
-) -> Report:
+) -> NoiseReport:
     with Progress(
         f"sampling noise, {title}", total=len(SAMPLERS) * len(points), items="settings"
     ) as progress:
         measured, skipped = measure(subject, tuple(SAMPLERS), points, seeds=seeds, progress=progress.update)
-    return Report(
+    return NoiseReport(
         title=title,
         protocol=protocol,
         measured=measured,
@@ -184,12 +184,12 @@ def _report(
     )
 
 
-def _crops(title: str, subject: Subject, whole: Pixels, points: Sequence[int]) -> Crops:
+def _crops(title: str, subject: SampledScene, whole: Pixels, points: Sequence[int]) -> Crops:
     """Two seeds of NeRF's sampler and of one on surfaces, with every number of points, and the references."""
     (view,) = subject.views
     size = int(view.rays.origins.shape[1] ** 0.5)
     side, row, column = size // 4, size * 5 // 16, size // 4
-    part = View(view.radiance, _part(view.rays, size, row, column, side))
+    part = SceneView(view.radiance, _part(view.rays, size, row, column, side))
     on_surfaces = (kind for kind, sampler in SAMPLERS.items() if sampler.has_surfaces)
     kinds = [HierarchicalSampler.kind, *[kind for kind in on_surfaces if _has(subject, kind)][:1]]
     points = [number for number in points if all(_has(subject, kind, number) for kind in kinds)]
@@ -206,7 +206,7 @@ def _crops(title: str, subject: Subject, whole: Pixels, points: Sequence[int]) -
     return Crops(title, whole, (row, column), columns, rows)
 
 
-def _has(subject: Subject, kind: str, points: int = REFERENCE_POINTS) -> bool:
+def _has(subject: SampledScene, kind: str, points: int = REFERENCE_POINTS) -> bool:
     try:
         subject.build(kind, points)
     except NoSuchSamplerError:

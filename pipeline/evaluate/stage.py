@@ -13,7 +13,7 @@ from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
 from pipeline.display import pictures
 from pipeline.evaluate import consistency, distances, inversions, poses, sampler_comparison, samples, surfaces
-from pipeline.evaluate.part import Finding, Part, Subject
+from pipeline.evaluate.part import EvaluatedModel, Part, PartResult
 from pipeline.runtime import build, device, estimates, outputs
 from pipeline.runtime.recognition import EVALUATION
 from pipeline.tracking import identity, runs
@@ -81,10 +81,10 @@ def run(config: Config) -> None:
 
 def _evaluate(
     config: Config, described: dict[str, Any], out: Path
-) -> tuple[dict[str, dict[str, float]], dict[str, Finding]]:
+) -> tuple[dict[str, dict[str, float]], dict[str, PartResult]]:
     """All parts: numbers by whose they are, and what was found."""
     generator = load_model(config.paths.model).to(device.working_device(config.train))
-    subject = Subject.of(config, generator, described)
+    subject = EvaluatedModel.of(config, generator, described)
     measured = distances.measure(subject)
     findings = {name: part(subject) for name, part in PARTS.items()}
     values = {name: m.values for name, m in measured.items()}

@@ -20,7 +20,7 @@ from pipeline.display.figures import BLUE, VERMILION, plain, show, to_pixels
 from pipeline.display.pictures import Pixels, cross_section
 from pipeline.evaluate.held_out import Seen, first_identities
 from pipeline.evaluate.inversions import LATENTS
-from pipeline.evaluate.part import Finding, Subject
+from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 LARGEST_SIZE = 32
 """Rays along one side of a view; more would tell the same."""
@@ -29,11 +29,11 @@ SHOWN = 8
 ALONE = 2
 
 
-def find(subject: Subject) -> Finding:
+def find(subject: EvaluatedModel) -> PartResult:
     """Hit rates and weights by level, spacing, opacity; of volume samplers opacity alone."""
     views = subject.config.evaluate.surfaces_views
     if not views:
-        return Finding.skip("evaluate.surfaces_views = 0", pictures=["surfaces"])
+        return PartResult.skip("evaluate.surfaces_views = 0", pictures=["surfaces"])
     generator, settings = subject.generator, subject.config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
     z = torch.randn(max(views, SHOWN), generator.z_dim, generator=rng).to(subject.device)
@@ -65,10 +65,10 @@ def find(subject: Subject) -> Finding:
         kind = type(generator.sampler).__name__
         protocol["not_measured"] = {"levels": f"a {kind} samples a volume: it has no surfaces"}
     picture = _plot(generator, z[:SHOWN], values if layered else {})
-    return Finding(values=values, protocol=protocol, pictures={"surfaces": picture})
+    return PartResult(values=values, protocol=protocol, pictures={"surfaces": picture})
 
 
-def _distances(subject: Subject) -> tuple[dict[str, float], dict[str, Any]]:
+def _distances(subject: EvaluatedModel) -> tuple[dict[str, float], dict[str, Any]]:
     """Distances from the true surfaces of held-out heads or cars, on the inversions that the evaluation made,
     and how they were measured, or why they were not.
     """
@@ -100,7 +100,7 @@ def _distances(subject: Subject) -> tuple[dict[str, float], dict[str, Any]]:
     return {name: value for name, value in values.items() if math.isfinite(value)}, told
 
 
-def _inverted(subject: Subject) -> list[Seen]:
+def _inverted(subject: EvaluatedModel) -> list[Seen]:
     """Whose inversions the evaluation holds, in the order of the latents; none where there is no depth."""
     settings, held_out = subject.config.evaluate, subject.held_out
     if held_out is None or not settings.inversion_identities:

@@ -14,7 +14,7 @@ from gram.rendering.samplers import SAMPLERS
 from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
 from pipeline.export.cameras import prior
-from pipeline.export.subject import Made, Subject
+from pipeline.export.part import ExportedFiles, ExportedLatent
 
 RESOLUTION = 128
 """Of textures, where the configuration leaves it open."""
@@ -87,10 +87,10 @@ def manifolds_of(generator: Generator, settings: ExportConfig) -> Manifolds | No
     return None
 
 
-def export_layers(subject: Subject) -> Made:
+def export_layers(subject: ExportedLatent) -> ExportedFiles:
     """NAME_layers.glb, and how much its pictures are like the model's own."""
     if subject.manifolds is None:
-        return Made(files=[], facts={"layers": 0})
+        return ExportedFiles(files=[], facts={"layers": 0})
     path = subject.file("_layers.glb")
     layers = subject.manifolds.bake(subject.z).layers()
     write_layers(layers, path)
@@ -100,4 +100,4 @@ def export_layers(subject: Subject) -> Made:
         "layers_psnr": round(subject.manifolds.likeness(path, subject.z), 2),
         "layers_psnr_protocol": subject.manifolds.protocol,
     }
-    return Made(files=[path], facts=facts)
+    return ExportedFiles(files=[path], facts=facts)

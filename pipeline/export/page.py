@@ -13,11 +13,11 @@ from pipeline.cli.progress import Progress
 from pipeline.export import viewer
 from pipeline.export.cameras import prior
 from pipeline.export.layers import SEEN
-from pipeline.export.subject import Subject
+from pipeline.export.part import ExportedLatent
 from pipeline.export.surface import colors_of
 
 
-def export_viewer(subjects: Sequence[Subject]) -> list[Path]:
+def export_viewer(subjects: Sequence[ExportedLatent]) -> list[Path]:
     """viewer.html, where there are layers or meshes; between latents its slider passes export.between others
     that have layers."""
     first = subjects[0]
@@ -38,7 +38,7 @@ def export_viewer(subjects: Sequence[Subject]) -> list[Path]:
     return [path]
 
 
-def _bake(subjects: Sequence[Subject]) -> list[BakedManifolds]:
+def _bake(subjects: Sequence[ExportedLatent]) -> list[BakedManifolds]:
     """Layers of the latents and of those between, none where there are none."""
     manifolds, between = subjects[0].manifolds, subjects[0].settings.between
     if manifolds is None:
@@ -53,13 +53,13 @@ def _bake(subjects: Sequence[Subject]) -> list[BakedManifolds]:
     return baked
 
 
-def _meshes(subjects: Sequence[Subject]) -> list[trimesh.Trimesh]:
+def _meshes(subjects: Sequence[ExportedLatent]) -> list[trimesh.Trimesh]:
     """The surfaces as they were written, none where neither GLB nor PLY was."""
     kind = next((kind for kind in ("glb", "ply") if kind in subjects[0].settings.formats), None)
     return [_read(subject, f".{kind}") for subject in subjects] if kind else []
 
 
-def _read(subject: Subject, kind: str) -> trimesh.Trimesh:
+def _read(subject: ExportedLatent, kind: str) -> trimesh.Trimesh:
     """A mesh with its texture, or with colours of its vertices, which trimesh cannot read from GLB."""
     mesh = trimesh.load_mesh(subject.file(kind), process=False)
     assert isinstance(mesh, trimesh.Trimesh)

@@ -14,7 +14,7 @@ from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
 from pipeline.export.layers import export_layers, manifolds_of
 from pipeline.export.page import export_viewer
-from pipeline.export.subject import Ending, Part, Subject, subjects
+from pipeline.export.part import Ending, ExportedLatent, Part, subjects
 from pipeline.export.surface import export_surface
 from pipeline.export.videos import export_interpolation, export_turntable
 from pipeline.runtime import build, device, estimates, outputs
@@ -84,7 +84,7 @@ def _write(config: Config, out: Path) -> tuple[dict[str, dict[str, Any]], list[P
     return facts, together
 
 
-def _export(subject: Subject, progress: Progress, *, done: int) -> dict[str, Any]:
+def _export(subject: ExportedLatent, progress: Progress, *, done: int) -> dict[str, Any]:
     """All parts of one latent, and what meshes.json says of it."""
     facts: dict[str, Any] = {}
     files: list[Path] = []

@@ -21,7 +21,7 @@ from gram.meshing import (
 )
 from pipeline.display import pictures
 from pipeline.export.cameras import across, turntable, witnesses
-from pipeline.export.subject import Made, Subject
+from pipeline.export.part import ExportedFiles, ExportedLatent
 
 SHOWN_SIZE = 256
 SHOWN_VIEWS = 3
@@ -30,7 +30,7 @@ DEPTH_SIZE = 64
 """Pixels along one side of the pictures whose depth is compared."""
 
 
-def export_surface(subject: Subject) -> Made:
+def export_surface(subject: ExportedLatent) -> ExportedFiles:
     """Meshes in all formats that are asked for, and NAME.png.
 
     Raises:
@@ -47,10 +47,10 @@ def export_surface(subject: Subject) -> Made:
         for in_color in (True, False)
     ]
     pictures.write_png(picture, pictures.tile(np.concatenate(shown), columns=SHOWN_VIEWS))
-    return Made(files=[*files, picture], facts=_facts(subject, mesh))
+    return ExportedFiles(files=[*files, picture], facts=_facts(subject, mesh))
 
 
-def _mesh(subject: Subject) -> trimesh.Trimesh:
+def _mesh(subject: ExportedLatent) -> trimesh.Trimesh:
     settings = subject.settings
     try:
         mesh = visible_surface(
@@ -68,13 +68,13 @@ def _mesh(subject: Subject) -> trimesh.Trimesh:
         raise ValueError(f"{subject.name}: {error}") from error
 
 
-def colors_of(subject: Subject) -> SeenColors:
+def colors_of(subject: ExportedLatent) -> SeenColors:
     """What `color_vertices` and `bake_texture` ask for colours at points: those that cameras see."""
     generator, settings = subject.generator, subject.settings
     return SeenColors(generator, subject.z, witnesses(generator, settings), psi=settings.psi)
 
 
-def _write(subject: Subject, colored: trimesh.Trimesh, colors: SeenColors) -> list[Path]:
+def _write(subject: ExportedLatent, colored: trimesh.Trimesh, colors: SeenColors) -> list[Path]:
     settings = subject.settings
     textured = colored
     if settings.texture and {"glb", "obj"} & set(settings.formats):
@@ -96,7 +96,7 @@ def _write(subject: Subject, colored: trimesh.Trimesh, colors: SeenColors) -> li
     return files
 
 
-def _facts(subject: Subject, mesh: trimesh.Trimesh) -> Mapping[str, Any]:
+def _facts(subject: ExportedLatent, mesh: trimesh.Trimesh) -> Mapping[str, Any]:
     generator, settings = subject.generator, subject.settings
     views = turntable(generator, settings, DEPTH_VIEWS)
     reason = why_not_watertight(mesh)

@@ -16,7 +16,7 @@ from pipeline.cli.progress import Progress
 from pipeline.config.schema import ExportConfig
 from pipeline.display.pictures import to_pixels
 from pipeline.export.cameras import LEVEL, turntable
-from pipeline.export.subject import Made, Subject
+from pipeline.export.part import ExportedFiles, ExportedLatent
 
 INTERPOLATION = "interpolation"
 """Name of the files that show all latents."""
@@ -26,17 +26,17 @@ WRITERS = {"gif": write_gif, "mp4": write_mp4}
 Update = Callable[[int], None]
 
 
-def export_turntable(subject: Subject) -> Made:
+def export_turntable(subject: ExportedLatent) -> ExportedFiles:
     """NAME.gif and NAME.mp4, as far as they are asked for: the latent turned, endlessly."""
     settings = subject.settings
     if not settings.videos:
-        return Made(files=[], facts={})
+        return ExportedFiles(files=[], facts={})
     poses = turntable(subject.generator, settings, settings.frames)
     frames = _drawn(subject.generator, subject.z.expand(len(poses), -1), poses, settings)
-    return Made(files=_write(frames, subject.file, settings), facts={})
+    return ExportedFiles(files=_write(frames, subject.file, settings), facts={})
 
 
-def export_interpolation(subjects: Sequence[Subject]) -> list[Path]:
+def export_interpolation(subjects: Sequence[ExportedLatent]) -> list[Path]:
     """interpolation.gif and .mp4: every latent, export.between others on the way to the next, and back.
 
     The camera stands in front. One latent alone has no neighbours, and no such video.

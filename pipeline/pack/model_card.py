@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gram.metrics import Measurement
 from pipeline.config.pinned import without_folders
-from pipeline.evaluate.part import Subject
+from pipeline.evaluate.part import EvaluatedModel
 from pipeline.evaluate.samples import SHOWN_PSI
 from pipeline.report.facts import facts
 from pipeline.report.sources import data_of
@@ -16,7 +16,7 @@ NAMES = {"trained": "this model", "at_initialisation": "untrained", "real_agains
 
 
 def model_card(
-    folder: Path, subject: Subject, measured: Mapping[str, Measurement], *, note: str, likeness: float
+    folder: Path, subject: EvaluatedModel, measured: Mapping[str, Measurement], *, note: str, likeness: float
 ) -> str:
     """The text, in Markdown.
 

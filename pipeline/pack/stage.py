@@ -20,7 +20,7 @@ from pipeline.config.pinned import shareable
 from pipeline.config.schema import Config
 from pipeline.display.pictures import encode_png
 from pipeline.evaluate import distances, samples
-from pipeline.evaluate.part import Subject
+from pipeline.evaluate.part import EvaluatedModel
 from pipeline.pack.model_card import model_card
 from pipeline.report.facts import ORIGIN
 from pipeline.runtime import build, device, outputs
@@ -82,7 +82,7 @@ def _files(config: Config, target: Path, settings: dict[str, Any], note: str) ->
     trained = load_model(config.paths.model).to(device.working_device(config.train))
     discriminator = load_discriminator(config.paths.model)
     settings["made_from"]["run"] = None  # of a store that others do not have
-    subject = Subject.of(config, rounded(trained), settings)
+    subject = EvaluatedModel.of(config, rounded(trained), settings)
     _require_own_configuration(subject)
     likeness = _likeness(trained, subject)
     measured = {name or "trained": m for name, m in distances.measure(subject).items()}
@@ -128,7 +128,7 @@ def _target(to: str, model: str) -> Path:
     return target
 
 
-def _require_own_configuration(subject: Subject) -> None:
+def _require_own_configuration(subject: EvaluatedModel) -> None:
     """What is told about a model's training, and how to repeat it, has to be true."""
     asked = fingerprint(subject.config, data_hash=subject.dataset.content_hash).partition("-")[0]
     trained = subject.described["made_from"]["fingerprint"].partition("-")[0]
@@ -139,7 +139,7 @@ def _require_own_configuration(subject: Subject) -> None:
         )
 
 
-def _likeness(trained: Generator, subject: Subject) -> float:
+def _likeness(trained: Generator, subject: EvaluatedModel) -> float:
     """Decibels between pictures before and after rounding, the least of some."""
     rng = torch.Generator().manual_seed(subject.config.evaluate.seed)
     z = torch.randn(COMPARED, trained.z_dim, generator=rng).to(subject.device)

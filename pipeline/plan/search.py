@@ -17,7 +17,7 @@ COPIES_OF_BATCH = 3
 """Reals, fakes, and their parts while they are joined: kept in float32, whatever the micro-batch."""
 
 
-class Trial(NamedTuple):
+class Measurement(NamedTuple):
     """Settings, and what training takes with them; None where it does not fit the machine."""
 
     patches: int
@@ -36,19 +36,19 @@ class Trial(NamedTuple):
         return self.footprint is not None and self.footprint.peak_bytes <= budget
 
 
-Measure = Callable[[int, int, int], Trial]
+Measure = Callable[[int, int, int], Measurement]
 """Of patches, micro-batch and batch."""
 
 
 class TooLargeError(ValueError):
     """Nothing fits; `leanest` is the smallest that was measured, if anything could be."""
 
-    def __init__(self, leanest: Trial | None) -> None:
+    def __init__(self, leanest: Measurement | None) -> None:
         super().__init__("nothing fits")
         self.leanest = leanest
 
 
-def search(measure: Measure, *, share: int, size: int, budget: float) -> Trial:
+def search(measure: Measure, *, share: int, size: int, budget: float) -> Measurement:
     """The settings to train with, confirmed by a measurement.
 
     Args:
@@ -60,7 +60,7 @@ def search(measure: Measure, *, share: int, size: int, budget: float) -> Trial:
     Raises:
         TooLargeError: one picture at a time is too much, however many patches it is cut into.
     """
-    leanest: Trial | None = None
+    leanest: Measurement | None = None
     for patches in _powers_of_two(size):  # at the end, a patch is a row of pixels
         trials = list(_probe(measure, patches, share, budget))
         if trials[0].fits(budget):
@@ -79,7 +79,7 @@ def micro_batches(share: int) -> list[int]:
     return sorted({*(power for power in _powers_of_two(share) if share % power == 0), share})
 
 
-def predicted(trials: list[Trial], micro_batch: int, *, share: int, size: int) -> float:
+def predicted(trials: list[Measurement], micro_batch: int, *, share: int, size: int) -> float:
     """Bytes at a micro-batch: base + micro_batch * per_image, and what the whole batch takes on top."""
     peaks = [_peak(trial) for trial in trials]
     batch = min(share, 2 * micro_batch)
@@ -90,7 +90,7 @@ def predicted(trials: list[Trial], micro_batch: int, *, share: int, size: int) -
     return float(base + per_image * micro_batch) + missing
 
 
-def _probe(measure: Measure, patches: int, share: int, budget: float) -> Iterator[Trial]:
+def _probe(measure: Measure, patches: int, share: int, budget: float) -> Iterator[Measurement]:
     """Small micro-batches, until one does not fit (which is only told where it is the first)."""
     for micro_batch in PROBES:
         if micro_batch in micro_batches(share):
@@ -101,7 +101,9 @@ def _probe(measure: Measure, patches: int, share: int, budget: float) -> Iterato
                 return
 
 
-def _confirmed(measure: Measure, trials: list[Trial], share: int, size: int, budget: float) -> Trial | None:
+def _confirmed(
+    measure: Measure, trials: list[Measurement], share: int, size: int, budget: float
+) -> Measurement | None:
     """The largest micro-batch that should fit and does, measured with the batch that it is for."""
     for micro_batch in reversed(micro_batches(share)):
         if predicted(trials, micro_batch, share=share, size=size) > budget:
@@ -115,7 +117,7 @@ def _confirmed(measure: Measure, trials: list[Trial], share: int, size: int, bud
     return None
 
 
-def _peak(trial: Trial) -> int:
+def _peak(trial: Measurement) -> int:
     assert trial.footprint is not None, "only what fits is compared"
     return trial.footprint.peak_bytes
 

@@ -14,7 +14,7 @@ from pipeline.cli.console import say, write
 from pipeline.cli.progress import duration
 from pipeline.config.schema import Config
 from pipeline.plan import trial as footprints
-from pipeline.plan.search import TooLargeError, Trial, search
+from pipeline.plan.search import Measurement, TooLargeError, search
 from pipeline.runtime import estimates, outputs, scene
 from pipeline.runtime.hardware import amount
 from pipeline.runtime.launch import start
@@ -89,9 +89,9 @@ def _plan(config: Config, share: int, memory: float | None) -> str:
     write(f"{_subject(config, meta)}, {share} pictures a process and update\n\n")
     write(f"{'patches':>10}{'micro-batch':>14}{'batch':>8}{'memory':>14}{'images/s':>12}\n")
 
-    def measure(patches: int, micro_batch: int, batch: int) -> Trial:
+    def measure(patches: int, micro_batch: int, batch: int) -> Measurement:
         footprint = footprints.try_out(config, meta, micro_batch=micro_batch, patches=patches, batch=batch)
-        trial = Trial(patches, micro_batch, batch, footprint)
+        trial = Measurement(patches, micro_batch, batch, footprint)
         write(_row(trial, room.budget))
         return trial
 
@@ -137,7 +137,7 @@ def _subject(config: Config, meta: DatasetMeta) -> str:
     return f"{pixels}, {surfaces}, precision {train.precision}, {recompute}"
 
 
-def _row(trial: Trial, budget: float) -> str:
+def _row(trial: Measurement, budget: float) -> str:
     settings = f"{trial.patches:>10}{trial.micro_batch:>14}{trial.batch:>8}"
     if trial.footprint is None:
         return f"{settings}   does not fit this machine\n"
@@ -145,13 +145,13 @@ def _row(trial: Trial, budget: float) -> str:
     return f"{settings}{peak:>14}{speed:>12}{'' if trial.fits(budget) else '   too much'}\n"
 
 
-def _speed(config: Config, best: Trial, device: footprints.Device) -> float:
+def _speed(config: Config, best: Measurement, device: footprints.Device) -> float:
     """Images a second of all processes; those on the cores of one machine are no faster than one."""
     asked = config.train.launch
     return asked.machines * (asked.processes if device.is_gpu else 1) / best.seconds_per_image
 
 
-def _conclude(config: Config, best: Trial, speed: float) -> None:
+def _conclude(config: Config, best: Measurement, speed: float) -> None:
     images = config.train.steps * config.train.batch_size
     write(
         f"\ntrain.micro_batch={best.micro_batch} train.patches={best.patches} fits: "
@@ -160,7 +160,7 @@ def _conclude(config: Config, best: Trial, speed: float) -> None:
     )
 
 
-def _refusal(config: Config, leanest: Trial | None, room: Room) -> str:
+def _refusal(config: Config, leanest: Measurement | None, room: Room) -> str:
     needs = "needs more than there is"
     if leanest is not None and leanest.footprint is not None:
         needs = f"needs {amount(leanest.footprint.peak_bytes)}, with train.patches={leanest.patches}"
@@ -170,7 +170,7 @@ def _refusal(config: Config, leanest: Trial | None, room: Room) -> str:
     return f"{there} are not enough: one picture at a time {needs}. Choose {', or '.join(remedies)}"
 
 
-def _pinned(config: Config, meta: DatasetMeta, best: Trial, room: Room, speed: float) -> str:
+def _pinned(config: Config, meta: DatasetMeta, best: Measurement, room: Room, speed: float) -> str:
     """Overrides alone, in the form of params.yaml, and what they rest on."""
     assert best.footprint is not None, "it fits"
     return (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gram.system import folders, locks
 from pipeline.runtime import recognition
-from pipeline.runtime.recognition import Kind
+from pipeline.runtime.recognition import FolderKind
 
 TRAINED = {"model": recognition.MODEL, "best": recognition.MODEL, "samples": recognition.SAMPLES}
 """Folders that training publishes in paths.train."""
@@ -28,7 +28,7 @@ class OutputError(ValueError):
     """A place that a stage cannot write to without a loss; the message says what is there."""
 
 
-def require_own(path: Path, kind: Kind) -> None:
+def require_own(path: Path, kind: FolderKind) -> None:
     """Refuse to replace what this program did not write.
 
     Raises:
@@ -46,7 +46,7 @@ def require_own(path: Path, kind: Kind) -> None:
 
 
 @contextmanager
-def replacing(path: Path, kind: Kind) -> Iterator[Path]:
+def replacing(path: Path, kind: FolderKind) -> Iterator[Path]:
     """An empty folder, which takes the place of `path` when the block ends well, held by this process alone.
 
     Raises:

@@ -79,8 +79,8 @@ def _meet_in_file(device: torch.device) -> None:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
 
 
-class Agreement:
-    """A question to all processes, answered alike by all of them, one step late: no step waits for it."""
+class DelayedMaximum:
+    """Maximum of a number over all processes, one step late: no step waits for the others."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes

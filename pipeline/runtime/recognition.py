@@ -20,7 +20,7 @@ LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class FolderKind:
     """Folders that a stage writes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Kind:
     restored: bool = False
 
 
-def foreign(folder: Path, kind: Kind) -> str | None:
+def foreign(folder: Path, kind: FolderKind) -> str | None:
     """The first file in a folder, by its name, that this program did not write; None if there is none."""
     there = sorted(name for name in files(folder) if not LITTER.fullmatch(Path(name).name))
     if not there:
@@ -56,7 +56,7 @@ def foreign(folder: Path, kind: Kind) -> str | None:
     return next((name for name, own in zip(there, known, strict=True) if not own), None)
 
 
-def mark(folder: Path, kind: Kind) -> None:
+def mark(folder: Path, kind: FolderKind) -> None:
     """Write the marker of a complete folder; its content follows from the names in it alone."""
     content = {"stage": kind.name, "files": sorted(files(folder))}
     (folder / MARKER).write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
@@ -105,7 +105,7 @@ def is_sealed(file: Path) -> bool:
     return bool(mark) and content == sealed(text)
 
 
-def _marked(folder: Path, kind: Kind) -> set[str] | None:
+def _marked(folder: Path, kind: FolderKind) -> set[str] | None:
     """Names that the folder's marker tells; None where it has none of this kind."""
     content = _read_json(folder / MARKER)
     if not isinstance(content, dict) or content.get("stage") != kind.name:
@@ -174,41 +174,41 @@ _PICTURES = (
     "samples|truncated|sweep|interpolation|reals|inversions|consistency|poses|surfaces|noise|noise_crops"
 )
 _MODEL_FILES = r"model\.json|generator\.safetensors|discriminator\.safetensors"
-DATA = Kind(
+DATA = FolderKind(
     name="prepare",
     option="paths.train_data, paths.test_data",
     names=r"images/\d{5}/img\d{8}\.png|depth/\d{5}/img\d{8}\.npy|meshes/identity_\d+\.ply|(?:dataset|meta)\.json",
     proof=_is_data,
 )
-EVALUATION = Kind(
+EVALUATION = FolderKind(
     name="evaluate",
     option="paths.evaluate",
     names=rf"\.?(?:(?:metrics|protocol|noise)\.json|inversions\.safetensors|(?:{_PICTURES})\.png){_LEFT}",
     proof=lambda folder: _has(folder / "protocol.json", "trained"),
     restored=True,
 )
-EXPORT = Kind(
+EXPORT = FolderKind(
     name="export",
     option="paths.export",
     names=r"\.?(?:(?:seed|latent)_\d+(?:_layers\.glb|_texture\.png|\.(?:glb|ply|obj|mtl|png|gif|mp4))"
     rf"|interpolation\.(?:gif|mp4)|viewer\.html|meshes\.json){_LEFT}",
     proof=_is_export,
 )
-NOISE = Kind(
+NOISE = FolderKind(
     name="noise",
     option="paths.noise",
     names=r"noise\.json|noise\.png|noise_crops\.png",
     proof=lambda folder: _has(folder / "noise.json", "analytic"),
 )
-MODEL = Kind(name="train", option="paths.train", names=_MODEL_FILES, proof=_is_model, marked=False)
-SAMPLES = Kind(
+MODEL = FolderKind(name="train", option="paths.train", names=_MODEL_FILES, proof=_is_model, marked=False)
+SAMPLES = FolderKind(
     name="train",
     option="paths.train",
     names=r"\.?(?:grid|sweep|surfaces)-\d{7,}\.png(?:\.\d+)?|\..+\.partial",
     proof=lambda folder: True,
     marked=False,
 )
-PACK = Kind(
+PACK = FolderKind(
     name="pack",
     option="--to",
     names=rf"{_MODEL_FILES}|README\.md|params\.yaml|metrics\.json|(?:samples|sweep)\.png",

@@ -48,8 +48,8 @@ class CollapseError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something wrong.
+class Symptom:
+    """Sign of a training that cannot recover.
 
     Attributes:
         problem: what was seen.
@@ -84,13 +84,13 @@ class Watch:
         for record in history:
             self.see(record)
 
-    def see(self, record: Record) -> list[Finding]:
+    def see(self, record: Record) -> list[Symptom]:
         """What is wrong after one more report."""
         step = _step(record)
         broken = [name for name, value in record.items() if not _finite(name, value)]
         if broken:
             problem = f"{' and '.join(broken)}: not finite"
-            return [Finding(problem=problem, remedy=_CALMER, since=step, kind="not finite")]
+            return [Symptom(problem=problem, remedy=_CALMER, since=step, kind="not finite")]
         if step % self._every:
             return []
         self._records.append(record)
@@ -98,7 +98,7 @@ class Watch:
         rules = (self._no_surfaces, self._no_diversity, self._diverged, self._won)
         return [finding for rule in rules if (finding := rule()) is not None]
 
-    def _no_surfaces(self) -> Finding | None:
+    def _no_surfaces(self) -> Symptom | None:
         def bad(record: Record) -> bool:
             hits = [value or 0.0 for name, value in record.items() if name.startswith("hits/")]
             invisible = _number(record, "opacity", MIN_OPACITY) < MIN_OPACITY
@@ -107,7 +107,7 @@ class Watch:
         problem = f"the surfaces are gone: less than {MIN_HITS:.0%} of the rays meet any, or none stops light"
         return self._lasting(bad, problem, "lower train.lr_manifold, or raise train.manifold_every")
 
-    def _no_diversity(self) -> Finding | None:
+    def _no_diversity(self) -> Symptom | None:
         arrived = self._best >= ARRIVED * self._real
         least = LOST * self._best if arrived else NEVER_CAME * self._real
 
@@ -122,7 +122,7 @@ class Watch:
         )
         return self._lasting(bad, problem, _CALMER)
 
-    def _diverged(self) -> Finding | None:
+    def _diverged(self) -> Symptom | None:
         def bad(record: Record) -> bool:
             loss = _number(record, "loss/discriminator", 0.0)
             return loss > DIVERGED_LOSS or _number(record, "gradient/generator", 0.0) > DIVERGED_GRADIENT
@@ -135,7 +135,7 @@ class Watch:
         )
         return self._lasting(bad, problem, _CALMER)
 
-    def _won(self) -> Finding | None:
+    def _won(self) -> Symptom | None:
         loss = _number(self._records[-1], "loss/discriminator", 1.0)
         problem = f"the discriminator's loss is {loss:.2g}: no generated picture deceives it any more"
         remedy = "raise train.r1_weight, or lower train.lr_discriminator"
@@ -145,13 +145,13 @@ class Watch:
 
     def _lasting(
         self, bad: Callable[[Record], bool], problem: str, remedy: str, kind: str = "collapse"
-    ) -> Finding | None:
+    ) -> Symptom | None:
         """A finding where the newest reports have been bad for long enough."""
         streak = _streak(self._records, bad)
         if not _long(streak):
             return None
         since = _step(streak[0])
-        return Finding(
+        return Symptom(
             problem=f"{problem} (since step {since})", remedy=remedy, since=since, kind=kind,
             new=not _long(streak[:-1]),
         )  # fmt: skip
@@ -171,11 +171,11 @@ def not_finite(state: TrainingState, folder: Path) -> CollapseError | None:
     if all_finite(state.tensors().values()):
         return None
     problem = "weights, their averages or Adam's moments are not finite"
-    broken = Finding(problem=problem, remedy=_CALMER, since=state.step, kind="not finite")
+    broken = Symptom(problem=problem, remedy=_CALMER, since=state.step, kind="not finite")
     return collapse([broken], state.step, folder)
 
 
-def collapse(findings: Sequence[Finding], step: int, folder: Path) -> CollapseError:
+def collapse(findings: Sequence[Symptom], step: int, folder: Path) -> CollapseError:
     """The error that ends a run, with the newest checkpoint in `folder` from before the trouble."""
     since = min(finding.since for finding in findings)
     good = [kept for kept in checkpoint.steps(folder) if kept < since]

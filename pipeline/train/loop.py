@@ -9,7 +9,7 @@ from gram.data.reader import ImageDataset
 from gram.training.state import TrainingState
 from gram.training.step import Reals, fit
 from pipeline.runtime import build, scene
-from pipeline.runtime.processes import Agreement, Team
+from pipeline.runtime.processes import DelayedMaximum, Team
 from pipeline.runtime.signals import Interrupts
 from pipeline.train.collapse import CollapseError
 from pipeline.train.observer import NoObserver, Observer, due, measured
@@ -39,7 +39,7 @@ def train(run: Run, observer: Observer | NoObserver) -> int | None:
         build.training_settings(run.config),
     )
     steps = fit(run.state, run.reals, prior, shape, steps=settings.steps, processes=team.processes)
-    averages, agreement = Averages(), Agreement(team.processes)
+    averages, agreement = Averages(), DelayedMaximum(team.processes)
     with observer, Interrupts() as interrupts:
         for step, metrics in steps:
             averages.add(metrics)
@@ -90,7 +90,7 @@ def _require_equal_weights(state: TrainingState, team: Team) -> None:
         team.require_equal(f"weights of step {state.step}", state.digest(), remedy=remedy)
 
 
-def _raise_together(error: CollapseError | None, team: Team, agreement: Agreement) -> None:
+def _raise_together(error: CollapseError | None, team: Team, agreement: DelayedMaximum) -> None:
     """Raise in every process what the first one found."""
     if team.processes.largest(int(error is not None)):
         agreement.close()

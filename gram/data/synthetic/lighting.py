@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram.data.cameras import dot, normalised
-from gram.data.synthetic.raycaster import Hits, Shadow
+from gram.data.synthetic.raycaster import RayHits, Shadow
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class Lighting:
         strength = np.clip(dot(normals, halfway), 0.0, 1.0) ** sharpness * lit
         return strength[:, None] * self.key_colour
 
-    def key_arrives(self, hits: Hits, normals: Array, shadow: Shadow, offset: float) -> Array:
+    def key_arrives(self, hits: RayHits, normals: Array, shadow: Shadow, offset: float) -> Array:
         """1 where the key light arrives at the hits (H,), else 0; neighbouring rays aim at different points
         of the light.
 

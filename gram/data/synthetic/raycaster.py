@@ -58,7 +58,7 @@ class Mesh:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hits:
+class RayHits:
     """Where rays meet a mesh. H rays hit something."""
 
     ray: NDArray[np.int64]
@@ -87,7 +87,7 @@ Shadow = Callable[[Array, Array], NDArray[np.bool_]]
 
 
 @runtime_checkable
-class Subject(Protocol):
+class ShadedMesh(Protocol):
     """What can be rendered: a mesh with a material, and what is behind it."""
 
     @property
@@ -98,7 +98,7 @@ class Subject(Protocol):
         """A point (3,) from which light casts shadows; None if there are no shadows."""
         ...
 
-    def shade(self, hits: Hits, shadow: Shadow) -> Array:
+    def shade(self, hits: RayHits, shadow: Shadow) -> Array:
         """Linear colours (H, 3) of the hits."""
         ...
 
@@ -133,7 +133,7 @@ class RayCaster:
             self._scene, mesh.vertices[used].astype(np.float32), number[triangles].astype(np.int32)
         )
 
-    def intersect(self, origins: Array, directions: Array) -> Hits:
+    def intersect(self, origins: Array, directions: Array) -> RayHits:
         """First hits of rays (R, 3); origins may also be one point (3,)."""
         origins = np.broadcast_to(origins, directions.shape)
         first = self._scene.run(origins.astype(np.float32), directions.astype(np.float32), query="INTERSECT")
@@ -141,7 +141,7 @@ class RayCaster:
         triangle = self._kept[first[ray]]
         barycentric, t = _meet_planes(self.mesh, triangle, origins[ray], directions[ray])
         points = origins[ray] + t[:, None] * directions[ray]
-        return Hits(
+        return RayHits(
             ray=ray,
             triangle=triangle,
             barycentric=barycentric,
@@ -157,7 +157,7 @@ class RayCaster:
 
 
 def render(
-    subject: Subject, *, pose: tuple[float, float], size: int, fov: float, supersampling: int = 3
+    subject: ShadedMesh, *, pose: tuple[float, float], size: int, fov: float, supersampling: int = 3
 ) -> NDArray[np.uint8]:
     """An sRGB image (size, size, 3) of a subject.
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.synthetic.raycaster import Mesh, Subject, render, render_depth
+from gram.data.synthetic.raycaster import Mesh, ShadedMesh, render, render_depth
 
 Kind = Literal["heads", "cars"]
 
@@ -37,7 +37,7 @@ class Shot:
     mesh: Mesh | None
 
 
-def make_subject(kind: Kind, seed: int | tuple[int, ...]) -> Subject:
+def make_subject(kind: Kind, seed: int | tuple[int, ...]) -> ShadedMesh:
     """The head or car that follows from a seed, in world coordinates."""
     if kind == "heads":
         from gram.data.synthetic.heads.head import make_head

@@ -13,7 +13,7 @@ from torch import Tensor
 from gram.ops.kernels.launch import INTERPRETED, launch
 from gram.ops.kernels.sine_layer import backward_kernel, forward_kernel, head_kernel
 from gram.ops.kernels.weight_gradient import weight_gradient_kernel
-from gram.ops.phases import HIT_ROWS, HalfLayer, Hits
+from gram.ops.phases import HIT_ROWS, HalfLayer, HitBlocks
 from gram.shapes import Float, Float32, Int
 
 FAST = not INTERPRETED
@@ -25,7 +25,7 @@ def sine_layer(
     head: Float[Tensor, "outputs in"] | None,
     layer: HalfLayer,
     coordinates: Float32[Tensor, "batch n 3"] | None,
-    hits: Hits | None,
+    hits: HitBlocks | None,
     result: Int[Tensor, "batch n width"],
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
@@ -42,7 +42,7 @@ def sine_layer(
 def add_head(
     phases: Int[Tensor, "batch n width"],
     head: Float[Tensor, "outputs width"],
-    hits: Hits | None,
+    hits: HitBlocks | None,
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
     """See the twin."""
@@ -61,7 +61,7 @@ def sine_layer_backward(
     grad_out: Float[Tensor, "batch n outputs"],
     head: Float[Tensor, "outputs width"] | None,
     coordinates: Float32[Tensor, "batch n 3"] | None,
-    hits: Hits | None,
+    hits: HitBlocks | None,
 ) -> tuple[
     Float[Tensor, "batch n width"], Float32[Tensor, "batch width"], Float32[Tensor, "batch width 3"] | None
 ]:
@@ -86,7 +86,7 @@ def weight_gradients(
     phases: Int[Tensor, "batch n in"],
     grad: Float[Tensor, "batch n width"] | None,
     grad_out: Float[Tensor, "batch n outputs"] | None,
-    hits: Hits | None,
+    hits: HitBlocks | None,
 ) -> tuple[Float32[Tensor, "batch width in"] | None, Float32[Tensor, "outputs in"] | None]:
     """See the twin."""
     batch, n, inner = phases.shape
@@ -120,13 +120,13 @@ def _grid(batch: int, n: int, width: int) -> Callable[[dict[str, Any]], tuple[in
     return grid
 
 
-def _mask(hits: Hits | None) -> Tensor | None:
+def _mask(hits: HitBlocks | None) -> Tensor | None:
     return None if hits is None else hits.mask.view(torch.uint8)
 
 
-def _stride(tensor: Tensor | Hits | None) -> int:
+def _stride(tensor: Tensor | HitBlocks | None) -> int:
     """From one image to the next."""
-    if isinstance(tensor, Hits):
+    if isinstance(tensor, HitBlocks):
         tensor = tensor.mask
     return 0 if tensor is None else tensor.stride(0)
 

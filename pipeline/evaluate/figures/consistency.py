@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.metrics.reprojection import View, warp
+from gram.metrics.reprojection import DepthView, warp
 from pipeline.display.figures import BLUE, GREEN, VERMILION, plain, show, to_pixels
 from pipeline.display.pictures import Pixels
 from pipeline.display.pictures import to_pixels as images_to_pixels
@@ -35,12 +35,12 @@ class Curves:
     coverage: Sequence[float]
 
 
-def plot(views: Sequence[View], yaws: Tensor, curves: Curves, *, fov: float) -> Pixels:
+def plot(views: Sequence[DepthView], yaws: Tensor, curves: Curves, *, fov: float) -> Pixels:
     """Samples from either side of the middle of a sweep, and all errors."""
     from matplotlib.figure import Figure
 
     middle, rows = len(views) // 2, min(SHOWN, len(views[0].image))
-    source, target = (View(*(part[:rows] for part in views[k])) for k in (middle - 1, middle + 1))
+    source, target = (DepthView(*(part[:rows] for part in views[k])) for k in (middle - 1, middle + 1))
     warped = warp(source, target, fov=fov)
     figure = Figure(figsize=(12.6, 0.9 + 1.45 * max(rows, 3)), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1.5, 1.0], squeeze=False)[0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gram.analysis.analytic_field import SEMI_AXES, WALL_Z, AnalyticField, shells, wall
-from gram.analysis.sampling_noise import View, draw
+from gram.analysis.sampling_noise import SceneView, draw
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.rendering.samplers import StratifiedSampler
 
@@ -55,7 +55,7 @@ def test_a_ray_that_passes_by_sees_the_wall_and_the_middle_does_not(field: Analy
 def test_1024_even_samples_are_close_to_the_exact_integral(field: AnalyticField) -> None:
     rays = some_rays()
     sampler = StratifiedSampler(points=1024, near=0.88, far=1.12, background_z=WALL_Z)
-    views = [View(field, rays.rows(slice(i, i + 1))) for i in range(2)]
+    views = [SceneView(field, rays.rows(slice(i, i + 1))) for i in range(2)]
     torch.testing.assert_close(draw(sampler, views), field.integral(rays) * 2 - 1, rtol=0, atol=5e-5)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gram.analysis.sampler_swap import analytic_subject, spacing, trained_subject
-from gram.analysis.sampling_noise import NoSuchSamplerError, Subject, draw
+from gram.analysis.sampling_noise import NoSuchSamplerError, SampledScene, draw
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
 from gram.rendering.samplers import LayeredSampler, SurfaceSampler
@@ -29,7 +29,7 @@ def make(settings: dict[str, Any], kind: str, seed: int) -> Generator:
     return build_generator({**settings, "ray_network": network, "sampler": {"kind": kind, **own}}).eval()
 
 
-def subject_of(generator: Generator, untrained: Generator) -> tuple[Subject, torch.Tensor]:
+def subject_of(generator: Generator, untrained: Generator) -> tuple[SampledScene, torch.Tensor]:
     z = torch.randn(2, 8, generator=torch.Generator().manual_seed(3))
     expected = generator.render(z, POSES, size=8).image
     return trained_subject(generator, untrained, z, POSES, size=8), expected

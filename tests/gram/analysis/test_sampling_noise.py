@@ -9,8 +9,8 @@ import torch
 from gram.analysis.sampler_swap import analytic_subject
 from gram.analysis.sampling_noise import (
     NoSuchSamplerError,
+    SampledScene,
     SamplingNoise,
-    Subject,
     draw,
     measure,
     reference_of,
@@ -22,11 +22,11 @@ KINDS = ("manifold", "spheres", "planes", "stratified", "hierarchical", "neusamp
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
+def subject() -> SampledScene:
     return analytic_subject(size=12, views=1)
 
 
-def by_points(subject: Subject, kind: str, points: Sequence[int], seeds: int = 4) -> list[SamplingNoise]:
+def by_points(subject: SampledScene, kind: str, points: Sequence[int], seeds: int = 4) -> list[SamplingNoise]:
     measured, skipped = measure(subject, [kind], points, seeds=seeds)
     assert not skipped
     return measured
@@ -58,14 +58,16 @@ def test_equal_pictures_have_no_noise_at_all_and_no_psnr() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_samplers_that_draw_at_random_are_noisy(subject: Subject, kind: str) -> None:
+def test_only_samplers_that_draw_at_random_are_noisy(subject: SampledScene, kind: str) -> None:
     (found,) = by_points(subject, kind, [12])
     assert (found.std > 0) == (kind in ("stratified", "hierarchical"))
     assert found.std_max >= found.std_p95
     assert found.rmse > 0
 
 
-def test_noise_and_error_of_stratified_samples_fall_with_the_power_of_three_halves(subject: Subject) -> None:
+def test_noise_and_error_of_stratified_samples_fall_with_the_power_of_three_halves(
+    subject: SampledScene,
+) -> None:
     measured = by_points(subject, "stratified", [96, 384], seeds=8)
     assert rate(measured, "std") == pytest.approx(-1.5, abs=0.15)
     for name in ("rmse", "integral_rmse"):  # the bias falls faster, with the square
@@ -73,39 +75,41 @@ def test_noise_and_error_of_stratified_samples_fall_with_the_power_of_three_halv
 
 
 @pytest.mark.parametrize("kind", ["neusample", "planes"])
-def test_the_error_of_even_samples_falls_with_the_square(subject: Subject, kind: str) -> None:
+def test_the_error_of_even_samples_falls_with_the_square(subject: SampledScene, kind: str) -> None:
     assert rate(by_points(subject, kind, [48, 192]), "rmse") < -1.85
 
 
-def test_surfaces_that_follow_the_field_are_the_best_with_few_points(subject: Subject) -> None:
+def test_surfaces_that_follow_the_field_are_the_best_with_few_points(subject: SampledScene) -> None:
     best, *others = [by_points(subject, kind, [6])[0].rmse for kind in KINDS]
     assert best < min(others) / 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_do_not_depend_on_how_many_points_are_evaluated_at_once(subject: Subject, kind: str) -> None:
+def test_pictures_do_not_depend_on_how_many_points_are_evaluated_at_once(
+    subject: SampledScene, kind: str
+) -> None:
     sampler = subject.build(kind, 6)
     whole, parts = (draw(sampler, subject.views, 3, points_at_once=count) for count in (2**20, 6 * 7))
     torch.testing.assert_close(parts, whole, rtol=0, atol=2e-6)
 
 
-def test_every_seed_and_every_view_has_noise_of_its_own(subject: Subject) -> None:
+def test_every_seed_and_every_view_has_noise_of_its_own(subject: SampledScene) -> None:
     sampler = subject.build("stratified", 6)
-    twice = Subject([subject.views[0], subject.views[0]], subject.build)
+    twice = SampledScene([subject.views[0], subject.views[0]], subject.build)
     first, again, other = (draw(sampler, twice.views, seed) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     for a, b in ((first[0], first[1]), (first, other), (first[1], other[0])):
         assert (a - b).abs().mean() > 0.01
 
 
-def test_what_there_is_not_is_skipped_with_the_reason(subject: Subject) -> None:
+def test_what_there_is_not_is_skipped_with_the_reason(subject: SampledScene) -> None:
     def build(kind: str, points: int) -> Sampler:
         if kind == "planes" and points == 6:
             raise NoSuchSamplerError("not here")
         return subject.build(kind, points)
 
     done: list[int] = []
-    some = Subject(subject.views[:1], build)
+    some = SampledScene(subject.views[:1], build)
     measured, skipped = measure(some, ["planes", "neusample"], [6, 8], seeds=2, progress=done.append)
     assert [(one.sampler, one.points) for one in measured] == [
         ("planes", 8), ("neusample", 6), ("neusample", 8),
@@ -114,7 +118,9 @@ def test_what_there_is_not_is_skipped_with_the_reason(subject: Subject) -> None:
     assert done[-1] == 4
 
 
-def test_surfaces_are_compared_with_their_own_limit_and_volumes_with_the_integral(subject: Subject) -> None:
+def test_surfaces_are_compared_with_their_own_limit_and_volumes_with_the_integral(
+    subject: SampledScene,
+) -> None:
     references = {kind: reference_of(kind, subject.build(kind, 6)) for kind in KINDS}
     assert references == {
         "manifold": "manifold", "spheres": "spheres", "planes": "planes",

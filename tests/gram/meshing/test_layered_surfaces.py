@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gram.meshing.layers import Layer, as_mesh, draw_layers, read_layers, write_layers
+from gram.meshing.layers import ImageLayer, as_mesh, draw_layers, read_layers, write_layers
 
 FRONT = torch.tensor([[math.pi / 2, math.pi / 2]])
 FOV = math.radians(12)
@@ -23,15 +23,17 @@ def sheet(
     opaque: bool = False,
     half: float = 0.2,
     grid: int = 2,
-) -> Layer:
+) -> ImageLayer:
     """A square that faces +z, larger than what the camera sees, of one colour."""
     side = np.linspace(-half, half, grid)
     x, y = np.meshgrid(side, side)
     texture = np.tile(np.array(color, np.uint8), (8, 8, 1))
-    return Layer(name=name, points=np.stack([x, y, np.full_like(x, z)], -1), texture=texture, opaque=opaque)
+    return ImageLayer(
+        name=name, points=np.stack([x, y, np.full_like(x, z)], -1), texture=texture, opaque=opaque
+    )
 
 
-def drawn(*layers: Layer, size: int = 5) -> torch.Tensor:
+def drawn(*layers: ImageLayer, size: int = 5) -> torch.Tensor:
     """Colour in [0, 1] of the picture's middle."""
     image = draw_layers([as_mesh(layer) for layer in layers], FRONT, size=size, fov=FOV)
     return (image[0, :, size // 2, size // 2] + 1.0) / 2.0
@@ -60,7 +62,7 @@ def test_pixels_of_a_texture_are_where_their_vertices_are() -> None:
     half = math.tan(FOV / 2)  # the outermost rays of the front camera meet the corners
     side = np.array([-half, 0.0, half])
     x, y = np.meshgrid(side, side)
-    layer = Layer(name="a", points=np.stack([x, y, np.zeros_like(x)], -1) * 1.0001, texture=texture)
+    layer = ImageLayer(name="a", points=np.stack([x, y, np.zeros_like(x)], -1) * 1.0001, texture=texture)
     image = draw_layers([as_mesh(layer)], FRONT, size=3, fov=FOV)[0, 0]
     expected = torch.from_numpy(texture[::-1, :, 0].copy()) / 127.5 - 1.0  # the first row is the lowest
     torch.testing.assert_close(image, expected, rtol=0, atol=2e-3)
@@ -74,11 +76,11 @@ def test_invisible_cells_are_left_out_and_the_borders_of_visible_ones_kept() -> 
     whole = sheet(0.0, (9, 9, 9, 255), grid=9)
     texture = whole.texture.copy()
     texture[:, :4, 3] = 0
-    half_seen = Layer(name="a", points=whole.points, texture=texture)
+    half_seen = ImageLayer(name="a", points=whole.points, texture=texture)
     left = as_mesh(half_seen).vertices[:, 0].min()
     assert -0.15 < left < 0.0  # nothing of the far left, all of what bilinear look-up can touch
     assert len(as_mesh(whole).faces) == 2 * 8 * 8
-    nothing = Layer(name="a", points=whole.points, texture=np.zeros_like(texture), opaque=True)
+    nothing = ImageLayer(name="a", points=whole.points, texture=np.zeros_like(texture), opaque=True)
     assert len(as_mesh(nothing).faces) == 2 * 8 * 8
 
 
@@ -86,7 +88,7 @@ def test_the_file_draws_as_what_was_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (8, 8, 4), dtype=np.uint8)
     wall = sheet(-0.1, (20, 30, 40, 255), name="wall", opaque=True)
-    layers = [wall, *(Layer(name=f"s{i}", points=sheet(z, (0, 0, 0, 0), grid=5).points, texture=noise)
+    layers = [wall, *(ImageLayer(name=f"s{i}", points=sheet(z, (0, 0, 0, 0), grid=5).points, texture=noise)
                       for i, z in enumerate((0.0, 0.05)))]  # fmt: skip
     write_layers(layers, tmp_path / "a.glb")
     ours = draw_layers([as_mesh(layer) for layer in layers], FRONT, size=9, fov=FOV)

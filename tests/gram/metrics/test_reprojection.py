@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.metrics.reprojection import (
-    Agreement,
-    View,
+    DepthView,
+    ReprojectionError,
     agreement,
     errors_of_motion,
     texture_lock,
@@ -44,7 +44,7 @@ def meet_wall(rays: Rays) -> Tensor:
     return (WALL - rays.origins[..., 2]) / rays.directions[..., 2]
 
 
-def view(yaw: float, size: int = 64, *, slide: float = 0.0) -> View:
+def view(yaw: float, size: int = 64, *, slide: float = 0.0) -> DepthView:
     """The sphere; its texture turns with the camera by a share `slide` of the camera's own turn."""
     cam2world = camera(yaw)
     rays = pixel_rays(cam2world, size=size, fov=FOV)
@@ -56,11 +56,11 @@ def view(yaw: float, size: int = 64, *, slide: float = 0.0) -> View:
     return view_of(image.mT.view(1, 3, size, size), depth.view(1, size, size), cam2world, fov=FOV)
 
 
-def glued_to_the_screen(yaw: float, size: int = 64) -> View:
+def glued_to_the_screen(yaw: float, size: int = 64) -> DepthView:
     return view(yaw, size)._replace(image=view(math.pi / 2, size).image)
 
 
-def billboard(yaw: float, size: int = 64) -> View:
+def billboard(yaw: float, size: int = 64) -> DepthView:
     """One picture on a plane through the origin that always faces the camera."""
     cam2world = camera(yaw)
     rays = pixel_rays(cam2world, size=size, fov=FOV)
@@ -68,8 +68,8 @@ def billboard(yaw: float, size: int = 64) -> View:
     return view_of(view(math.pi / 2, size).image, depth.view(1, size, size), cam2world, fov=FOV)
 
 
-def compare(source: View, target: View, **options: float) -> tuple[float, float]:
-    found: Agreement = agreement(warp(source, target, fov=FOV, **options), target)
+def compare(source: DepthView, target: DepthView, **options: float) -> tuple[float, float]:
+    found: ReprojectionError = agreement(warp(source, target, fov=FOV, **options), target)
     return float(found.error), float(found.coverage)
 
 
@@ -138,7 +138,7 @@ def test_without_colours_there_is_no_lock() -> None:
     assert math.isnan(texture_lock(errors_of_motion(source, target, fov=FOV)))
 
 
-def before_a_wall(yaw: float, size: int = 96) -> View:
+def before_a_wall(yaw: float, size: int = 96) -> DepthView:
     rays, sphere = pixel_rays(camera(yaw), size=size, fov=FOV), view(yaw, size)
     depth = meet_sphere(rays).view(1, size, size)
     wall = meet_wall(rays).view(1, size, size)

@@ -13,7 +13,14 @@ from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.networks.manifold import ManifoldPredictor
 from gram.ops import relu
 from gram.ops.reference import evaluate_plain
-from gram.rendering.isosurfaces import MIN_COSINE, MIN_DIFFERENCE, ROOT_TOLERANCE, Hits, Mode, intersect
+from gram.rendering.isosurfaces import (
+    MIN_COSINE,
+    MIN_DIFFERENCE,
+    ROOT_TOLERANCE,
+    Intersections,
+    Mode,
+    intersect,
+)
 from gram.system import devices
 
 NEAR, FAR = 0.88, 1.12
@@ -31,19 +38,19 @@ def sphere(points: Tensor) -> Tensor:
     return 100.0 * (points - torch.tensor(CENTRE, dtype=points.dtype)).norm(dim=-1)
 
 
-def entry_of_sphere(rays: Rays, radii: Tensor, centre: Tensor | None = None) -> Hits:
+def entry_of_sphere(rays: Rays, radii: Tensor, centre: Tensor | None = None) -> Intersections:
     """Closed form: where rays first meet spheres around CENTRE."""
     centre = torch.tensor(CENTRE, dtype=torch.float64) if centre is None else centre
     offset, directions = centre - rays.origins.double(), rays.directions.double()
     squared_length = directions.square().sum(-1, keepdim=True)  # 1, but for rounding to float32
     along = (offset * directions).sum(-1, keepdim=True) / squared_length
     inside = (radii**2 - offset.square().sum(-1, keepdim=True)) / squared_length + along**2
-    return Hits(along - inside.clamp_min(0.0).sqrt(), inside > 0)
+    return Intersections(along - inside.clamp_min(0.0).sqrt(), inside > 0)
 
 
 def search(
     field: Callable[[Tensor], Tensor], rays: Rays, levels: Tensor, num_samples: int, mode: Mode
-) -> Hits:
+) -> Intersections:
     return intersect(field, rays, levels, near=NEAR, far=FAR, num_samples=num_samples, mode=mode)
 
 

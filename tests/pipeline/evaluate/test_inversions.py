@@ -15,7 +15,7 @@ from gram.model.latents import read_latents
 from pipeline.config.loader import load
 from pipeline.evaluate.held_out import first_identities
 from pipeline.evaluate.inversions import find
-from pipeline.evaluate.part import Finding, Subject
+from pipeline.evaluate.part import EvaluatedModel, PartResult
 from pipeline.runtime import build, scene
 
 OF_IMAGES = {"psnr", "ssim", "fitted_psnr", "start_psnr"}
@@ -24,7 +24,7 @@ OF_SURFACES = {"chamfer", "f_score"}
 
 
 @pytest.fixture
-def subject(data: list[str], tmp_path: Path) -> Subject:
+def subject(data: list[str], tmp_path: Path) -> EvaluatedModel:
     """An untrained generator and the small data set, of which this test has a copy."""
     config = load(["experiment=tiny", *data, f"paths.evaluate='{tmp_path}/out'"])
     dataset = ImageDataset(config.paths.train_data)
@@ -35,7 +35,7 @@ def subject(data: list[str], tmp_path: Path) -> Subject:
     for head in generator.radiance.density_heads:
         head.bias.add_(20.0)  # something to see in front of the background
     shutil.copytree(config.paths.test_data, tmp_path / "test")
-    return Subject(
+    return EvaluatedModel(
         config=config,
         generator=generator,
         described=described,
@@ -45,21 +45,21 @@ def subject(data: list[str], tmp_path: Path) -> Subject:
     )
 
 
-def latents(subject: Subject) -> Path:
+def latents(subject: EvaluatedModel) -> Path:
     return Path(subject.config.paths.evaluate) / "inversions.safetensors"
 
 
-def without(subject: Subject, tmp_path: Path, part: str) -> Subject:
+def without(subject: EvaluatedModel, tmp_path: Path, part: str) -> EvaluatedModel:
     shutil.rmtree(tmp_path / "test" / part)
     return replace(subject, held_out=ImageDataset(tmp_path / "test"))
 
 
-def own(finding: Finding) -> set[str]:
+def own(finding: PartResult) -> set[str]:
     """Names of numbers, those of the references left out."""
     return {name for name in finding.values if not name.startswith(("average_", "tuned_"))}
 
 
-def test_everything_is_measured_where_the_truth_is_known(subject: Subject) -> None:
+def test_everything_is_measured_where_the_truth_is_known(subject: EvaluatedModel) -> None:
     finding = find(subject)
     assert not finding.skipped
     assert OF_IMAGES | OF_DEPTH <= own(finding)
@@ -73,27 +73,27 @@ def test_everything_is_measured_where_the_truth_is_known(subject: Subject) -> No
     assert read_latents(latents(subject), z_dim=subject.generator.z_dim).shape[0] == 1
 
 
-def test_the_same_seed_finds_the_same(subject: Subject) -> None:
+def test_the_same_seed_finds_the_same(subject: EvaluatedModel) -> None:
     first, again = find(subject), find(subject)
     assert first.values == again.values
     assert np.array_equal(first.pictures["inversions"], again.pictures["inversions"])
 
 
-def test_without_depth_nothing_is_said_of_depth(subject: Subject, tmp_path: Path) -> None:
+def test_without_depth_nothing_is_said_of_depth(subject: EvaluatedModel, tmp_path: Path) -> None:
     finding = find(without(subject, tmp_path, "depth"))
     assert OF_IMAGES <= own(finding)
     assert not {name for name in finding.values for part in OF_DEPTH if name.endswith(part)}
     assert list(finding.protocol["not_measured"]) == ["depth, normals and outlines"]
 
 
-def test_without_meshes_nothing_is_said_of_surfaces(subject: Subject, tmp_path: Path) -> None:
+def test_without_meshes_nothing_is_said_of_surfaces(subject: EvaluatedModel, tmp_path: Path) -> None:
     finding = find(without(subject, tmp_path, "meshes"))
     assert OF_IMAGES | OF_DEPTH <= own(finding)
     assert not {name for name in finding.values for part in OF_SURFACES if name.endswith(part)}
     assert list(finding.protocol["not_measured"]) == ["surfaces"]
 
 
-def test_a_model_without_foreground_has_no_depth_rather_than_a_wrong_one(subject: Subject) -> None:
+def test_a_model_without_foreground_has_no_depth_rather_than_a_wrong_one(subject: EvaluatedModel) -> None:
     for head in subject.generator.radiance.density_heads:
         head.bias.sub_(40.0)
     finding = find(subject)
@@ -104,7 +104,9 @@ def test_a_model_without_foreground_has_no_depth_rather_than_a_wrong_one(subject
 
 
 @pytest.mark.parametrize("missing", ["pictures", "identities", "views", "wish"])
-def test_what_cannot_be_measured_is_skipped_in_words(subject: Subject, tmp_path: Path, missing: str) -> None:
+def test_what_cannot_be_measured_is_skipped_in_words(
+    subject: EvaluatedModel, tmp_path: Path, missing: str
+) -> None:
     settings = subject.config.evaluate
     match missing:
         case "pictures":
@@ -126,7 +128,7 @@ def test_what_cannot_be_measured_is_skipped_in_words(subject: Subject, tmp_path:
         read_latents(latents(subject), z_dim=subject.generator.z_dim)
 
 
-def test_the_most_frontal_view_comes_first_and_brings_its_own_depth(subject: Subject) -> None:
+def test_the_most_frontal_view_comes_first_and_brings_its_own_depth(subject: EvaluatedModel) -> None:
     dataset = subject.held_out
     assert dataset is not None
     (one,) = first_identities(dataset, 1, views=2)

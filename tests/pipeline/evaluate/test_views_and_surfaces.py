@@ -17,17 +17,17 @@ from gram.model.latents import write_latents
 from pipeline.config.loader import load
 from pipeline.evaluate import consistency, poses, surfaces
 from pipeline.evaluate.inversions import LATENTS
-from pipeline.evaluate.part import Finding, Part, Subject
+from pipeline.evaluate.part import EvaluatedModel, Part, PartResult
 from pipeline.runtime import build, scene
 
-Make = Callable[..., Subject]
+Make = Callable[..., EvaluatedModel]
 
 
 @pytest.fixture
 def make(data: list[str], tmp_path: Path) -> Make:
     """A subject by its options: an untrained generator and the small data set."""
 
-    def made(*options: str) -> Subject:
+    def made(*options: str) -> EvaluatedModel:
         paths = [f"paths.evaluate='{tmp_path}/out'", f"paths.checkpoints='{tmp_path}/work'"]
         config = load(["experiment=tiny", *data, *paths, *options])
         dataset = ImageDataset(config.paths.train_data)
@@ -36,7 +36,7 @@ def make(data: list[str], tmp_path: Path) -> Make:
         generator = build_generator(described).eval().requires_grad_(False)
         for head in generator.radiance.density_heads:
             head.bias.add_(3.0)  # something to see in front of the background
-        return Subject(
+        return EvaluatedModel(
             config=config,
             generator=generator,
             described=described,
@@ -48,7 +48,7 @@ def make(data: list[str], tmp_path: Path) -> Make:
     return made
 
 
-def found(part: Part, subject: Subject, name: str) -> tuple[dict[str, float], dict[str, Any]]:
+def found(part: Part, subject: EvaluatedModel, name: str) -> tuple[dict[str, float], dict[str, Any]]:
     """Values and protocol of a part that measured something; what any such finding has to be."""
     finding = part(subject)
     assert not finding.skipped
@@ -70,7 +70,7 @@ def found(part: Part, subject: Subject, name: str) -> tuple[dict[str, float], di
 def test_what_is_not_asked_for_is_skipped_and_leaves_a_blank_picture(
     make: Make, part: Part, option: str, name: str
 ) -> None:
-    finding: Finding = part(make(f"evaluate.{option}=0"))
+    finding: PartResult = part(make(f"evaluate.{option}=0"))
     assert finding.skipped == f"evaluate.{option} = 0"
     assert not finding.values
     assert list(finding.pictures) == [name]

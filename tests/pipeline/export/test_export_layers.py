@@ -14,7 +14,7 @@ from gram.model.generator import Generator
 from pipeline.config.loader import load
 from pipeline.config.schema import ExportConfig
 from pipeline.export.layers import Manifolds, export_layers, manifolds_of
-from pipeline.export.subject import Subject, subjects
+from pipeline.export.part import ExportedLatent, subjects
 
 VOLUME = {"kind": "stratified", "points": 5, "near": 0.88, "far": 1.12}
 
@@ -29,7 +29,7 @@ def settings_of(*options: str) -> ExportConfig:
     return load(["experiment=tiny", *options]).export
 
 
-def exported(out: Path, *options: str) -> list[Subject]:
+def exported(out: Path, *options: str) -> list[ExportedLatent]:
     generator, settings = generator_of(), settings_of("export.seeds=[0,1]", *options)
     return subjects(generator, settings, out, manifolds_of(generator, settings))
 

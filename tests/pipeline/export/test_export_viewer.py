@@ -13,7 +13,7 @@ from test_export_layers import VOLUME, exported, generator_of, settings_of
 
 from gram.meshing import color_vertices, write_glb, write_ply
 from pipeline.export.page import export_viewer
-from pipeline.export.subject import Subject, subjects
+from pipeline.export.part import ExportedLatent, subjects
 from pipeline.export.surface import colors_of
 from pipeline.export.viewer import packing
 
@@ -27,14 +27,14 @@ def content(path: Path) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def colored(subject: Subject) -> trimesh.Trimesh:
+def colored(subject: ExportedLatent) -> trimesh.Trimesh:
     """A ball in the colours of a latent."""
     ball = trimesh.creation.icosphere(subdivisions=2, radius=0.06)
     ball.vertices = ball.vertices.astype(np.float32)  # as files have them
     return color_vertices(ball, colors_of(subject))
 
 
-def with_meshes(chosen: list[Subject], kind: str) -> list[Subject]:
+def with_meshes(chosen: list[ExportedLatent], kind: str) -> list[ExportedLatent]:
     for subject in chosen:
         WRITERS[kind](colored(subject), subject.file(f".{kind}"))
     return chosen

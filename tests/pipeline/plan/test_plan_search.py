@@ -3,7 +3,7 @@
 import pytest
 
 from gram.analysis.step_cost import Footprint
-from pipeline.plan.search import TooLargeError, Trial, micro_batches, predicted, search
+from pipeline.plan.search import Measurement, TooLargeError, micro_batches, predicted, search
 
 SIZE = 64
 IMAGE = 12 * SIZE * SIZE
@@ -19,11 +19,11 @@ class Machine:
     def bytes(self, patches: int, micro_batch: int, batch: int) -> int:
         return self.base + micro_batch * (self.rest + self.activations // patches) + 3 * batch * IMAGE
 
-    def measure(self, patches: int, micro_batch: int, batch: int) -> Trial:
+    def measure(self, patches: int, micro_batch: int, batch: int) -> Measurement:
         self.measured.append((patches, micro_batch, batch))
         peak = self.bytes(patches, micro_batch, batch)
         footprint = Footprint(peak, 0.01 * batch) if peak <= self.limit else None
-        return Trial(patches, micro_batch, batch, footprint)
+        return Measurement(patches, micro_batch, batch, footprint)
 
     def best(self, share: int, budget: float) -> tuple[int, int] | None:
         """(patches, micro-batch) by trying everything."""
@@ -73,7 +73,7 @@ def test_patches_that_bring_nothing_end_the_search() -> None:
 def test_a_slow_machine_confirms_with_two_micro_batches() -> None:
     machine = small()
 
-    def slow(patches: int, micro_batch: int, batch: int) -> Trial:
+    def slow(patches: int, micro_batch: int, batch: int) -> Measurement:
         trial = machine.measure(patches, micro_batch, batch)
         assert trial.footprint is not None
         return trial._replace(footprint=Footprint(trial.footprint.peak_bytes, 10.0 * batch))

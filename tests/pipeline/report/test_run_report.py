@@ -12,7 +12,7 @@ from html_pages import Page
 from pipeline.config.loader import load
 from pipeline.config.schema import Config
 from pipeline.display import pictures
-from pipeline.evaluate.part import Finding
+from pipeline.evaluate.part import PartResult
 from pipeline.report import curves, glossary
 from pipeline.report import stage as report
 from pipeline.report import tables as numbers
@@ -178,7 +178,7 @@ def test_nothing_is_said_of_pictures_that_were_not_drawn(config: Config) -> None
     surfaces = Path(config.paths.evaluate) / "surfaces.png"
     pictures.write_png(surfaces, picture(100))
     assert "Where the surfaces are, seen from above" in page_of(config)[0]
-    (blank,) = Finding.skip("evaluate.surfaces_views = 0", pictures=["surfaces"]).pictures.values()
+    (blank,) = PartResult.skip("evaluate.surfaces_views = 0", pictures=["surfaces"]).pictures.values()
     pictures.write_png(surfaces, blank)
     (Path(config.paths.export) / "viewer.html").unlink()
     text, page = page_of(config)

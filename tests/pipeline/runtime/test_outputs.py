@@ -22,7 +22,7 @@ from pipeline.runtime.outputs import (
     require_run,
     write_plan,
 )
-from pipeline.runtime.recognition import DATA, EVALUATION, EXPORT, MARKER, NOISE, PACK, Kind
+from pipeline.runtime.recognition import DATA, EVALUATION, EXPORT, MARKER, NOISE, PACK, FolderKind
 
 SHIPPED = Path(__file__).parents[3] / "models/heads64"
 
@@ -65,7 +65,7 @@ def write_pack(folder: Path) -> None:
     shutil.copytree(SHIPPED, folder)
 
 
-BEFORE: dict[str, tuple[Kind, Callable[[Path], None]]] = {
+BEFORE: dict[str, tuple[FolderKind, Callable[[Path], None]]] = {
     "data": (DATA, write_data),
     "export": (EXPORT, write_export),
     "evaluate": (EVALUATION, write_evaluation),
@@ -75,26 +75,26 @@ BEFORE: dict[str, tuple[Kind, Callable[[Path], None]]] = {
 
 
 @pytest.fixture(params=BEFORE)
-def before(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Kind]:
+def before(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, FolderKind]:
     """A folder without marker, as versions before wrote it."""
     kind, write = BEFORE[request.param]
     write(tmp_path / "out")
     return tmp_path / "out", kind
 
 
-def replace(path: Path, kind: Kind) -> None:
+def replace(path: Path, kind: FolderKind) -> None:
     with replacing(path, kind) as aside:
         (aside / "new").write_text("1")
 
 
-def test_folders_of_versions_before_are_replaced(before: tuple[Path, Kind]) -> None:
+def test_folders_of_versions_before_are_replaced(before: tuple[Path, FolderKind]) -> None:
     path, kind = before
     replace(path, kind)
     assert set(tree(path)) == ({"new", MARKER} if kind.marked else {"new"})
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "deep/mine.png", ".hidden", "link"])
-def test_one_file_more_stops_the_stage_and_is_named(before: tuple[Path, Kind], name: str) -> None:
+def test_one_file_more_stops_the_stage_and_is_named(before: tuple[Path, FolderKind], name: str) -> None:
     path, kind = before
     (path / name).parent.mkdir(exist_ok=True)
     (path / name).symlink_to(path.parent) if name == "link" else (path / name).write_text("mine")
@@ -107,7 +107,7 @@ def test_one_file_more_stops_the_stage_and_is_named(before: tuple[Path, Kind], n
     assert tree(path) == files
 
 
-def test_without_what_proves_it_a_folder_is_the_user_s(before: tuple[Path, Kind]) -> None:
+def test_without_what_proves_it_a_folder_is_the_user_s(before: tuple[Path, FolderKind]) -> None:
     """Names alone are not enough: other programs write metrics.json and seed_0000.png, too."""
     path, kind = before
     proofs = {DATA: "meta.json", EXPORT: "meshes.json", EVALUATION: "protocol.json", NOISE: "noise.json"}

@@ -16,7 +16,7 @@ from pipeline.runtime.scene import open_dataset
 from pipeline.tracking import runlog
 from pipeline.tracking.runlog import RunLog
 from pipeline.train import stage as train
-from pipeline.train.collapse import GRACE_IMAGES, Finding, Record, Watch, collapse, real_diversity
+from pipeline.train.collapse import GRACE_IMAGES, Record, Symptom, Watch, collapse, real_diversity
 
 REAL = 0.4
 # Of the default experiment, every 20 steps: live generator, probe of seed 0.
@@ -37,7 +37,7 @@ def watch(every: int = 20) -> Watch:
     return Watch(real_diversity=REAL, every=every)
 
 
-def feed(watch: Watch, records: list[Record]) -> list[list[Finding]]:
+def feed(watch: Watch, records: list[Record]) -> list[list[Symptom]]:
     return [watch.see(one) for one in records]
 
 
@@ -150,7 +150,7 @@ def test_an_interrupted_run_is_judged_as_one_that_never_stopped(tmp_path: Path) 
 def test_the_error_names_what_was_seen_the_last_good_checkpoint_and_the_remedy(tmp_path: Path) -> None:
     for step in (10, 20, 30):
         (tmp_path / f"step-{step:08d}").mkdir()
-    finding = Finding(problem="all is grey", remedy="add colour", since=25, kind="collapse")
+    finding = Symptom(problem="all is grey", remedy="add colour", since=25, kind="collapse")
     assert str(collapse([finding], 40, tmp_path)) == (
         f"stopped at step 40: all is grey. The checkpoint of step 20 in {tmp_path} is from before that. "
         "Try to add colour, or go on all the same with train.stop_on_collapse=false"

@@ -11,7 +11,7 @@ from gram.data.cameras import dot, normalised
 from gram.data.synthetic.cars.mesh import BODY, MIRROR, WHEEL, build_mesh
 from gram.data.synthetic.cars.shape import ARCH, CarShape, draw_shape
 from gram.data.synthetic.lighting import Lighting, soft_clip
-from gram.data.synthetic.raycaster import Hits, Mesh, Shadow, decode_srgb
+from gram.data.synthetic.raycaster import Mesh, RayHits, Shadow, decode_srgb
 from gram.data.synthetic.waves import mix, smoothstep
 
 Array = NDArray[np.float64]
@@ -39,7 +39,7 @@ GRILLE, PLATE = (0.14, 0.14, 0.15), (0.93, 0.93, 0.90)
 
 @dataclass(frozen=True, kw_only=True)
 class Car:
-    """A car on white; `gram.data.synthetic.raycaster.Subject`."""
+    """A car on white; `gram.data.synthetic.raycaster.ShadedMesh`."""
 
     mesh: Mesh
     shape: CarShape
@@ -65,7 +65,7 @@ class Car:
         """White."""
         return np.ones_like(directions)
 
-    def shade(self, hits: Hits, shadow: Shadow) -> Array:
+    def shade(self, hits: RayHits, shadow: Shadow) -> Array:
         """Linear colours (H, 3) of the hits."""
         attributes = hits.interpolate(self.mesh, np.concatenate([self.own, self.normals], 1))
         own, normals = attributes[:, :3], normalised(attributes[:, 3:])

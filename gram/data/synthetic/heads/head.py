@@ -14,7 +14,7 @@ from gram.data.synthetic.heads.hair import Hair, draw_hair
 from gram.data.synthetic.heads.looks import Looks, draw_looks
 from gram.data.synthetic.heads.shape import WORLD_SCALE, draw_person, draw_shape, place_in_world
 from gram.data.synthetic.lighting import Lighting, draw_studio, soft_clip
-from gram.data.synthetic.raycaster import Hits, Mesh, Shadow, decode_srgb
+from gram.data.synthetic.raycaster import Mesh, RayHits, Shadow, decode_srgb
 from gram.data.synthetic.waves import mix, smoothstep
 
 Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Backdrop:
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A head with hair, clothes, light and a wall behind it; `gram.data.synthetic.raycaster.Subject`."""
+    """A head with hair, clothes, light and a wall behind it; `gram.data.synthetic.raycaster.ShadedMesh`."""
 
     bust: Bust
     hair: Hair
@@ -66,7 +66,7 @@ class Head:
         """Linear colours of the wall."""
         return self.backdrop.colours(origin, directions)
 
-    def shade(self, hits: Hits, shadow: Shadow) -> Array:
+    def shade(self, hits: RayHits, shadow: Shadow) -> Array:
         """Linear colours (H, 3) of the hits."""
         attributes = np.concatenate([self.bust.canonical, self.normals, self.bust.masks], 1)
         at_hits = hits.interpolate(self.mesh, attributes)

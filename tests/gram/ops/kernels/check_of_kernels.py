@@ -25,7 +25,7 @@ def test_kernels_that_work_pass_and_all_is_as_before() -> None:
     assert failure is None
     assert [d.network for d in found] == ["radiance field", "manifold predictor"]
     assert all(0.0 < d.largest < d.limit / 10 for d in found)
-    assert str(kernel_check.Trial(found, failure)).startswith("as plain torch, to radiance field")
+    assert str(kernel_check.KernelCheck(found, failure)).startswith("as plain torch, to radiance field")
     assert (devices.LEAN, devices.KERNELS) == (None, None)
     assert torch.equal(torch.get_rng_state(), rng)
 

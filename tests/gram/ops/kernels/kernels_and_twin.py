@@ -12,7 +12,7 @@ from gram.ops import half
 from gram.ops import half_layers as twin
 from gram.ops.half import evaluate_in_half
 from gram.ops.kernels import phase_layers as kernels
-from gram.ops.phases import HalfLayer, Hits, find_blocks
+from gram.ops.phases import HalfLayer, HitBlocks, find_blocks
 from gram.ops.reference import Layer
 from gram.system import devices
 
@@ -43,7 +43,7 @@ class Values:
         return torch.randint(-32768, 32768, shape, generator=self.rng).to(DEVICE, torch.int16)
 
 
-def some_hits(batch: int, n: int) -> Hits:
+def some_hits(batch: int, n: int) -> HitBlocks:
     """Whole blocks without a hit, and blocks with some."""
     mask = torch.rand(batch, n, generator=torch.Generator().manual_seed(1)) > 0.5
     mask[0, 64:128] = False

@@ -18,7 +18,7 @@ from gram.ops.kernels import relu_field, relu_gradient
 from gram.ops.mlp import evaluate
 from gram.ops.reference import Layer, evaluate_plain
 from gram.ops.relu import evaluate_along
-from gram.rendering.isosurfaces import Hits, Mode, intersect
+from gram.rendering.isosurfaces import Intersections, Mode, intersect
 from gram.system import devices
 
 SIZES = [(2, 16), (2, 24), (3, 16), (3, 20)]
@@ -149,7 +149,7 @@ def test_intersections_and_their_gradients_are_those_of_the_plain_way(
     levels = torch.linspace(23.0, 8.0, 7, device=DEVICE)
     probe = torch.rand(2, 25, 7, generator=torch.Generator().manual_seed(1)).to(DEVICE)
 
-    def found() -> tuple[Hits, tuple[Tensor, ...]]:
+    def found() -> tuple[Intersections, tuple[Tensor, ...]]:
         hits = intersect(manifold, rays, levels, near=0.88, far=1.12, num_samples=12, mode=mode)
         return hits, torch.autograd.grad((hits.t * probe).sum(), list(manifold.parameters()))
 

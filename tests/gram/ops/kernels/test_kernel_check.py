@@ -7,7 +7,7 @@ import torch
 from interpreted import pass_with_kernels
 
 from gram.analysis import kernel_check
-from gram.rendering.isosurfaces import Hits, intersect
+from gram.rendering.isosurfaces import Intersections, intersect
 from gram.system import devices
 
 CPU = torch.device("cpu")
@@ -15,11 +15,11 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("width", [20, 32, 128, 256])
 def test_rounding_decides_about_no_hit(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    def watched(*arguments: Any, **options: Any) -> Hits:
+    def watched(*arguments: Any, **options: Any) -> Intersections:
         seen.append(intersect(*arguments, **options))
         return seen[-1]
 
-    seen: list[Hits] = []
+    seen: list[Intersections] = []
     monkeypatch.setattr(kernel_check, "intersect", watched)
     monkeypatch.setattr(kernel_check, "_both_ways", lambda results: len(results()))
     kernel_check.trial(CPU, manifold_width=width)

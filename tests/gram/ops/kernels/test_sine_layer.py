@@ -9,7 +9,7 @@ import torch
 from interpreted import pass_with_kernels
 from torch import Tensor
 
-from gram.ops.phases import HalfLayer, Hits, find_blocks
+from gram.ops.phases import HalfLayer, HitBlocks, find_blocks
 
 triton = pytest.importorskip("triton", reason="Triton is not installed: kernels cannot run here")
 
@@ -26,7 +26,7 @@ def one_configuration(monkeypatch: pytest.MonkeyPatch, place: int = 0) -> None:
         monkeypatch.setattr(kernel, "configs", [kernel.configs[place]])
 
 
-def launch_all(half: torch.dtype, *, first: bool, view: bool, last: bool, hits: Hits | None) -> None:
+def launch_all(half: torch.dtype, *, first: bool, view: bool, last: bool, hits: HitBlocks | None) -> None:
     """Every kernel for one layer: forward, head, backward and weight gradients."""
     from gram.ops.kernels import phase_layers as launchers
 

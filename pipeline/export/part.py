@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class ExportedLatent:
     """One latent of a trained model.
 
     Attributes:
@@ -42,23 +42,23 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class ExportedFiles:
     """What a part wrote, and what meshes.json says of it."""
 
     files: Sequence[Path]
     facts: Mapping[str, Any]
 
 
-Part = Callable[[Subject], Made]
+Part = Callable[[ExportedLatent], ExportedFiles]
 """Writes files of one latent."""
 
-Ending = Callable[[Sequence[Subject]], Sequence[Path]]
+Ending = Callable[[Sequence[ExportedLatent]], Sequence[Path]]
 """Writes files about all latents together when those of each are there."""
 
 
 def subjects(
     generator: Generator, settings: ExportConfig, out: Path, manifolds: "Manifolds | None" = None
-) -> list[Subject]:
+) -> list[ExportedLatent]:
     """The latents that are to be exported: those of a file, or one for each seed.
 
     Raises:
@@ -71,7 +71,7 @@ def subjects(
     else:
         named = {f"seed_{seed:04d}": _of_seed(seed, generator.z_dim) for seed in settings.seeds}
     return [
-        Subject(
+        ExportedLatent(
             generator=generator, name=name, z=z.to(device), settings=settings, out=out, manifolds=manifolds
         )
         for name, z in named.items()
