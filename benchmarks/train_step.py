@@ -28,8 +28,8 @@ import torch
 from benchmarks.parts import parts_of_a_step
 from benchmarks.published import Case, Training
 from benchmarks.timing import Clock, Timing
-from gram.analysis.kernel_check import trial
-from gram.system.devices import has_kernels
+from gram.analysis.kernel_check import check_kernels
+from gram.ops.backend import backend_of
 
 LARGEST_ON_CPU = 64
 """Pixels along one side; more would take minutes a step, and say nothing."""
@@ -178,9 +178,9 @@ def _where(device: torch.device, case: Case, runs: int) -> str:
 
 def _kernels(device: torch.device, width: int) -> str:
     """Whether the kernels that are timed are right."""
-    if not has_kernels(device):
+    if not backend_of(device).kernels:
         return "no Triton kernels: plain torch is timed"
-    return f"Triton's kernels: {trial(device, width=width, manifold_width=width // 2)}"
+    return f"Triton's kernels: {check_kernels(device, width=width, manifold_width=width // 2)}"
 
 
 def _rate(timing: Timing, images: int) -> str:

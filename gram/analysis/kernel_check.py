@@ -1,7 +1,7 @@
-"""A trial of Triton's kernels: small networks with them, and without.
+"""Check of Triton's kernels: small networks with them, and without.
 
-Kernels are compiled where they run, for a GPU, a driver and a version of Triton that nobody may have tried
-before. What fails there should cost a run its speed, not its life.
+Kernels are compiled where they run, for a combination of GPU, driver and Triton version that may be untested.
+A failure there costs a run its speed only: it goes on without kernels.
 """
 
 import math
@@ -15,19 +15,19 @@ from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.networks.layers import Film
 from gram.networks.manifold import ManifoldPredictor
 from gram.networks.radiance import RadianceField
+from gram.ops.backend import LEAN, TRITON, Backend, use_backend
 from gram.rendering.isosurfaces import intersect
-from gram.system import devices
 
 SIZE = 23
-"""Pixels along one side of the image whose rays are tried; its square fills no blocks of a kernel."""
+"""Pixels along one side of the image whose rays are used; its square fills no blocks of a kernel."""
 POINTS = 5
-"""Of the radiance field on each ray."""
+"""Points of the radiance field on each ray."""
 LEVELS = (24.0, 23.0, 22.0, 21.0, 40.0)
-"""All rays cross all surfaces but the last, which is nowhere: rounding decides about no hit."""
+"""Levels of isosurfaces: every ray crosses all but the last, no ray the last, so rounding decides no hit."""
 
 
 class Difference(NamedTuple):
-    """Of a network's outputs and gradients with kernels from those without, the largest, relative."""
+    """Largest relative difference of a network's outputs and gradients with kernels from those without."""
 
     network: str
     largest: float
@@ -38,7 +38,7 @@ class Difference(NamedTuple):
 
 
 class KernelCheck(NamedTuple):
-    """What was found, and why kernels are not to be relied on; None where they are."""
+    """Differences, and the reason not to use kernels; None if they can be used."""
 
     differences: list[Difference]
     failure: str | None
@@ -47,13 +47,13 @@ class KernelCheck(NamedTuple):
         return self.failure or f"as plain torch, to {', '.join(map(str, self.differences))}"
 
 
-def trial(device: torch.device, *, width: int = 64, manifold_width: int = 32) -> KernelCheck:
-    """Of Phi, in half precision, and of M, its intersections included, on one small image.
+def check_kernels(device: torch.device, *, width: int = 64, manifold_width: int = 32) -> KernelCheck:
+    """Compare Phi, in half precision, and M, with its intersections, on one small image.
 
     Args:
-        device: on which kernels run, or are said to.
-        width: of Phi; the default compiles fastest.
-        manifold_width: of M, likewise.
+        device: device with kernels.
+        width: units of a layer of Phi; the default compiles fastest.
+        manifold_width: units of a layer of M, likewise.
 
     Raises:
         RuntimeError: kernels have left the device unusable for this process.
@@ -64,7 +64,7 @@ def trial(device: torch.device, *, width: int = 64, manifold_width: int = 32) ->
         _require_usable(device, error)
         first_line = str(error).strip().partition("\n")[0]
         return KernelCheck([], f"{type(error).__name__}: {first_line}")
-    wrong = ", ".join(str(d) for d in found if not d.largest <= d.limit)  # NaN is wrong, too
+    wrong = ", ".join(str(d) for d in found if not d.largest <= d.limit)  # NaN included
     return KernelCheck(found, f"results differ from those without: {wrong}" if wrong else None)
 
 
@@ -90,23 +90,24 @@ def _differences(device: torch.device, width: int, manifold_width: int) -> list[
     rays = rays.map(lambda part: part.to(device))
     film = film.map(lambda part: part.to(device))
     return [
-        Difference("radiance field", _both_ways(_radiance(radiance.to(device), film, rays)), 1e-2),
-        Difference("manifold predictor", _both_ways(_manifold(manifold.to(device), rays)), 1e-3),
+        Difference("radiance field", _difference(_radiance(radiance.to(device), film, rays)), 1e-2),
+        Difference("manifold predictor", _difference(_manifold(manifold.to(device), rays)), 1e-3),
     ]
 
 
-Results = Callable[[], list[Tensor]]
-"""Outputs and gradients, computed anew."""
+Results = Callable[[Backend], list[Tensor]]
+"""Outputs and gradients, computed with a backend."""
 
 
 def _radiance(radiance: RadianceField, film: Film, rays: Rays) -> Results:
     t = torch.linspace(0.88, 1.12, POINTS, device=rays.origins.device)
     points = rays.at(t.expand(*rays.origins.shape[:-1], POINTS)).view(1, -1, 3).requires_grad_()
     directions = rays.directions[..., None, :].expand(-1, -1, POINTS, -1).reshape(1, -1, 3)
-    hit = points[..., 1] < 0.05  # not the upper rows of pixels: whole blocks of points are missing
+    hit = points[..., 1] < 0.05  # without the upper rows of pixels: whole blocks of points are skipped
     radiance.matmul_dtype = torch.float16
 
-    def results() -> list[Tensor]:
+    def results(backend: Backend) -> list[Tensor]:
+        use_backend(radiance, backend)
         rgb, density = radiance(points, directions, film, hit)
         return _with_gradients([rgb[hit], density[hit]], [points, *radiance.parameters()])
 
@@ -117,8 +118,9 @@ def _manifold(manifold: ManifoldPredictor, rays: Rays) -> Results:
     levels = torch.tensor(LEVELS, device=rays.origins.device)
     points = rays.at(torch.ones_like(rays.origins[..., :1])).reshape(-1, 3).requires_grad_()
 
-    def results() -> list[Tensor]:
-        hits = intersect(manifold, rays, levels, near=0.88, far=1.12, num_samples=16)
+    def results(backend: Backend) -> list[Tensor]:
+        use_backend(manifold, backend)
+        hits = intersect(manifold, rays, levels, near=0.88, far=1.12, num_samples=16, backend=backend)
         crossings = torch.where(hits.hit, hits.t, 0.0)
         return _with_gradients([crossings, manifold(points)], [points, *manifold.parameters()])
 
@@ -130,12 +132,9 @@ def _with_gradients(outputs: list[Tensor], leaves: list[Tensor]) -> list[Tensor]
     return [*(output.detach() for output in outputs), *gradients]
 
 
-def _both_ways(results: Results) -> float:
-    """The largest difference between what kernels give and what plain torch does; NaN where there is one."""
-    with devices.ways(lean=True, kernels=True):
-        ours = results()
-    with devices.ways(lean=True, kernels=False):
-        plain = results()
+def _difference(results: Results) -> float:
+    """Largest relative difference between kernels and plain torch; NaN if any result is."""
+    ours, plain = results(TRITON), results(LEAN)
     norm = torch.linalg.vector_norm
     relative = [norm(mine - other) / norm(other) for mine, other in zip(ours, plain, strict=True)]
     return float(torch.stack(relative).amax())

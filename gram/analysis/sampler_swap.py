@@ -19,6 +19,7 @@ from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.model.generator import Generator
 from gram.networks.layers import Film
 from gram.networks.manifold import ManifoldPredictor
+from gram.ops.backend import use_backend
 from gram.rendering.render_rays import Radiance
 from gram.rendering.samplers import SAMPLERS, LayeredSampler, Sampler, SurfaceSampler
 from gram.shapes import Float
@@ -88,6 +89,11 @@ def trained_subject(
     views = [SceneView(_scaled(generator, film.rows(one), scale), rays.rows(one)) for one in images]
 
     def build(kind: str, points: int) -> Sampler:
+        sampler = chosen(kind, points).to(z.device)
+        use_backend(sampler, own.backend)
+        return sampler
+
+    def chosen(kind: str, points: int) -> Sampler:
         cls = _class_of(kind)
         if issubclass(cls, SurfaceSampler):
             source = own if cls.learns else untrained.sampler
@@ -95,12 +101,12 @@ def trained_subject(
                 raise NoSuchSamplerError("the model has no learned isosurfaces")
             if not isinstance(source, SurfaceSampler):
                 raise NoSuchSamplerError("the model was trained without isosurfaces: no levels are known")
-            return on_isosurfaces(cls, source.manifold, points, _levels(source), space).to(z.device)
+            return on_isosurfaces(cls, source.manifold, points, _levels(source), space)
         if cls.learns and cls.kind == own.kind:
             if points != own.points_per_ray:
                 raise NoSuchSamplerError(f"the model learned to place {own.points_per_ray} points")
             return own
-        return elsewhere(cls, points, space, box=generator.radiance.box).to(z.device)
+        return elsewhere(cls, points, space, box=generator.radiance.box)
 
     return SampledScene(views, build)
 

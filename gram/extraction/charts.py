@@ -130,6 +130,7 @@ def _radii(
             far=reach,
             num_samples=SEARCH_SAMPLES,
             mode="refined",
+            backend=sampler.backend,
         )
         if not hit.all():
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The manifold predictor M: a scalar field whose isosurfaces are where radiance lives (GRAM, section 3.2)."""
+"""Manifold predictor M: scalar field whose isosurfaces carry the radiance (GRAM, section 3.2)."""
 
 import math
 from itertools import pairwise
@@ -9,23 +9,25 @@ from torch import Tensor, nn
 
 from gram.geometry.cameras import Rays
 from gram.networks.layers import Stack
+from gram.ops.backend import BackendModule
 from gram.ops.mlp import Layer, evaluate
 from gram.ops.relu import evaluate_along, evaluate_relu
 from gram.shapes import Float
 
 Init = Literal["published", "sphere"]
 SCALE = 2.0 / 0.24
+"""Factor from world units to the units of M: half the edge of its cube becomes 1."""
 SPHERE_SLOPE = 10.0
-"""Both initialisations aim at s(x) = 10 |x * 2 / 0.24 - centre|: concentric spheres."""
+"""Slope of both initialisations: s(x) = 10 |x * 2 / 0.24 - centre|, concentric spheres."""
 
 
-class ManifoldPredictor(nn.Module):
+class ManifoldPredictor(BackendModule):
     """ReLU network x -> s(x), initialised as (nearly) concentric spheres around `centre`.
 
     Args:
-        width: of the hidden layers.
+        width: units of a hidden layer.
         hidden_layers: number of hidden layers.
-        centre: of the initial spheres, in units of x * 2 / 0.24.
+        centre: centre of the initial spheres, in units of x * 2 / 0.24.
         init: `published`, random hidden weights whose sphere is crumpled when the network is narrow, or
             `sphere`, evenly spread directions with |s - 10 |x_hat|| small at any width.
     """
@@ -51,14 +53,16 @@ class ManifoldPredictor(nn.Module):
                 self._init_sphere()
 
     def forward(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-        """s at points in world units."""
+        """Evaluate s at points in world units."""
         x = (points * SCALE - self.centre).view(1, -1, 3)
-        return (evaluate(x, self._layers(), "relu") + self.output.bias).view(points.shape[:-1])
+        values = evaluate(x, self._layers(), "relu", backend=self.backend) + self.output.bias
+        return values.view(points.shape[:-1])
 
     @torch.no_grad()
     def along(self, rays: Rays, t: Float[Tensor, " k"]) -> Float[Tensor, "*rays k"]:
-        """s at the same distances along every ray, without gradient."""
-        values = evaluate_along(rays, t, self._layers(), scale=SCALE, centre=self.centre)
+        """Evaluate s at the same distances along every ray, without gradient."""
+        layers, backend = self._layers(), self.backend
+        values = evaluate_along(rays, t, layers, scale=SCALE, centre=self.centre, backend=backend)
         if values is None:
             return self(rays.at(t.expand(*rays.origins.shape[:-1], len(t))))
         return values + self.output.bias
@@ -66,9 +70,9 @@ class ManifoldPredictor(nn.Module):
     def with_gradient(
         self, points: Float[Tensor, "*batch 3"], values: Float[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch"]:
-        """`values`, which are s at the points, evaluated before, with the gradient by M's weights."""
+        """Attach the gradient of s by M's weights to `values`, s at the points as evaluated before."""
         x = (points * SCALE - self.centre).view(1, -1, 3)
-        attached = evaluate_relu(x, self._layers(), known=values.reshape(1, -1, 1))
+        attached = evaluate_relu(x, self._layers(), known=values.reshape(1, -1, 1), backend=self.backend)
         return attached.view(values.shape) + (self.output.bias - self.output.bias.detach())
 
     def _layers(self) -> list[Layer]:
@@ -85,7 +89,7 @@ class ManifoldPredictor(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def _init_sphere(self) -> None:
-        """The mean of relu(d . x) over evenly spread unit d is |x| / 4; later layers pass it on."""
+        """Set weights that make s a multiple of |x|: |x| / 4 is the mean of relu(d . x) over even unit d."""
         first, *rest = self.hidden
         first.weight.copy_(_fibonacci_directions(first.out_features))
         for linear in rest:

@@ -1,25 +1,26 @@
-"""The radiance generator Phi: (latent, point, direction) -> colour and density (GRAM, section 3.3)."""
+"""Radiance generator Phi: (latent, point, direction) -> colour and density (GRAM, section 3.3)."""
 
 from functools import reduce
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from gram.networks.layers import Film, FilmSine, Stack, sine_head
+from gram.ops.backend import BackendModule
 from gram.ops.mlp import evaluate
 from gram.ops.reference import Layer
 from gram.shapes import Bool, Float
 
 COLOR_MARGIN = 1e-3
-"""Colours reach a little beyond [0, 1], so that pure black and white are not at infinity."""
+"""Reach of colours beyond [0, 1], so that black and white have finite logits."""
 
 
-class RadianceField(nn.Module):
+class RadianceField(BackendModule):
     """FiLM-sine network with a density head and a colour head after every layer but the first.
 
     Args:
-        width: of the sine layers.
+        width: units of a sine layer.
         layers: number of sine layers that see the point only.
         view_dependent: add a sine layer that sees the viewing direction, for the last colour head.
         box: edge of the cube that is mapped to [-1, 1], world units.
@@ -67,9 +68,9 @@ class RadianceField(nn.Module):
         film: Film,
         hit: Bool[Tensor, "batch n"] | None = None,
     ) -> tuple[Float[Tensor, "batch n 3"], Float[Tensor, "batch n"]]:
-        """Colours in [-0.001, 1.001] and densities >= 0 at world points seen along unit directions.
+        """Evaluate colours in [-0.001, 1.001] and densities >= 0 at world points, along unit directions.
 
-        Where `hit` is given and false, they mean nothing and cost less.
+        Where `hit` is given and false, results are undefined and cost less.
         """
         raw = evaluate(
             points * (2.0 / self.box),
@@ -79,17 +80,18 @@ class RadianceField(nn.Module):
             recompute=self.recompute,
             half=self.matmul_dtype,
             hit=hit,
+            backend=self.backend,
         )
         raw = raw + self._head_bias()
         rgb = torch.sigmoid(raw[..., 1:]) * (1.0 + 2.0 * COLOR_MARGIN) - COLOR_MARGIN
         return rgb, softplus(raw[..., 0])
 
     def _folded(self, film: Film) -> list[Layer]:
-        """Weights with each latent's modulation inside; head rows are (density, red, green, blue)."""
+        """Fold each latent's modulation into the weights; head rows are (density, red, green, blue)."""
         gamma = self.frequency_scale * film.frequencies + self.frequency_offset
         density = [head.weight for head in self.density_heads]
         color = [head.weight for head in self.color_heads]
-        if self.view_layer is not None:  # it takes the last colour head over from the last layer
+        if self.view_layer is not None:  # the last colour head reads it instead of the last layer
             density.append(torch.zeros_like(density[-1]))
             color.insert(-1, torch.zeros_like(color[-1]))
         heads = [None, *(torch.cat(rows) for rows in zip(density, color, strict=True))]
@@ -100,7 +102,7 @@ class RadianceField(nn.Module):
         ]
 
     def _head_bias(self) -> Float[Tensor, "4"]:
-        # Added one by one: the gradients of a sum over a stack share memory, and clipping scales in place.
+        # added one by one: the gradients of a sum over a stack share memory, and clipping scales in place
         density = reduce(torch.add, (head.bias for head in self.density_heads))
         color = reduce(torch.add, (head.bias for head in self.color_heads))
         return torch.cat([density, color])

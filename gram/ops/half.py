@@ -1,12 +1,14 @@
 """Networks of sine layers in half precision, forward and backward, which keep 16 bits of every activation.
 
-What is half: the inputs of matrix products (sines, which are at most 1, weights, and gradients under a scale
-of their own). What is not: their sums, pre-activations, points, and everything that leaves the network. See
-`gram.ops.phases`; the function is that of `gram.ops.reference.evaluate_plain`.
+Half precision: the inputs of matrix products (sines, which are at most 1, weights, and gradients under a
+scale of their own). Single precision: their sums, pre-activations, points, and all that leaves the network.
+Kept activations are fixed-point phases, see `gram.ops.phases`. Same function as
+`gram.ops.reference.evaluate_plain`.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -15,18 +17,18 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils import get_total_norm
 
 from gram.ops import half_layers
+from gram.ops.backend import Backend, backend_of
 from gram.ops.phases import HIT_ROWS, HalfLayer, HitBlocks, find_blocks, in_turns
-from gram.ops.reference import Layer
+from gram.ops.reference import Layer, flatten, unflatten
 from gram.shapes import Bool, Float, Float32
-from gram.system.devices import has_kernels
 
 CHUNK_VALUES = 2**26
-"""Activations of one layer that are worked on together: bounds the memory of the backward pass."""
+"""Activations of one layer per chunk: bounds the memory of the backward pass."""
 
 _LARGEST_INJECTION = 4
-"""Exponent: a head brings at most 2^4 into a scaled gradient, 2^12 below what float16 holds."""
+"""Exponent of the largest gradient that a head injects: 2^4, 2^12 below the range of float16."""
 _SMALLEST_GAIN = 2.0**-6
-"""Of a head, so that scaled gradients of its outputs stay below 2^10."""
+"""Lower bound of a head's gain, so that scaled gradients of its outputs stay below 2^10."""
 
 
 def evaluate_in_half(
@@ -37,6 +39,7 @@ def evaluate_in_half(
     directions: Float[Tensor, "batch n 3"] | None = None,
     hit: Bool[Tensor, "batch n"] | None = None,
     recompute: bool = False,
+    backend: Backend | None = None,
 ) -> Float32[Tensor, "batch n outputs"]:
     """Sum over layers of head(x_i), with x_0 = points and x_i = sin(W_i x_{i-1} + b_i).
 
@@ -47,8 +50,9 @@ def evaluate_in_half(
         layers: in order; all heads have the same number of outputs, and the last layer has one.
         half: float16, or bfloat16 with an eighth of its accuracy.
         directions: further input of the layers that see them, not of the first; gets no gradient.
-        hit: points that count; None where all do. Outputs and gradients of the others are 0.
+        hit: mask of the points that count; None for all. Outputs and gradients of the others are 0.
         recompute: keep no activations, evaluate them again in the backward pass.
+        backend: choice of algorithms; None is that of the points' device.
     """
     if layers[-1].head is None:
         raise ValueError("the last layer of a point network needs a head: nothing else reads it")
@@ -56,14 +60,14 @@ def evaluate_in_half(
         raise ValueError("the first layer of a network in half precision sees the points alone")
     if directions is None and any(layer.sees_directions for layer in layers):
         raise ValueError("a layer sees directions, but none are given: pass `directions`")
-    sees = tuple(layer.sees_directions for layer in layers)
-    weights = [t for layer in layers for t in (layer.weight, layer.bias, layer.head)]
+    weights, sees = flatten(layers)
+    backend = backend or backend_of(points.device)
     with torch.autocast(points.device.type, enabled=False):
-        return _Evaluate.apply(points, directions, hit, half, sees, recompute, *weights)
+        return _Evaluate.apply(points, directions, hit, half, backend, sees, recompute, *weights)
 
 
 class _Chunk(NamedTuple):
-    """Some points of all images."""
+    """Points of all images, in consecutive rows."""
 
     rows: slice
     points: Tensor
@@ -72,52 +76,53 @@ class _Chunk(NamedTuple):
 
 
 class _Evaluate(torch.autograd.Function):
-    """Arguments after the settings: weight, bias and head of every layer."""
+    """Chunks of rows; arguments after the settings are those of `flatten`."""
 
     @staticmethod
-    def forward(ctx, points, directions, hit, half, sees, recompute, *weights):
-        layers = _prepare(weights, sees, half)
+    def forward(ctx, points, directions, hit, half, backend, sees, recompute, *weights):
+        layers, ops = _prepare(weights, sees, half), _layer_functions(backend)
         out = _zero_outputs(points, layers)
         keep = not recompute and any(ctx.needs_input_grad)
-        kept = _room(points.shape[:2], layers, points.device) if keep else []
+        kept = _buffers(points.shape[:2], layers, points.device) if keep else []
         for chunk in _chunks(points, directions, hit, layers):
-            _forward(chunk, layers, [phases[:, chunk.rows] for phases in kept], out[:, chunk.rows])
-        # A phase is never NaN, so weights and points that are not finite are handed on past the network.
+            _forward(ops, chunk, layers, [phases[:, chunk.rows] for phases in kept], out[:, chunk.rows])
+        # a phase is never NaN: weights and points that are not finite reach the outputs directly
         tensors = [t for layer in layers for t in (layer.weight, layer.slope, layer.bias, layer.head)]
         out += 0.0 * get_total_norm([t for t in tensors if t is not None], math.inf)
         out += 0.0 * points.sum(-1, keepdim=True)
         ctx.save_for_backward(points, directions, hit, *weights, *kept)
-        ctx.settings = half, sees
+        ctx.settings = half, backend, sees
         return out if hit is None else torch.where(hit[..., None], out, 0.0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_out):  # pyright: ignore[reportIncompatibleMethodOverride]
-        half, sees = ctx.settings
+        half, backend, sees = ctx.settings
         points, directions, hit, *saved = ctx.saved_tensors
         weights, kept = saved[: 3 * len(sees)], saved[3 * len(sees) :]
-        layers = _prepare(weights, sees, half)
+        layers, ops = _prepare(weights, sees, half), _layer_functions(backend)
         if hit is not None:
             grad_out = torch.where(hit[..., None], grad_out, 0.0)
+        # gradients travel in half precision under one scale, and leave in float32 without it
         scale, inverse = _scale(grad_out, layers)
         grads = [_zeros_like(layer) for layer in layers]
         grad_points = torch.zeros_like(points, dtype=torch.float32) if ctx.needs_input_grad[0] else None
         for chunk in _chunks(points, directions, hit, layers):
-            phases = [one[:, chunk.rows] for one in kept] or _recompute(chunk, layers)
+            phases = [one[:, chunk.rows] for one in kept] or _recompute(ops, chunk, layers)
             scaled = (grad_out[:, chunk.rows] * scale).to(half).contiguous()
-            first = _backward(chunk, layers, phases, scaled, grads)
+            first = _backward(ops, chunk, layers, phases, scaled, grads)
             if grad_points is not None and (slope := layers[0].slope) is not None:
                 grad_points[:, chunk.rows] = half_layers.product(first, slope.to(half))
         if grad_points is not None:
             grad_points *= inverse
             if hit is not None:
                 grad_points = torch.where(hit[..., None], grad_points, 0.0)
-        return grad_points, None, None, None, None, None, *_in_radians(grads, inverse)
+        return grad_points, None, None, None, None, None, None, *_in_radians(grads, inverse)
 
 
-def _primitives(device: torch.device):  # one of two modules with the same functions
-    """What runs the layers: Triton's kernels where they can run, else their plain twin."""
-    if has_kernels(device):
+def _layer_functions(backend: Backend) -> ModuleType:
+    """Module with the functions of a layer: Triton kernels, or the same in plain torch."""
+    if backend.kernels:
         from gram.ops.kernels import phase_layers as kernels
 
         return kernels
@@ -125,12 +130,11 @@ def _primitives(device: torch.device):  # one of two modules with the same funct
 
 
 def _prepare(weights: Sequence[Any], sees: Sequence[bool], half: torch.dtype) -> list[HalfLayer]:
-    layers = [Layer(*weights[3 * i : 3 * i + 3], sees_directions=s) for i, s in enumerate(sees)]
-    return [in_turns(layer, half, first=i == 0) for i, layer in enumerate(layers)]
+    return [in_turns(layer, half, first=i == 0) for i, layer in enumerate(unflatten(weights, sees))]
 
 
-def _room(shape: torch.Size, layers: Sequence[HalfLayer], device: torch.device) -> list[Tensor]:
-    """Phases of every layer, not written yet."""
+def _buffers(shape: torch.Size, layers: Sequence[HalfLayer], device: torch.device) -> list[Tensor]:
+    """Buffers for the phases of every layer."""
     return [torch.empty(*shape, layer.width, dtype=torch.int16, device=device) for layer in layers]
 
 
@@ -141,7 +145,7 @@ def _zero_outputs(points: Tensor, layers: Sequence[HalfLayer]) -> Tensor:
 
 
 def _zeros_like(layer: HalfLayer) -> HalfLayer:
-    """Room for the gradients of a layer, in float32."""
+    """Zero gradients of a layer, in float32."""
     weight, slope, head = (
         None if t is None else torch.zeros_like(t, dtype=torch.float32)
         for t in (layer.weight, layer.slope, layer.head)
@@ -168,33 +172,34 @@ def _coordinates(chunk: _Chunk, layer: HalfLayer) -> Tensor | None:
     return chunk.points if layer.weight is None else chunk.directions
 
 
-def _forward(chunk: _Chunk, layers: Sequence[HalfLayer], kept: list[Tensor], out: Tensor) -> None:
-    """Add the heads' outputs to `out`; fill `kept`, which has the phases of every layer or of none."""
-    ops = _primitives(out.device)
+def _forward(
+    ops: ModuleType, chunk: _Chunk, layers: Sequence[HalfLayer], kept: list[Tensor], out: Tensor
+) -> None:
+    """Add the heads' outputs to `out`; write the phases of every layer to `kept` unless that is empty."""
     phases, head = None, None
     for i, layer in enumerate(layers):
-        result = kept[i] if kept else _room(chunk.points.shape[:2], [layer], out.device)[0]
+        result = kept[i] if kept else _buffers(chunk.points.shape[:2], [layer], out.device)[0]
         ops.sine_layer(phases, head, layer, _coordinates(chunk, layer), chunk.hits, result, out)
         phases, head = result, layer.head
     assert phases is not None and head is not None
     ops.add_head(phases, head, chunk.hits, out)
 
 
-def _recompute(chunk: _Chunk, layers: Sequence[HalfLayer]) -> list[Tensor]:
-    kept = _room(chunk.points.shape[:2], layers, chunk.points.device)
-    _forward(chunk, layers, kept, _zero_outputs(chunk.points, layers))
+def _recompute(ops: ModuleType, chunk: _Chunk, layers: Sequence[HalfLayer]) -> list[Tensor]:
+    kept = _buffers(chunk.points.shape[:2], layers, chunk.points.device)
+    _forward(ops, chunk, layers, kept, _zero_outputs(chunk.points, layers))
     return kept
 
 
 def _backward(
+    ops: ModuleType,
     chunk: _Chunk,
     layers: Sequence[HalfLayer],
     phases: Sequence[Tensor],
     grad_out: Tensor,
     grads: Sequence[HalfLayer],
 ) -> Tensor:
-    """Add the chunk's share to the gradients of all weights; return that of the first layer's turns."""
-    ops = _primitives(grad_out.device)
+    """Add the chunk's part to the gradients of all weights; return that of the first layer's turns."""
     grad, weight, into_weight = None, None, None
     for layer, into, p in zip(reversed(layers), reversed(grads), reversed(phases), strict=True):
         read = grad_out if layer.head is not None else None
@@ -212,8 +217,8 @@ def _backward(
 
 
 def _scale(grad_out: Tensor, layers: Sequence[HalfLayer]) -> tuple[Tensor, Tensor]:
-    """A power of two that brings gradients into the range of float16, and its inverse; NaN if they are not
-    finite. Nobody waits for the device."""
+    """Power of two that brings gradients into the range of float16, and its inverse, NaN unless all gradients
+    are finite; no host synchronisation."""
     one = grad_out.new_ones((), dtype=torch.float32)
     if grad_out.numel() == 0:
         return one, one
@@ -226,7 +231,7 @@ def _scale(grad_out: Tensor, layers: Sequence[HalfLayer]) -> tuple[Tensor, Tenso
 
 
 def _in_radians(grads: Sequence[HalfLayer], inverse: Tensor) -> Iterator[Tensor | None]:
-    """Gradients of the weights, biases and heads as they were given, without the scale."""
+    """Gradients of the weights, biases and heads in the order of `flatten`, without the scale."""
     for grad in grads:
         weight = torch.cat([t for t in (grad.slope, grad.weight) if t is not None], -1)
         yield weight * (inverse / math.tau)

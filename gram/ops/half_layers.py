@@ -1,7 +1,7 @@
-"""Layers of sine networks in half precision, forward and backward: plain torch, on any device.
+"""Layers of sine networks in half precision, forward and backward, in plain torch.
 
-`gram.ops.kernels.phase_layers` has the same functions. Matrix products take half precision and accumulate in
-float32. Results at points that are no hit are undefined.
+`gram.ops.kernels.phase_layers` has the same functions as Triton kernels. Matrix products take half precision
+and accumulate in float32. Results at points that are no hit are undefined.
 """
 
 import math
@@ -22,16 +22,16 @@ def sine_layer(
     result: Int[Tensor, "batch n width"],
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
-    """Write the layer's phases to `result`; on the way, add what a head reads from its input to `out`.
+    """Write the layer's phases to `result`; add the output of the head of the layer before to `out`.
 
     Args:
-        phases: of the layer before; None for the first layer.
-        head: of the layer before.
-        layer: its weights.
+        phases: output of the layer before; None for the first layer.
+        head: head of the layer before.
+        layer: weights of this layer.
         coordinates: points or directions, where the layer has a slope.
-        hits: points that count; None where all do.
-        result: written.
-        out: added to.
+        hits: points that count; None for all.
+        result: phases, written.
+        out: outputs, added to.
     """
     turns = layer.bias[:, None]
     if phases is not None and layer.weight is not None:
@@ -51,7 +51,7 @@ def add_head(
     hits: HitBlocks | None,
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
-    """Add what a head reads from a layer's sines to `out`."""
+    """Add the output of a layer's head to `out`."""
     out += _read(sine(phases).to(head.dtype), head)
 
 
@@ -66,16 +66,16 @@ def sine_layer_backward(
 ) -> tuple[
     Float[Tensor, "batch n width"], Float32[Tensor, "batch width"], Float32[Tensor, "batch width 3"] | None
 ]:
-    """Gradients of a layer's turns, in half precision, of its bias and of its slope.
+    """Gradients of a layer's turns (half precision), bias and slope.
 
     Args:
-        phases: of the layer.
-        grad_next: of the turns of the layer that reads its sines; None for the last layer.
-        next_weight: of that layer.
-        grad_out: of the head's outputs.
-        head: of the layer.
+        phases: output of the layer.
+        grad_next: gradient of the next layer's turns; None for the last layer.
+        next_weight: weight of the next layer.
+        grad_out: gradient of the network's outputs.
+        head: head of the layer.
         coordinates: points or directions, where the layer has a slope.
-        hits: points that count; None where all do.
+        hits: points that count; None for all.
     """
     half = grad_out.dtype
     grad = grad_out.new_zeros(phases.shape, dtype=torch.float32)
@@ -97,13 +97,13 @@ def weight_gradients(
     grad_out: Float[Tensor, "batch n outputs"] | None,
     hits: HitBlocks | None,
 ) -> tuple[Float32[Tensor, "batch width in"] | None, Float32[Tensor, "outputs in"] | None]:
-    """Gradients of what reads the sines of a layer: the next layer's weight and the head.
+    """Gradients of the two matrices that multiply the sines of a layer: the next layer's weight and the head.
 
     Args:
-        phases: of the layer that is read.
-        grad: of the turns of the next layer; None for the last layer.
-        grad_out: of the outputs, zero where a point is no hit; None without a head.
-        hits: points that count; None where all do.
+        phases: output of the layer.
+        grad: gradient of the next layer's turns; None for the last layer.
+        grad_out: gradient of the outputs, zero at points that are no hit; None without a head.
+        hits: points that count; None for all.
     """
     present = grad if grad is not None else grad_out
     assert present is not None, "a layer that nothing reads has no gradient"
@@ -117,7 +117,7 @@ def weight_gradients(
 def product(
     a: Float[Tensor, "batch rows inner"], b: Float[Tensor, "batch inner columns"]
 ) -> Float32[Tensor, "batch rows columns"]:
-    """a @ b of matrices in half precision, added up in float32."""
+    """Product a @ b of matrices in half precision, accumulated in float32."""
     if a.is_cuda:
         return torch.bmm(a, b, out_dtype=torch.float32)
     return torch.bmm(a.float(), b.float())

@@ -1,7 +1,7 @@
-"""A network that is evaluated at points, in the plainest way: the twin of every fast one."""
+"""Point networks in plain torch: the reference that every faster evaluation is tested against."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,19 +10,29 @@ from torch.utils.checkpoint import checkpoint
 from gram.shapes import Float
 
 CHUNK = 65_536
-"""Points of one image that are evaluated again together, where activations are not kept."""
+"""Points of one image per recomputation, where activations are not kept."""
 
 Activation = Literal["sine", "relu"]
 
 
 class Layer(NamedTuple):
-    """x -> activation(weight x + bias) with weights of each image; the head, if any, reads the activation."""
+    """Layer activation(weight x + bias) with weights per image; its head, if any, reads the activation."""
 
     weight: Float[Tensor, "batch width in"]
     bias: Float[Tensor, "batch width"]
     head: Float[Tensor, "outputs width"] | None
     sees_directions: bool = False
-    """Whether the input is concat[direction, features] rather than features."""
+    """True if the input is concat[direction, features] rather than features."""
+
+
+def flatten(layers: Sequence[Layer]) -> tuple[list[Tensor | None], tuple[bool, ...]]:
+    """Weight, bias and head of every layer, and its `sees_directions`: arguments of autograd functions."""
+    return [t for layer in layers for t in layer[:3]], tuple(layer.sees_directions for layer in layers)
+
+
+def unflatten(weights: Sequence[Any], sees: Sequence[bool]) -> list[Layer]:
+    """Layers of `flatten`'s results, or of as many gradients."""
+    return [Layer(*weights[3 * i : 3 * i + 3], sees_directions=s) for i, s in enumerate(sees)]
 
 
 def evaluate_plain(
@@ -49,7 +59,7 @@ def evaluate_with_checkpoints(
     *,
     directions: Float[Tensor, "batch n 3"] | None = None,
 ) -> Float[Tensor, "batch n outputs"]:
-    """`evaluate_plain` that keeps no activations: a chunk of points at a time is evaluated again."""
+    """Evaluate as `evaluate_plain`, keeping no activations: the backward pass recomputes chunk by chunk."""
     parts = []
     for start in range(0, max(1, points.shape[1]), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -63,5 +73,5 @@ def evaluate_with_checkpoints(
 
 
 def layer_input(x: Tensor, directions: Tensor | None, layer: Layer) -> Tensor:
-    """What a layer reads of points or features (..., in) and, where it sees them, directions (..., 3)."""
+    """Input of a layer: points or features (..., in), after directions (..., 3) where it sees them."""
     return torch.cat([directions, x], dim=-1) if layer.sees_directions and directions is not None else x

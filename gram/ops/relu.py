@@ -1,25 +1,23 @@
-"""ReLU networks on devices other than a CPU: nothing but inputs is kept for the backward pass.
+"""ReLU networks on devices other than a CPU: only inputs are kept for the backward pass.
 
 Autograd keeps every activation: gigabytes for the ends of all brackets of one large image. Here the backward
-pass evaluates some points at a time once more, by Triton's kernels where they run, else by the plain twin,
-`plain_network.evaluate_plain`.
+pass evaluates a chunk of points at a time again, by Triton kernels or by `gram.ops.reference.evaluate_plain`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gram.geometry.cameras import Rays
-from gram.ops.reference import Layer, evaluate_plain
+from gram.ops.backend import Backend, backend_of, shared_memory
+from gram.ops.reference import Layer, evaluate_plain, flatten, unflatten
 from gram.shapes import Float
-from gram.system.devices import runs_kernels, shared_memory
 
 CHUNK = 2**18
-"""Points whose activations are in memory together: at width 128, a layer's are 128 MiB."""
+"""Points per chunk: at width 128, the activations of a layer are 128 MiB."""
 
 
 def evaluate_relu(
@@ -28,18 +26,19 @@ def evaluate_relu(
     *,
     directions: Float[Tensor, "batch n 3"] | None = None,
     known: Float[Tensor, "batch n outputs"] | None = None,
+    backend: Backend | None = None,
 ) -> Float[Tensor, "batch n outputs"]:
-    """What `point_network.evaluate` computes with ReLU as activation, and its gradients.
+    """Outputs of `gram.ops.mlp.evaluate` for ReLU networks, differentiable once.
 
     Args:
         points: input of the first layer.
         layers: in order; all heads have the same number of outputs, and the last layer has one.
         directions: further input of the layers that see them; gets no gradient.
-        known: the outputs, where they have been evaluated before: then only gradients are.
+        known: outputs evaluated before; they are returned, and only gradients are computed.
+        backend: choice of algorithms; None is that of the points' device.
     """
-    sees = tuple(layer.sees_directions for layer in layers)
-    weights = [t for layer in layers for t in (layer.weight, layer.bias, layer.head)]
-    return _Evaluate.apply(points, directions, known, sees, *weights)
+    weights, sees = flatten(layers)
+    return _Evaluate.apply(points, directions, known, backend or backend_of(points.device), sees, *weights)
 
 
 @torch.no_grad()
@@ -50,12 +49,13 @@ def evaluate_along(
     *,
     scale: float,
     centre: Float[Tensor, "3"],
+    backend: Backend | None = None,
 ) -> Float[Tensor, "*rays k"] | None:
-    """The output at (origin + t direction) scale - centre for every t on every ray, no point in memory.
+    """Outputs at (origin + t direction) scale - centre for every t on every ray, with no point in memory.
 
-    None where there is no kernel for it. Without gradient.
+    None without a kernel for the network. Without gradient.
     """
-    if not _has_kernel(t, layers):
+    if not _has_kernel(t, layers, backend or backend_of(t.device)):
         return None
     from gram.ops.kernels.relu_field import values_along
 
@@ -65,16 +65,16 @@ def evaluate_along(
 
 
 class _Evaluate(torch.autograd.Function):
-    """Arguments after the settings: weight, bias and head of every layer."""
+    """Recomputation in the backward pass; arguments after the settings are those of `flatten`."""
 
     @staticmethod
-    def forward(ctx, points, directions, known, sees, *weights):
-        layers = _as_layers(weights, sees)
+    def forward(ctx, points, directions, known, backend, sees, *weights):
+        layers = unflatten(weights, sees)
         ctx.save_for_backward(points, directions, *weights)
-        ctx.sees = sees
+        ctx.settings = backend, sees
         if known is not None:
             return known.clone()
-        if _has_kernel(points, layers):
+        if _has_kernel(points, layers, backend):
             from gram.ops.kernels.relu_field import values_at
 
             return values_at(points[0], _prepared(layers))[None, :, None]
@@ -87,24 +87,25 @@ class _Evaluate(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_out):  # pyright: ignore[reportIncompatibleMethodOverride]
         points, directions, *weights = ctx.saved_tensors
-        layers = _as_layers(weights, ctx.sees)
-        into_points, _, _, _, *wanted = ctx.needs_input_grad
-        if _has_kernel(points, layers):
+        backend, sees = ctx.settings
+        layers = unflatten(weights, sees)
+        into_points, _, _, _, _, *wanted = ctx.needs_input_grad
+        if _has_kernel(points, layers, backend):
             grad_points, grads = _gradients_by_kernel(points, layers, grad_out, into_points)
         else:
             with _full_precision(points.device):
                 grad_points, grads = _gradients(points, directions, layers, grad_out, [into_points, *wanted])
-        return grad_points, None, None, None, *grads
+        return grad_points, None, None, None, None, *grads
 
 
 def _gradients(
     points: Tensor, directions: Tensor | None, layers: Sequence[Layer], grad_out: Tensor, wanted: list[bool]
 ) -> tuple[Tensor | None, list[Tensor | None]]:
-    """Of the points and of all weights, by autograd through one chunk after the other."""
+    """Gradients of the points and of all weights, by autograd through one chunk after the other."""
     grad_points = torch.zeros_like(points) if wanted[0] else None
-    weights = [None if w is None else w.detach().requires_grad_(wanted[i + 1])
-               for i, w in enumerate(t for layer in layers for t in layer[:3])]  # fmt: skip
-    layers = _as_layers(weights, [layer.sees_directions for layer in layers])
+    given, sees = flatten(layers)
+    weights = [None if w is None else w.detach().requires_grad_(wanted[i + 1]) for i, w in enumerate(given)]
+    layers = unflatten(weights, sees)
     leaves = [w for w in weights if w is not None and w.requires_grad]
     totals = [torch.zeros_like(leaf) for leaf in leaves]
     for rows in _chunks(points):
@@ -120,9 +121,9 @@ def _gradients(
     return grad_points, [None if w is None or not w.requires_grad else next(of_leaves) for w in weights]
 
 
-def _has_kernel(points: Tensor, layers: Sequence[Layer]) -> bool:
-    """Whether the network is one output behind two or three layers of weights of one image, on a GPU."""
-    if not runs_kernels(points):
+def _has_kernel(points: Tensor, layers: Sequence[Layer], backend: Backend) -> bool:
+    """True if kernels take the network: one output behind two or three layers, with weights of one image."""
+    if not backend.has_kernels_for(points):
         return False
     from gram.ops.kernels.relu_field import HIDDEN_LAYERS, shared_memory_for
 
@@ -160,10 +161,6 @@ def _gradients_by_kernel(
 def _full_precision(device: torch.device) -> AbstractContextManager[object]:
     known = torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if known else nullcontext()
-
-
-def _as_layers(weights: Sequence[Any], sees: Sequence[bool]) -> list[Layer]:
-    return [Layer(*weights[3 * i : 3 * i + 3], sees_directions=s) for i, s in enumerate(sees)]
 
 
 def _rows(tensor: Tensor | None, rows: slice) -> Tensor | None:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from gram.geometry.cameras import Rays
+from gram.ops.backend import backend_of
 from gram.rendering.compositing import Composite, composite
 from gram.rendering.samplers import Noise, Sampler, Samples
 from gram.shapes import Float
-from gram.system.devices import is_off_cpu
 
 Radiance = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Colours (batch, n, 3) and densities (batch, n) of one field an image: at points (batch, n, 3) that are seen
@@ -37,10 +37,11 @@ def shade(
             depth are those of the foreground.
     """
     samples = sampler.sample(rays, noise) if samples is None else samples
-    rgb, density = _radiance_at(radiance, rays, samples)
+    by_level = not (sampler.backend or backend_of(rays.origins.device)).host_sync
+    rgb, density = _radiance_at(radiance, rays, samples, by_level=by_level)
     further = sampler.refine(samples, density.detach(), noise)
     if further is not None:
-        more_rgb, more_density = _radiance_at(radiance, rays, further)
+        more_rgb, more_density = _radiance_at(radiance, rays, further, by_level=by_level)
         rgb, density = torch.cat([rgb, more_rgb], -2), torch.cat([density, more_density], -1)
         samples = Samples(*(torch.cat(pair, -1) for pair in zip(samples, further, strict=True)))
     alpha = sampler.occupancy(samples, density)
@@ -52,16 +53,14 @@ def shade(
 
 
 def _radiance_at(
-    radiance: Radiance, rays: Rays, samples: Samples
+    radiance: Radiance, rays: Rays, samples: Samples, *, by_level: bool
 ) -> tuple[Float[Tensor, "batch n points 3"], Float[Tensor, "batch n points"]]:
     """Colour and density of samples (batch, n, points).
 
-    Off the CPU they pass through the field in the order of the levels: neighbouring rays miss together, and
-    blocks of points that all miss are skipped.
+    By level, neighbouring rays miss together, and kernels skip blocks of points that all miss.
     """
     places = rays.at(samples.t)
     given = (places, rays.directions[..., None, :].expand_as(places), samples.hit)
-    by_level = is_off_cpu(places)
     if by_level:
         places, directions, hit = (tensor.transpose(1, 2) for tensor in given)
     else:

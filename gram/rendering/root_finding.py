@@ -1,4 +1,4 @@
-"""Roots of many functions of one variable at once."""
+"""Bracketed root finding for many functions of one variable at once."""
 
 from collections.abc import Callable
 
@@ -17,10 +17,10 @@ def chandrupatla(
     tolerance: float,
     max_iterations: int = 64,
 ) -> Float[Tensor, " roots"]:
-    """Roots bracketed by [lower, upper], all at once (Chandrupatla 1997, doi 10.1016/S0965-9978(96)00051-8).
+    """Find roots bracketed by [lower, upper] (Chandrupatla 1997, doi 10.1016/S0965-9978(96)00051-8).
 
-    Inverse quadratic interpolation where it is safe, bisection where not; rows leave as they converge.
-    `offset(t, rows)` evaluates the function of the given rows.
+    Inverse quadratic interpolation where it is safe, else bisection; converged rows are dropped.
+    `offset(t, rows)` evaluates the functions of the given rows.
     """
     root = torch.where(at_lower.abs() < at_upper.abs(), lower, upper)
     rows = torch.arange(len(lower), device=lower.device)
@@ -46,7 +46,7 @@ def chandrupatla(
 def _next_step(
     a: Tensor, b: Tensor, c: Tensor, f_a: Tensor, f_b: Tensor, f_c: Tensor, tolerance: float
 ) -> Float[Tensor, " roots"]:
-    """Fraction of the way from a to b to try next."""
+    """Next trial point, as a fraction of the way from a to b."""
     xi = (a - b) / (c - b)
     phi = (f_a - f_b) / (f_c - f_b)
     safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)

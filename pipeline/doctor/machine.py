@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from gram.analysis import kernel_check
-from gram.system.devices import has_kernels
+from gram.ops.backend import backend_of
 from pipeline.config.loader import PROJECT
 from pipeline.config.schema import Config
 from pipeline.doctor.findings import Caution, Fact, Finding, Problem
@@ -118,19 +118,19 @@ def _precision(config: Config, device: torch.device) -> Iterator[Finding]:
 
 
 def _kernels(config: Config, device: torch.device) -> Iterator[Finding]:
-    """Whether Triton's kernels give what plain torch gives, at the widths of the model."""
-    if not (config.train.kernels and has_kernels(device)):
+    """Compare Triton's kernels with plain torch, at the widths of the model."""
+    if not backend_of(device, kernels=config.train.kernels).kernels:
         if device.type == "cuda":
             yield Caution("plain torch works in place of Triton's kernels, several times slower")
         return
     model = config.model
-    trial = kernel_check.trial(device, width=model.hidden, manifold_width=model.manifold_hidden)
-    if trial.failure is not None:
+    check = kernel_check.check_kernels(device, width=model.hidden, manifold_width=model.manifold_hidden)
+    if check.failure is not None:
         yield Problem(
-            f"Triton's kernels do not work here ({trial.failure})", "train.kernels=false, which is slow"
+            f"Triton's kernels do not work here ({check.failure})", "train.kernels=false, which is slow"
         )
     else:
-        yield Fact("kernels", f"Triton's, {trial}")
+        yield Fact("kernels", f"Triton's, {check}")
 
 
 def _gpu_library() -> str:

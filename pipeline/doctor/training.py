@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gram.ops.backend import backend_of
 from gram.training import checkpoint
 from gram.training.distributed import Processes
 from gram.training.state import TrainingState
@@ -89,7 +90,9 @@ def _start(config: Config, state: TrainingState, mark: str) -> Iterator[Finding]
 def _conditions(config: Config) -> Mapping[str, Any]:
     """Those that training would have; threads are set by the launcher, if there will be one."""
     processes = processes_of(config)
-    team = Team(processes=Processes(size=processes), device=build.device(config.train.device))
+    device = build.device(config.train.device)
+    backend = backend_of(device, kernels=config.train.kernels)
+    team = Team(processes=Processes(size=processes), device=device, backend=backend)
     now = checkpoints.conditions(config, team)
     threads = config.train.threads or now["threads"]
     return {name: value for name, value in now.items() if name != "threads"} | (

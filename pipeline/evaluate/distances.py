@@ -8,7 +8,6 @@ from pipeline.cli.console import say
 from pipeline.cli.progress import progress_of
 from pipeline.config.temporary_copy import lasting
 from pipeline.evaluate.part import EvaluatedModel
-from pipeline.runtime import build
 
 
 def measure(subject: EvaluatedModel) -> dict[str, Measurement]:
@@ -38,7 +37,7 @@ def measure(subject: EvaluatedModel) -> dict[str, Measurement]:
         return {}
     measured[""] = evaluator.measure(subject.generator, "first average", metrics=metrics)
     if settings.at_initialisation:
-        twin = build.untrained_twin(config.paths.model).to(subject.device)
+        twin = subject.untrained()
         measured["at_initialisation"] = evaluator.measure(twin, "untrained", metrics=metrics, keep=True)
     if settings.real_against_real and (metrics := evaluator.measurable(evaluator.half)):
         measured["real_against_real"] = evaluator.real_against_real(metrics=metrics)

@@ -11,9 +11,10 @@ import torch
 from gram.data.reader import ImageDataset, SizeError
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
+from gram.ops.backend import use_backend
 from pipeline.config.schema import Config
 from pipeline.display.pictures import Pixels, blank
-from pipeline.runtime import scene
+from pipeline.runtime import build, scene
 from pipeline.tracking import identity
 
 
@@ -72,6 +73,12 @@ class EvaluatedModel:
             "data": self.dataset.content_hash,
             "held_out": None if self.held_out is None else self.held_out.content_hash,
         }
+
+    def untrained(self) -> Generator:
+        """Build the generator as it was before training, on the same device and backend."""
+        twin = build.untrained_twin(self.config.paths.model).to(self.device)
+        use_backend(twin, self.generator.radiance.backend)
+        return twin
 
     @property
     def size(self) -> int:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from pipeline.evaluate import sampling_noise
 from pipeline.evaluate.part import EvaluatedModel, PartResult
-from pipeline.runtime import build
 
 ANALYTIC_SIZE = 32
 """Pixels along one side of the field in closed form, smaller than those of python -m pipeline.noise."""
@@ -17,7 +16,7 @@ def find(subject: EvaluatedModel) -> PartResult:
     if not settings.noise_views:
         sampling_noise.write_numbers(out, {})  # DVC wants what a stage promises
         return PartResult.skip("evaluate.noise_views = 0", pictures=sampling_noise.PICTURES)
-    untrained = build.untrained_twin(config.paths.model).to(subject.device)
+    untrained = subject.untrained()
     kind = subject.described["sampler"]["kind"]
     trained = sampling_noise.of_model(
         subject.generator,

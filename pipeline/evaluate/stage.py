@@ -83,7 +83,7 @@ def _evaluate(
     config: Config, described: dict[str, Any], out: Path
 ) -> tuple[dict[str, dict[str, float]], dict[str, PartResult]]:
     """All parts: numbers by whose they are, and what was found."""
-    generator = load_model(config.paths.model).to(device.working_device(config.train))
+    generator = device.place(load_model(config.paths.model), config.train)
     subject = EvaluatedModel.of(config, generator, described)
     measured = distances.measure(subject)
     findings = {name: part(subject) for name, part in PARTS.items()}

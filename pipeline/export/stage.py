@@ -69,7 +69,7 @@ def run(config: Config) -> None:
 
 def _write(config: Config, out: Path) -> tuple[dict[str, dict[str, Any]], list[Path]]:
     """All files: what meshes.json says of each latent, and those of all latents together."""
-    generator = load_model(config.paths.model).to(device.working_device(config.train))
+    generator = device.place(load_model(config.paths.model), config.train)
     digest = identity.generator_digest(config.paths.model)
     chosen = subjects(generator, config.export, out, manifolds_of(generator, config.export))
     facts: dict[str, dict[str, Any]] = {}

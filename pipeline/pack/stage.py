@@ -79,7 +79,7 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
 
 def _files(config: Config, target: Path, settings: dict[str, Any], note: str) -> dict[str, bytes]:
     """Name to content of all that is given away."""
-    trained = load_model(config.paths.model).to(device.working_device(config.train))
+    trained = device.place(load_model(config.paths.model), config.train)
     discriminator = load_discriminator(config.paths.model)
     settings["made_from"]["run"] = None  # of a store that others do not have
     subject = EvaluatedModel.of(config, rounded(trained), settings)

@@ -18,7 +18,7 @@ from gram.system.memory import is_out_of_memory
 from pipeline.cli import startup
 from pipeline.config.schema import Config
 from pipeline.runtime import build, hardware, scene, torch_settings
-from pipeline.runtime import device as kernels
+from pipeline.runtime.device import working_backend
 
 R = TypeVar("R")
 
@@ -118,9 +118,10 @@ def _try_out(
     settings = replace(
         build.training_settings(config), micro_batch=micro_batch, patches=patches, batch_size=batch
     )
-    device = kernels.working_device(config.train)
+    device = build.device(config.train.device)
+    backend = working_backend(config.train, device)
     try:
-        state = build.training_state(config, meta, device)
+        state = build.training_state(config, meta, device, backend)
         return measure(state, scene.training_poses(config.data, meta), settings, size=meta.size)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

@@ -19,6 +19,7 @@ from gram.model.settings import (
     RadianceSettings,
     RayNetworkSettings,
 )
+from gram.ops.backend import Backend, use_backend
 from gram.rendering.samplers import SAMPLERS, SurfaceSampler
 from gram.system.folders import write_folder
 from gram.training.state import TrainingSettings, TrainingState
@@ -91,7 +92,9 @@ def training_settings(config: Config) -> TrainingSettings:
     return TrainingSettings(**values, seed=config.seed)
 
 
-def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> TrainingState:
+def training_state(
+    config: Config, meta: DatasetMeta, device: torch.device, backend: Backend | None = None
+) -> TrainingState:
     """Untrained networks, their averages and optimisers; the same seed gives the same weights.
 
     Raises:
@@ -101,6 +104,7 @@ def training_state(config: Config, meta: DatasetMeta, device: torch.device) -> T
     settings = model_settings(config, meta)
     generator = folder.build_generator(settings).to(device)
     generator.radiance.recompute = config.train.recompute
+    use_backend(generator, backend)
     if config.train.foreground is not None and generator.sampler.white_background:
         raise ValueError(
             f"train.foreground = {config.train.foreground}, but behind these pictures is white, which is not "

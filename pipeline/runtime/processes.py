@@ -10,19 +10,21 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import FileStore
 
+from gram.ops.backend import Backend
 from gram.training.distributed import Processes
 from pipeline.config.schema import Config
 from pipeline.runtime import build
-from pipeline.runtime import device as kernels
+from pipeline.runtime.device import working_backend
 from pipeline.runtime.launch import workers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Team:
-    """This process, its device, and the others."""
+    """This process, its device and backend, and the others."""
 
     processes: Processes
     device: torch.device
+    backend: Backend
 
     @property
     def is_first(self) -> bool:
@@ -58,13 +60,13 @@ def join(config: Config) -> Iterator[Team]:
         raise ValueError("train.precision = fp16 needs a GPU: use bf16 or no")
     _meet_in_file(device)
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=config.train.precision)
-    kernels.settle(config.train, accelerator.device)
+    backend = working_backend(config.train, accelerator.device)
     several = accelerator.num_processes > 1
     control = dist.new_group(backend="gloo") if several and device.type == "cuda" else None
     assert not isinstance(control, int), "every process is a member"
     processes = Processes(rank=accelerator.process_index, size=accelerator.num_processes, control=control)
     try:
-        yield Team(processes=processes, device=accelerator.device)
+        yield Team(processes=processes, device=accelerator.device, backend=backend)
     finally:
         accelerator.end_training()
         AcceleratorState._reset_state(reset_partial_state=True)  # the next run may want another precision

@@ -10,7 +10,6 @@ import torch
 
 from gram.model.folder import load_settings
 from gram.system import locks
-from gram.system.devices import has_kernels
 from gram.system.folders import sweep_inside
 from gram.training import checkpoint
 from gram.training.state import TrainingState
@@ -94,7 +93,7 @@ def conditions(config: Config, team: Team) -> dict[str, Any]:
         "micro_batch": train.micro_batch,
         "patches": train.patches,
         "recompute": train.recompute,
-        "kernels": has_kernels(team.device),
+        "kernels": team.backend.kernels,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if team.device.type == "cuda" else "cpu",
         "torch": torch.__version__,

@@ -81,7 +81,7 @@ def run(config: Config) -> int | None:
         team.require_equal(
             "fingerprint of program, configuration and data", mark, remedy="give every machine the same"
         )
-        state = build.training_state(config, dataset.meta, team.device)
+        state = build.training_state(config, dataset.meta, team.device, team.backend)
         build.require_reachable_levels(state.generator, scene.training_poses(config.data, dataset.meta))
         reals = load_reals(dataset, team.device)
         try:

@@ -1,4 +1,4 @@
-"""Sizes of the blocks of the kernels, and what all of them do."""
+"""Block sizes of the sine kernels, and the device functions that they share."""
 
 import math
 from typing import Any, no_type_check
@@ -14,11 +14,11 @@ UNITS_OF_A_TURN = tl.constexpr(float(UNITS))
 RADIANS_OF_A_UNIT = tl.constexpr(math.tau / UNITS)
 RADIANS_OF_A_TURN = tl.constexpr(math.tau)
 HEADS = tl.constexpr(16)
-"""Outputs, padded to the smallest matrix product."""
+"""Number of outputs, padded to the smallest matrix product."""
 
 
 def _configs(*choices: tuple[int, int, int, int, int]) -> list[triton.Config]:
-    """Of (points, columns, inner columns, warps, stages); the interpreter takes one of small blocks."""
+    """Configurations of (points, columns, inner columns, warps, stages); small blocks in the interpreter."""
     if INTERPRETED:
         choices = ((HIT_ROWS, 16, 16, 4, 1),)
     assert all(points % HIT_ROWS == 0 for points, *_ in choices)  # points are skipped in such blocks
@@ -29,7 +29,7 @@ def _configs(*choices: tuple[int, int, int, int, int]) -> list[triton.Config]:
 
 
 def fitting(configs: list[triton.Config], named_args: dict[str, Any], **kwargs: Any) -> list[triton.Config]:
-    """Those whose blocks are not wider than the layer, or the narrowest."""
+    """Select configurations whose blocks are not wider than the layer, or the narrowest."""
     width = {**named_args, **kwargs}["WIDTH"]
     narrowest = min(config.kwargs["BLOCK_N"] for config in configs)
     widest = max(narrowest, triton.next_power_of_2(width))
@@ -37,15 +37,15 @@ def fitting(configs: list[triton.Config], named_args: dict[str, Any], **kwargs: 
 
 
 PRODUCTS = _configs((128, 256, 32, 8, 4), (128, 128, 64, 8, 3), (64, 128, 64, 4, 3), (64, 64, 32, 4, 4))
-"""Of the products with points as rows: each was the fastest for one layer or more of widths 64, 128 and 256
-on an H200.
+"""Configurations of products with points as rows, each the fastest for a layer of width 64, 128 or 256 on an
+H200.
 
-The first run on a device times them, and keeps what it found beside the compiled kernels: later runs start at
-once, and repeat its sums in the same order.
+The first run on a device times them and caches the fastest beside the compiled kernels: later runs start at
+once and add in the same order.
 """
 
 GRADIENTS = _configs((64, 128, 128, 8, 3), (64, 128, 64, 4, 4), (64, 64, 64, 4, 3))
-"""Likewise, of the products that sum over points, which are added up in blocks of `HIT_ROWS`."""
+"""Configurations of products that sum over points, in blocks of `HIT_ROWS`."""
 
 
 @triton.jit

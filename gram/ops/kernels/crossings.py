@@ -1,7 +1,7 @@
 """First decreasing crossings of many levels, in one walk along each ray.
 
-The plain search compares every value with every level and keeps the answers: 96 million of them for an
-image of 256 x 256 pixels, 64 points a ray and 23 levels. Here only the first crossing of a level is kept.
+The plain search stores a comparison of every value with every level: 96 million for an image of 256 x 256
+pixels, 64 points per ray and 23 levels. The kernel stores only the first crossing of a level.
 """
 
 from typing import no_type_check
@@ -15,6 +15,7 @@ from gram.ops.kernels.launch import launch
 from gram.shapes import Bool, Float, Int
 
 RAYS = 64
+"""Rays per block."""
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -23,7 +24,7 @@ def crossings_kernel(
     values, levels, start, hit, count,
     POINTS: tl.constexpr, LEVELS: tl.constexpr, RAYS: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """start = first k with values[k] >= level >= values[k + 1], 0 where there is none; hit = there is one."""
+    """Store start = first k with values[k] >= level >= values[k + 1], else 0, and hit = there is one."""
     ray = tl.program_id(0).to(tl.int64) * RAYS + tl.arange(0, RAYS)
     lane = tl.arange(0, LANES)
     inside, used = ray < count, lane < LEVELS
@@ -34,7 +35,7 @@ def crossings_kernel(
     first = tl.zeros((RAYS, LANES), tl.int32)
     for k in range(POINTS - 1):
         after = tl.load(row + k + 1, mask=inside, other=0.0)[:, None]
-        crossing = (before >= level) & (after <= level) & (found == 0)  # never with NaN
+        crossing = (before >= level) & (after <= level) & (found == 0)  # false for NaN
         first = tl.where(crossing, k, first)
         found = found | crossing
         before = after
@@ -47,7 +48,7 @@ def crossings_kernel(
 def first_crossings(
     values: Float[Tensor, "*rays points"], levels: Float[Tensor, " levels"]
 ) -> tuple[Int[Tensor, "*rays levels"], Bool[Tensor, "*rays levels"]]:
-    """First k with values[k] >= level >= values[k + 1], 0 where there is none; and whether there is one."""
+    """Find the first k with values[k] >= level >= values[k + 1], else 0, and a mask of hits."""
     shape = (*values.shape[:-1], len(levels))
     start = torch.empty(shape, dtype=torch.int64, device=values.device)
     hit = torch.empty(shape, dtype=torch.bool, device=values.device)

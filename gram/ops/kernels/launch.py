@@ -1,4 +1,4 @@
-"""How kernels are started."""
+"""Launch of Triton kernels on the device of their tensors."""
 
 import os
 from typing import Any
@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-"""Whether kernels run in Triton's interpreter, on any device and for tests. Triton reads it when imported."""
+"""True if kernels run in Triton's interpreter, on any device, for tests; Triton reads it on import."""
 
 
 def launch(kernel: Any, grid: Any, like: Tensor, *arguments: Any, **options: Any) -> None:
-    """Start a kernel on the device of a tensor: Triton's own choice is the current one."""
+    """Launch a kernel on the device of a tensor; Triton alone would take the current device."""
     with torch.cuda.device_of(like):
         kernel[grid](*arguments, **options)

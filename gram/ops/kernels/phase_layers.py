@@ -1,4 +1,4 @@
-"""The functions of `gram.ops.half_layers`, their plain twin, as Triton kernels.
+"""Layers of sine networks in half precision as Triton kernels, with the functions of `gram.ops.half_layers`.
 
 Tensors may be slices along the points; their last two dimensions are contiguous.
 """
@@ -17,7 +17,7 @@ from gram.ops.phases import HIT_ROWS, HalfLayer, HitBlocks
 from gram.shapes import Float, Float32, Int
 
 FAST = not INTERPRETED
-"""Whether sines are the GPU's own; the interpreter knows NumPy's alone."""
+"""True for the GPU's own sines; the interpreter has only NumPy's."""
 
 
 def sine_layer(
@@ -29,7 +29,7 @@ def sine_layer(
     result: Int[Tensor, "batch n width"],
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
-    """See the twin."""
+    """See `half_layers.sine_layer`."""
     batch, n, width = result.shape
     launch(
         forward_kernel, _grid(batch, n, width), result,
@@ -45,7 +45,7 @@ def add_head(
     hits: HitBlocks | None,
     out: Float32[Tensor, "batch n outputs"],
 ) -> None:
-    """See the twin."""
+    """See `half_layers.add_head`."""
     batch, n, width = phases.shape
     launch(
         head_kernel, (triton.cdiv(n, 2 * HIT_ROWS), batch), out,
@@ -65,9 +65,9 @@ def sine_layer_backward(
 ) -> tuple[
     Float[Tensor, "batch n width"], Float32[Tensor, "batch width"], Float32[Tensor, "batch width 3"] | None
 ]:
-    """See the twin."""
+    """See `half_layers.sine_layer_backward`."""
     batch, n, width = phases.shape
-    grad = grad_out.new_empty(phases.shape)  # skipped points stay as they are, and are skipped again
+    grad = grad_out.new_empty(phases.shape)  # skipped points stay unwritten, and are skipped again
     kinds = 1 if coordinates is None else 4
     sums = grad_out.new_zeros(batch, triton.cdiv(n, HIT_ROWS), kinds, width, dtype=torch.float32)
     launch(
@@ -88,7 +88,7 @@ def weight_gradients(
     grad_out: Float[Tensor, "batch n outputs"] | None,
     hits: HitBlocks | None,
 ) -> tuple[Float32[Tensor, "batch width in"] | None, Float32[Tensor, "outputs in"] | None]:
-    """See the twin."""
+    """See `half_layers.weight_gradients`."""
     batch, n, inner = phases.shape
     width = 0 if grad is None else grad.shape[2]
     outputs = 0 if grad_out is None else grad_out.shape[2]
@@ -125,14 +125,14 @@ def _mask(hits: HitBlocks | None) -> Tensor | None:
 
 
 def _stride(tensor: Tensor | HitBlocks | None) -> int:
-    """From one image to the next."""
+    """Elements from one image to the next, 0 without a tensor."""
     if isinstance(tensor, HitBlocks):
         tensor = tensor.mask
     return 0 if tensor is None else tensor.stride(0)
 
 
 def _processors(tensor: Tensor) -> int:
-    """Among which a sum over points is shared out."""
+    """Number of processors that share a sum over points."""
     if not tensor.is_cuda:
         return 4
     return torch.cuda.get_device_properties(tensor.device).multi_processor_count

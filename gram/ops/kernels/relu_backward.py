@@ -1,6 +1,6 @@
-"""Kernels of the backward pass of a ReLU network; `gram.ops.kernels.relu_gradient` says what they are for.
+"""Kernels of the backward pass of a ReLU network; see `gram.ops.kernels.relu_gradient`.
 
-Blocks of points whose gradients are all 0 are skipped in each of them.
+Every kernel skips blocks of points whose gradients are all 0.
 """
 
 from typing import no_type_check
@@ -15,7 +15,7 @@ from gram.ops.kernels.relu_layers import first_layer, first_two_layers, last_lay
 @no_type_check
 def _no_gradient(grad, p, count):
     g = tl.load(grad + p, mask=p < count, other=0.0)
-    return tl.sum((g != 0.0).to(tl.int32), axis=0) == 0  # NaN is a gradient, too
+    return tl.sum((g != 0.0).to(tl.int32), axis=0) == 0  # NaN counts as a gradient
 
 
 @triton.jit
@@ -25,7 +25,7 @@ def activations_kernel(
     inputs, active, count,
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, POINTS: tl.constexpr, SLICE: tl.constexpr,
 ):  # fmt: skip
-    """Which units of the last layer are active, and, of three layers, the output of the second."""
+    """Store which units of the last layer are active, and, of three layers, the output of the second."""
     p = tl.program_id(0) * POINTS + tl.arange(0, POINTS)
     if _no_gradient(grad, p, count):
         return
@@ -57,7 +57,7 @@ def slopes_kernel(
     HIDDEN: tl.constexpr, INTO_POINTS: tl.constexpr,
     WIDTH: tl.constexpr, POINTS: tl.constexpr, SLICE: tl.constexpr,
 ):  # fmt: skip
-    """From the last layer down to the points.
+    """Store slopes and sums from the last layer down to the points.
 
     Matrices are transposed, (in, out), the last one times the head. `slopes` gets u of the second of three
     layers, and `sums` those of g u x, g u y, g u z and g u of the first layer, over the points of a block.
@@ -117,7 +117,7 @@ def outer_sums_kernel(
     points, grad, first, first_bias, slopes, inputs, sums, bias_sums, count,
     FIRST: tl.constexpr, WIDTH: tl.constexpr, TILE: tl.constexpr, POINTS: tl.constexpr, PART: tl.constexpr,
 ):  # fmt: skip
-    """Sums over a part of the points of g u (x) input, the first layer if FIRST, and of g u."""
+    """Sum g u (x) input, the first layer's if FIRST, and g u over a part of the points."""
     rows = tl.program_id(1) * TILE + tl.arange(0, TILE)
     columns = tl.program_id(2) * TILE + tl.arange(0, TILE)
     total = tl.zeros((TILE, TILE), tl.float32)

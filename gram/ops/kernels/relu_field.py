@@ -1,9 +1,9 @@
-"""A ReLU network from points to numbers, all layers in one kernel: only points and values touch memory.
+"""ReLU network from points to numbers, all layers in one kernel: only points and values touch memory.
 
 Matrix products are float32 on tensor cores, see `gram.ops.kernels.relu_layers`.
 
-Only the layer between first and last is held whole, in registers: the first is three multiplications, made
-for a slice of its units at a time, and the last is summed up slice by slice.
+Registers hold the layer between first and last whole: the first is three multiplications, evaluated for a
+slice of its units at a time, and the last is summed slice by slice.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,13 @@ from gram.ops.kernels.relu_layers import first_layer, first_two_layers, last_lay
 from gram.shapes import Float
 
 HIDDEN_LAYERS = (2, 3)
-"""Of the networks that the kernels know: one layer needs none of this."""
+"""Numbers of hidden layers that the kernels support."""
 WIDEST = 256
+"""Largest supported width."""
 
 
 def shared_memory_for(width: int, hidden: int) -> int:
-    """Bytes of shared memory that these kernels and those of the gradient need, found by compiling them."""
+    """Bytes of shared memory that the kernels of values and gradients need, measured by compiling them."""
     if width > WIDEST:
         return 2**62
     small = width <= 64 or (width <= 128 and hidden == 3)
@@ -33,18 +34,18 @@ def shared_memory_for(width: int, hidden: int) -> int:
 
 
 class Weights(NamedTuple):
-    """Of a network whose hidden layers all have `width` units, a power of two; see `prepare`."""
+    """Weights of a network whose hidden layers all have `width` units, a power of two; see `prepare`."""
 
     hidden: int
     width: int
     first: Float[Tensor, "width 3"]
-    biases: list[Tensor]  # (width), of each layer
+    biases: list[Tensor]  # (width) per layer
     inner: list[tuple[Tensor, Tensor]]  # hi and lo of the (width, width) weights, from the second layer on
     head: Float[Tensor, " width"]
 
 
 def prepare(weights: Sequence[Tensor], biases: Sequence[Tensor], head: Float[Tensor, "1 last"]) -> Weights:
-    """Weights (out, in) and biases (out) of two or three hidden layers, and their head, padded and split."""
+    """Pad and split the weights (out, in), biases (out) and head of two or three hidden layers."""
     width = max(16, triton.next_power_of_2(max(len(bias) for bias in biases)))
     first, *rest = [_padded(w, width, 3 if i == 0 else width) for i, w in enumerate(weights)]
     return Weights(
@@ -58,13 +59,13 @@ def _padded(matrix: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def split_in_two(x: Float[Tensor, "*shape"]) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """(hi, lo) with x = hi + lo exactly: x rounded to the 11 bits of a tf32 number, and the rest."""
+    """Split x = hi + lo exactly: hi is x rounded to the 11 bits of a tf32 number."""
     hi = ((x.view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
     return hi, x - hi
 
 
 def _configs(*choices: tuple[int, int, int, int, int]) -> list[triton.Config]:
-    """Of (width at most, points, units of a slice, warps, stages); the interpreter takes small blocks."""
+    """Configurations of (largest width, points, slice, warps, stages); small blocks in the interpreter."""
     if INTERPRETED:
         choices = ((WIDEST, 32, 16, 4, 1),)
     return [
@@ -74,7 +75,7 @@ def _configs(*choices: tuple[int, int, int, int, int]) -> list[triton.Config]:
 
 
 def _fitting(configs: list[triton.Config], named_args: dict[str, Any], **kwargs: Any) -> list[triton.Config]:
-    """Those made for this width."""
+    """Select the configurations of this width."""
     width = {**named_args, **kwargs}["WIDTH"]
     bound = min(config.kwargs["UP_TO"] for config in configs if config.kwargs["UP_TO"] >= width)
     return [c for c in configs if c.kwargs["UP_TO"] == bound and c.kwargs["SLICE"] <= max(width, 16)]
@@ -119,7 +120,8 @@ def values_kernel(
     POINTS: tl.constexpr,
     SLICE: tl.constexpr,
 ):
-    """out = head . h(point), for GRID points (origin + t direction) scale - centre a ray, or points (0)."""
+    """Store head . h(x) at GRID points (origin + t direction) scale - centre per ray, or at points (0)."""
+    # coordinates (POINTS,)
     p = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
     inside = p < count
     place = origins + 3 * (p if GRID == 0 else p // GRID)
@@ -132,6 +134,7 @@ def values_kernel(
         x = (x + t * tl.load(place, mask=inside, other=0.0)) * scale - tl.load(centre)
         y = (y + t * tl.load(place + 1, mask=inside, other=0.0)) * scale - tl.load(centre + 1)
         z = (z + t * tl.load(place + 2, mask=inside, other=0.0)) * scale - tl.load(centre + 2)
+    # all layers but the last (POINTS, WIDTH), then the last by slices
     units = tl.arange(0, WIDTH)
     value = tl.zeros((POINTS,), tl.float32)
     if HIDDEN == 2:
@@ -149,7 +152,7 @@ def values_kernel(
 
 
 def values_at(points: Float[Tensor, "n 3"], weights: Weights) -> Float[Tensor, " n"]:
-    """The network's output at points."""
+    """Evaluate the network at points."""
     points = points.contiguous()
     out = points.new_empty(len(points))
     _launch(points, points, points, points, 1.0, 0, weights, out)
@@ -165,7 +168,7 @@ def values_along(
     scale: float,
     centre: Float[Tensor, "3"],
 ) -> Float[Tensor, "rays k"]:
-    """The network's output at (origin + t direction) scale - centre, for every t on every ray."""
+    """Evaluate the network at (origin + t direction) scale - centre for every t on every ray."""
     out = origins.new_empty(len(origins), len(t))
     _launch(origins.contiguous(), directions.contiguous(), t, centre, scale, len(t), weights, out)
     return out
@@ -185,7 +188,7 @@ def _launch(
 
 
 def arguments(weights: Weights) -> list[Tensor]:
-    """Of a kernel: first layer, middle layer (the last one again where there are two), last layer."""
+    """Arguments of a kernel: first layer, middle layer (of two layers the last one), last layer."""
     layers = zip(weights.inner, weights.biases[1:], strict=True)
     inner = [[*parts, bias] for parts, bias in layers]
     return [weights.first, weights.biases[0], *inner[0], *inner[-1]]

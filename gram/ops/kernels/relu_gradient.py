@@ -2,9 +2,9 @@
 
 With g the gradient of an output and x_i the output of layer i, its weights W_i get the sum over points of
 g u_i (x) x_{i-1}. The slope u_i is the derivative of the output by the layer's pre-activation: the head of
-the last layer where that is active, and W_{i+1}^T u_{i+1} where x_i > 0, else 0. Some points at a time pass
-through three kernels: activations, slopes, and the sums, which are matrix products of their own. Blocks of
-points whose g are all 0 are skipped in each of them.
+the last layer where that is active, and W_{i+1}^T u_{i+1} where x_i > 0, else 0. A chunk of points passes
+through three kernels: activations, slopes, and the sums, which are matrix products of their own. Each kernel
+skips blocks of points whose g are all 0.
 """
 
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ from gram.ops.kernels.relu_field import Weights, arguments, split_in_two
 from gram.shapes import Float
 
 CHUNK = 2**17
-"""Points whose activations are in memory together: at width 128, 9 bytes a unit make 150 MB."""
+"""Points per chunk: at width 128, 9 bytes per unit make 150 MB of activations."""
 PART = 1024
-"""Points that one block of threads sums up: float32 sums stay short, and all processors have work."""
+"""Points that one block of threads sums: short float32 sums, and work for all processors."""
 
 
 class Gradients(NamedTuple):
-    """By the padded weights; `points` where they are wanted."""
+    """Gradients of the padded weights, and of the points where requested."""
 
-    weights: list[Tensor]  # (width, in), of each layer
+    weights: list[Tensor]  # (width, in) per layer
     biases: list[Tensor]  # (width)
     head: Float[Tensor, " width"]
     points: Float[Tensor, "n 3"] | None
@@ -52,7 +52,7 @@ def _blocks(width: int) -> _Blocks:
 def gradients(
     points: Float[Tensor, "n 3"], grad: Float[Tensor, " n"], weights: Weights, *, into_points: bool
 ) -> Gradients:
-    """Of sum(grad * values) by the weights, and by the points if asked; the same every time, to the bit."""
+    """Gradients of sum(grad * values) by weights and, if requested, points; deterministic to the bit."""
     width = weights.width
     inner = [torch.zeros_like(hi) for hi, _ in weights.inner]
     biases = [torch.zeros_like(bias) for bias in weights.biases]
@@ -65,7 +65,7 @@ def gradients(
         sums = _of_chunk(some, g, weights, backwards, inner, biases[1:], into)
         of_first += sums[:3].mT
         biases[0] += sums[3]
-    # The last layer's sums lack its head's weights; with them they make the head's own gradient.
+    # the last layer's sums lack its head's weights; their products with the layer are the head's gradient
     last_weight, last_bias = sum(weights.inner[-1][1:], weights.inner[-1][0]), weights.biases[-1]
     of_head = (inner[-1] * last_weight).sum(1) + biases[-1] * last_bias
     inner[-1] *= weights.head[:, None]
@@ -80,7 +80,7 @@ def _chunks(count: int) -> Iterator[slice]:
 
 
 def _transposed(weights: Weights) -> list[tuple[Tensor, Tensor]]:
-    """(hi, lo) of the inner layers' weights for the way back: (in, out), the last times the head."""
+    """Split the transposed weights (in, out) of the inner layers, the last times the head."""
     whole = [hi + lo for hi, lo in weights.inner]
     whole[-1] = whole[-1] * weights.head[:, None]
     return [split_in_two(w.mT.contiguous()) for w in whole]
@@ -96,7 +96,7 @@ def _of_chunk(
     three = weights.hidden == 3
     inputs, slopes = (points.new_empty(count, width) if three else points for _ in range(2))
     grid = (triton.cdiv(count, blocks.points),)
-    sums = points.new_zeros(*grid, 4, width)  # blocks that are skipped leave theirs
+    sums = points.new_zeros(*grid, 4, width)  # zero for skipped blocks
     options: dict[str, Any] = {
         "HIDDEN": weights.hidden, "WIDTH": width, "POINTS": blocks.points, "SLICE": blocks.slice,
         "num_warps": blocks.warps, "num_stages": blocks.stages,

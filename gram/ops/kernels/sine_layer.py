@@ -1,7 +1,7 @@
-"""Triton kernels of a sine layer, forward and backward; `gram.ops.half_layers` says what they compute.
+"""Triton kernels of a sine layer, forward and backward; see `gram.ops.half_layers`.
 
-A block of points passes a layer in one go: sines are evaluated where phases enter a matrix product and never
-stored. Blocks of points without a hit return at once.
+A block of points passes a layer in one kernel: sines are evaluated where phases enter a matrix product, and
+never stored. Blocks of points without a hit return at once.
 """
 
 from typing import no_type_check
@@ -54,7 +54,7 @@ def forward_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """result = phase of (weight sine(phases) + slope coordinates + bias); out += head sine(phases)."""
+    """Store result = phase of (weight sine(phases) + slope coordinates + bias); out += head sine(phases)."""
     image = tl.program_id(1).to(tl.int64)
     across: tl.constexpr = (WIDTH + BLOCK_N - 1) // BLOCK_N
     column_block = tl.program_id(0) % across
@@ -120,7 +120,7 @@ def head_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """out += head sine(phases)."""
+    """Add head sine(phases) to out."""
     image = tl.program_id(1).to(tl.int64)
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     outputs = tl.arange(0, HEADS)
@@ -182,8 +182,10 @@ def backward_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """grad = (grad_next weight + grad_out head) 2 pi cosine(phases), and its sums over a block of points:
-    row 0 of `sums` is plain, rows 1 to 3 are weighted by the coordinates."""
+    """Store grad = (grad_next weight + grad_out head) 2 pi cosine(phases), and its sums by blocks of points.
+
+    Row 0 of `sums` is plain, rows 1 to 3 are weighted by the coordinates.
+    """
     image = tl.program_id(1).to(tl.int64)
     across: tl.constexpr = (WIDTH + BLOCK_N - 1) // BLOCK_N
     block = tl.program_id(0) // across

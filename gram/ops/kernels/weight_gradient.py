@@ -1,4 +1,4 @@
-"""Triton kernel of the gradients of the weights that read a layer's sines, which are sums over all points."""
+"""Triton kernel of the gradients of the weights that multiply a layer's sines: sums over all points."""
 
 from typing import no_type_check
 
@@ -36,8 +36,10 @@ def weight_gradient_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """weight_parts = grad sine(phases) and head_parts = grad_out sine(phases), summed over a share of points;
-    both transposed: rows are the columns of the phases."""
+    """Store weight_parts = grad sine(phases) and head_parts = grad_out sine(phases), summed over a part.
+
+    Both are transposed: rows are the columns of the phases.
+    """
     image = tl.program_id(2).to(tl.int64)
     part = tl.program_id(1)
     across: tl.constexpr = (WIDTH + BLOCK_N - 1) // BLOCK_N

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gram.geometry.cameras import Rays
+from gram.ops.backend import BackendModule
 from gram.rendering.samplers.counter_rng import Noise
 from gram.shapes import Bool, Float, Int
 
@@ -22,7 +23,7 @@ class Samples(NamedTuple):
     hit: Bool[Tensor, "*rays n"]
 
 
-class Sampler(nn.Module, ABC):
+class Sampler(BackendModule, ABC):
     """Where on a ray the radiance field is evaluated, and how its densities are composited.
 
     The parameters of a sampler, if it has any, are its geometry: they learn where to evaluate.

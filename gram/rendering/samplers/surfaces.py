@@ -91,6 +91,7 @@ class SurfaceSampler(LayeredSampler):
             t, hit = intersect(
                 self.manifold, rays, self.values,
                 near=self.near, far=self.far, num_samples=self.num_samples, mode=self.mode,
+                backend=self.backend,
             )  # fmt: skip
         if self.background_z is None:
             return Samples(t, hit)

@@ -12,8 +12,8 @@ from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.model.folder import build_generator
 from gram.model.generator import MEAN_FILM_LATENTS, Generator
 from gram.networks.layers import Film
+from gram.ops.backend import CPU, LEAN, Backend, use_backend
 from gram.rendering.samplers import Noise
-from gram.system import devices
 
 SIZE = 6
 POSES = torch.tensor([[1.5, 1.4], [1.7, 1.9], [1.4, 1.6]])
@@ -63,9 +63,7 @@ def test_a_pixel_is_what_its_ray_sees(generator: Generator) -> None:
     torch.testing.assert_close(rendered.depth[0, row, column], seen.depth[0, 0], rtol=0, atol=2e-6)
 
 
-def test_off_the_cpu_images_and_gradients_are_the_same(
-    generator: Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_off_the_cpu_images_and_gradients_are_the_same(generator: Generator) -> None:
     generator = generator.double()
     z, poses = some_latents().double(), POSES.double()
     probe = torch.linspace(-1.0, 1.0, 3 * 3 * SIZE**2, dtype=torch.float64).view(3, 3, SIZE, SIZE)
@@ -75,18 +73,18 @@ def test_off_the_cpu_images_and_gradients_are_the_same(
         return image, list(torch.autograd.grad((image * probe).sum(), list(generator.parameters())))
 
     expected, expected_gradients = run()
-    monkeypatch.setattr(devices, "LEAN", True)
+    use_backend(generator, LEAN)
     image, gradients = run()
     torch.testing.assert_close(image, expected, rtol=0, atol=1e-12)
     for ours, theirs in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("lean", [False, True])
+@pytest.mark.parametrize("backend", [CPU, LEAN], ids=lambda backend: backend.name)
 def test_points_go_through_the_radiance_field_with_their_hits_and_off_the_cpu_by_level(
-    generator: Generator, monkeypatch: pytest.MonkeyPatch, lean: bool
+    generator: Generator, monkeypatch: pytest.MonkeyPatch, backend: Backend
 ) -> None:
-    monkeypatch.setattr(devices, "LEAN", lean)
+    use_backend(generator, backend)
     rays = pixel_rays(look_at_origin(POSES), size=SIZE, fov=generator.fov)
     samples = generator.sampler.sample(rays)
     seen: list[Tensor] = []
@@ -99,7 +97,7 @@ def test_points_go_through_the_radiance_field_with_their_hits_and_off_the_cpu_by
     generator.shade(generator.mapping(some_latents()), rays)
     expected = (rays.at(samples.t), rays.directions[:, :, None].expand(-1, -1, 5, -1), samples.hit)
     for ours, theirs in zip(seen, expected, strict=True):
-        assert torch.equal(ours, (theirs.transpose(1, 2) if lean else theirs).flatten(1, 2))
+        assert torch.equal(ours, (theirs if backend.host_sync else theirs.transpose(1, 2)).flatten(1, 2))
     assert 0.0 < samples.hit.float().mean() < 1.0
 
 

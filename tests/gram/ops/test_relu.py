@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from gram.ops import relu
+from gram.ops.backend import LEAN
 from gram.ops.mlp import evaluate
 from gram.ops.reference import Layer, evaluate_plain
 from gram.ops.relu import evaluate_along, evaluate_relu
-from gram.system import devices
 
 
 class Case(NamedTuple):
@@ -152,11 +152,10 @@ def test_a_second_derivative_is_refused_rather_than_wrong() -> None:
         gradient.square().sum().backward()
 
 
-def test_networks_off_the_cpu_go_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_off_the_cpu_go_this_way() -> None:
     case = make_case()
     on_cpu = evaluate(case.points, case.layers, "relu")
-    monkeypatch.setattr(devices, "LEAN", True)
-    elsewhere = evaluate(case.points, case.layers, "relu")
+    elsewhere = evaluate(case.points, case.layers, "relu", backend=LEAN)
     assert "gram.ops.mlp" in repr(type(on_cpu.grad_fn)._forward_cls)  # pyright: ignore
     assert "gram.ops.relu" in repr(type(elsewhere.grad_fn)._forward_cls)  # pyright: ignore
     torch.testing.assert_close(elsewhere, on_cpu, rtol=1e-12, atol=1e-12)

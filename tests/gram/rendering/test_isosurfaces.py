@@ -12,16 +12,17 @@ from torch.autograd.graph import saved_tensors_hooks
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.networks.manifold import ManifoldPredictor
 from gram.ops import relu
+from gram.ops.backend import LEAN, Backend, use_backend
 from gram.ops.reference import evaluate_plain
 from gram.rendering.isosurfaces import (
     MIN_COSINE,
     MIN_DIFFERENCE,
     ROOT_TOLERANCE,
+    FunctionField,
     Intersections,
     Mode,
     intersect,
 )
-from gram.system import devices
 
 NEAR, FAR = 0.88, 1.12
 MODES = get_args(Mode)
@@ -49,9 +50,16 @@ def entry_of_sphere(rays: Rays, radii: Tensor, centre: Tensor | None = None) -> 
 
 
 def search(
-    field: Callable[[Tensor], Tensor], rays: Rays, levels: Tensor, num_samples: int, mode: Mode
+    field: Callable[[Tensor], Tensor],
+    rays: Rays,
+    levels: Tensor,
+    num_samples: int,
+    mode: Mode,
+    backend: Backend | None = None,
 ) -> Intersections:
-    return intersect(field, rays, levels, near=NEAR, far=FAR, num_samples=num_samples, mode=mode)
+    scalar = field if isinstance(field, ManifoldPredictor) else FunctionField(field)
+    options = {"near": NEAR, "far": FAR, "num_samples": num_samples, "backend": backend}
+    return intersect(scalar, rays, levels, mode=mode, **options)
 
 
 def search_slowly(field: Callable[[Tensor], Tensor], rays: Rays, levels: Tensor, num_samples: int) -> Tensor:
@@ -363,14 +371,14 @@ def test_without_gradient_the_hits_are_the_same(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_off_the_cpu_hits_and_gradients_are_the_same(monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
+def test_off_the_cpu_hits_and_gradients_are_the_same(mode: Mode) -> None:
     manifold, rays = small_manifold(), some_rays()
     levels = torch.tensor([23.0, 17.0, 12.0, 8.0], dtype=torch.float64)
     probe = torch.rand(3, 64, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     on_cpu = search(manifold, rays, levels, 12, mode)
     gradients = gradients_of(manifold, (on_cpu.t * probe).sum())
-    monkeypatch.setattr(devices, "LEAN", True)
-    elsewhere = search(manifold, rays, levels, 12, mode)
+    use_backend(manifold, LEAN)
+    elsewhere = search(manifold, rays, levels, 12, mode, LEAN)
     assert 0.3 < on_cpu.hit.double().mean() < 1.0
     assert torch.equal(elsewhere.hit, on_cpu.hit)
     torch.testing.assert_close(elsewhere.t, on_cpu.t, rtol=0, atol=1e-13)
@@ -386,9 +394,9 @@ def test_off_the_cpu_values_of_the_search_are_not_evaluated_again(monkeypatch: p
         evaluated.append(points.shape[1])
         return evaluate_plain(points, *args, **options)
 
-    monkeypatch.setattr(devices, "LEAN", True)
+    use_backend(manifold, LEAN)
     monkeypatch.setattr(relu, "evaluate_plain", counted)
-    found = search(manifold, some_rays(), levels, 32, "linear")
+    found = search(manifold, some_rays(), levels, 32, "linear", LEAN)
     assert evaluated == [3 * 64 * 32]
     gradients_of(manifold, found.t.sum())
     assert evaluated == [3 * 64 * 32, 2 * 2 * 3 * 64]  # both ends, by level

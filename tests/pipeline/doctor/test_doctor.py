@@ -15,6 +15,7 @@ import torch
 
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
+from gram.ops.backend import LEAN, TRITON
 from gram.training.state import TrainingState
 from pipeline.cli.command import EXIT_ERROR, main
 from pipeline.cli.console import write
@@ -126,7 +127,7 @@ def test_kernels_that_do_not_run_are_wrong_and_can_be_done_without(
     data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
-    monkeypatch.setattr(machine, "has_kernels", lambda device: True)  # but nothing here can run them
+    monkeypatch.setattr(machine, "backend_of", lambda device, kernels: TRITON if kernels else LEAN)
     code, text = examined(capsys, arguments(data, tmp_path))
     assert (code, wrong(text)) == (EXIT_ERROR, ["Devices"])
     assert "Triton's kernels do not work here (RuntimeError: 0 active drivers" in section(text, "Devices")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from gram.ops.backend import CPU
 from gram.system.memory import is_out_of_memory
 from gram.training.distributed import Processes
 from pipeline.cli.command import EXIT_ERROR, main
@@ -18,7 +19,7 @@ from pipeline.prepare import stage as prepare
 from pipeline.runtime.processes import Team
 from pipeline.train.out_of_memory import OutOfMemoryError, explained, remedy
 
-ALONE_ON_CPU = Team(processes=Processes(), device=torch.device("cpu"))
+ALONE_ON_CPU = Team(processes=Processes(), device=torch.device("cpu"), backend=CPU)
 LIMITED = """
 import re, resource, sys
 import accelerate, torch  # what training imports late

@@ -1,4 +1,4 @@
-"""What a trial says of kernels that work and of those that do not; test_kernel_trial.py starts this."""
+"""Check of kernels that work and of kernels that do not. Run by test_kernel_check.py."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ import torch
 
 from gram.analysis import kernel_check
 from gram.ops.kernels import crossings, phase_layers, relu_gradient
-from gram.system import devices
 
 DEVICE = torch.device(interpreted.DEVICE)
 
@@ -21,12 +20,11 @@ def few_rays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_kernels_that_work_pass_and_all_is_as_before() -> None:
     rng = torch.get_rng_state()
-    found, failure = kernel_check.trial(DEVICE, width=24, manifold_width=20)
+    found, failure = kernel_check.check_kernels(DEVICE, width=24, manifold_width=20)
     assert failure is None
     assert [d.network for d in found] == ["radiance field", "manifold predictor"]
     assert all(0.0 < d.largest < d.limit / 10 for d in found)
     assert str(kernel_check.KernelCheck(found, failure)).startswith("as plain torch, to radiance field")
-    assert (devices.LEAN, devices.KERNELS) == (None, None)
     assert torch.equal(torch.get_rng_state(), rng)
 
 
@@ -44,11 +42,11 @@ def test_gradients_that_are_wrong_or_no_numbers_are_named(
 
     weight_gradients, gradients = phase_layers.weight_gradients, relu_gradient.gradients
     monkeypatch.setattr(phase_layers, "weight_gradients", of_weights)
-    failure = str(kernel_check.trial(DEVICE).failure)
+    failure = str(kernel_check.check_kernels(DEVICE).failure)
     assert "radiance field" in failure
     assert "manifold" not in failure
     monkeypatch.setattr(relu_gradient, "gradients", of_a_head)
-    assert "manifold predictor" in str(kernel_check.trial(DEVICE).failure)
+    assert "manifold predictor" in str(kernel_check.check_kernels(DEVICE).failure)
 
 
 def test_crossings_that_are_not_found_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +57,7 @@ def test_crossings_that_are_not_found_are_a_failure(monkeypatch: pytest.MonkeyPa
 
     original = crossings.first_crossings
     monkeypatch.setattr(crossings, "first_crossings", miss_half)
-    assert "manifold predictor" in str(kernel_check.trial(DEVICE).failure)
+    assert "manifold predictor" in str(kernel_check.check_kernels(DEVICE).failure)
 
 
 def test_an_error_is_told_by_its_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,5 +65,4 @@ def test_an_error_is_told_by_its_first_line(monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyError("out of registers\nand a long listing")
 
     monkeypatch.setattr(phase_layers, "add_head", fail)
-    assert kernel_check.trial(DEVICE) == ([], "KeyError: 'out of registers\\nand a long listing'")
-    assert (devices.LEAN, devices.KERNELS) == (None, None)
+    assert kernel_check.check_kernels(DEVICE) == ([], "KeyError: 'out of registers\\nand a long listing'")

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from gram.ops import half
 from gram.ops import half_layers as twin
+from gram.ops.backend import LEAN, TRITON
 from gram.ops.half import evaluate_in_half
 from gram.ops.kernels import phase_layers as kernels
 from gram.ops.phases import HalfLayer, HitBlocks, find_blocks
 from gram.ops.reference import Layer
-from gram.system import devices
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for
 
@@ -172,11 +172,9 @@ def test_a_network_with_misses_in_several_chunks_gives_the_same_without_reading_
     case, hit = make_case(batch, n, width), some_hits(batch, n).mask
     monkeypatch.setattr(half, "CHUNK_VALUES", 128 * batch * width)
     results = []
-    for with_kernels in (True, False):
-        monkeypatch.setattr(devices, "KERNELS", with_kernels)
-        out = evaluate_in_half(
-            case.points, case.layers, half=HALF, directions=case.directions, hit=hit, recompute=recompute
-        )
+    options = {"half": HALF, "directions": case.directions, "hit": hit, "recompute": recompute}
+    for backend in (TRITON, LEAN):
+        out = evaluate_in_half(case.points, case.layers, backend=backend, **options)
         results.append([out.detach(), *torch.autograd.grad((out * case.probe).sum(), case.leaves)])
     ours, theirs = results
     assert (ours[0][~hit] == 0).all() and (ours[1][~hit] == 0).all()

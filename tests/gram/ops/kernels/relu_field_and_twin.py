@@ -4,6 +4,7 @@ Run by test_relu_field.py. Tensor cores sum in another order, so results are equ
 """
 
 import math
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,12 +15,14 @@ from torch import Tensor
 
 from gram.geometry.cameras import look_at_origin, pixel_rays
 from gram.networks.manifold import ManifoldPredictor
+from gram.ops import mlp
+from gram.ops.backend import TRITON, Backend, backend_of, use_backend
 from gram.ops.kernels import relu_field, relu_gradient
-from gram.ops.mlp import evaluate
 from gram.ops.reference import Layer, evaluate_plain
 from gram.ops.relu import evaluate_along
 from gram.rendering.isosurfaces import Intersections, Mode, intersect
-from gram.system import devices
+
+evaluate = partial(mlp.evaluate, backend=TRITON)
 
 SIZES = [(2, 16), (2, 24), (3, 16), (3, 20)]
 
@@ -46,9 +49,7 @@ def make_case(hidden: int, width: int, n: int) -> Case:
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The dispatch takes kernels, which work on small chunks, the last one odd."""
-    monkeypatch.setattr(devices, "LEAN", True)
-    monkeypatch.setattr(devices, "KERNELS", True)
+    """Kernels work on small chunks, the last one odd."""
     monkeypatch.setattr(relu_gradient, "CHUNK", 64)
     monkeypatch.setattr(relu_gradient, "PART", 32)
 
@@ -123,8 +124,9 @@ def test_values_along_rays_are_those_at_their_points(kernels: None, count: int) 
     poses = torch.tensor([[1.5, 1.6], [1.7, 1.2]], device=DEVICE)
     rays = pixel_rays(look_at_origin(poses), size=5, fov=0.2)
     t = torch.linspace(0.88, 1.12, count, device=DEVICE)
-    layers = manifold._layers()
-    assert evaluate_along(rays, t, layers, scale=1.0, centre=manifold.centre) is not None
+    use_backend(manifold, TRITON)
+    layers, centre = manifold._layers(), manifold.centre
+    assert evaluate_along(rays, t, layers, scale=1.0, centre=centre, backend=TRITON) is not None
     values = manifold.along(rays, t)
     exact = ManifoldPredictor(width=20).double().to(DEVICE)
     exact.load_state_dict(manifold.state_dict())
@@ -149,15 +151,14 @@ def test_intersections_and_their_gradients_are_those_of_the_plain_way(
     levels = torch.linspace(23.0, 8.0, 7, device=DEVICE)
     probe = torch.rand(2, 25, 7, generator=torch.Generator().manual_seed(1)).to(DEVICE)
 
-    def found() -> tuple[Intersections, tuple[Tensor, ...]]:
-        hits = intersect(manifold, rays, levels, near=0.88, far=1.12, num_samples=12, mode=mode)
+    def found(backend: Backend) -> tuple[Intersections, tuple[Tensor, ...]]:
+        use_backend(manifold, backend)
+        options = {"near": 0.88, "far": 1.12, "num_samples": 12, "backend": backend}
+        hits = intersect(manifold, rays, levels, mode=mode, **options)
         return hits, torch.autograd.grad((hits.t * probe).sum(), list(manifold.parameters()))
 
-    monkeypatch.setattr(devices, "KERNELS", False)
-    expected, expected_gradients = found()
-    monkeypatch.setattr(devices, "LEAN", True)
-    monkeypatch.setattr(devices, "KERNELS", True)
-    ours, gradients = found()
+    expected, expected_gradients = found(backend_of(torch.device(DEVICE), kernels=False))
+    ours, gradients = found(TRITON)
     assert 0.3 < expected.hit.float().mean() < 1.0
     assert torch.equal(ours.hit, expected.hit)
     torch.testing.assert_close(ours.t, expected.t, rtol=0, atol=2e-6)
@@ -170,5 +171,7 @@ def test_networks_that_the_kernels_do_not_know_take_the_plain_way(kernels: None)
     t = torch.ones(3, device=DEVICE)
     for width, hidden in ((16, 1), (16, 4), (relu_field.WIDEST + 1, 2)):
         manifold = ManifoldPredictor(width=width, hidden_layers=hidden).to(DEVICE)
-        assert evaluate_along(rays, t, manifold._layers(), scale=1.0, centre=manifold.centre) is None
+        use_backend(manifold, TRITON)
+        layers, centre = manifold._layers(), manifold.centre
+        assert evaluate_along(rays, t, layers, scale=1.0, centre=centre, backend=TRITON) is None
         assert manifold.along(rays, t).shape == (1, 4, 3)

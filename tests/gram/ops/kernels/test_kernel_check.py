@@ -7,8 +7,8 @@ import torch
 from interpreted import pass_with_kernels
 
 from gram.analysis import kernel_check
+from gram.ops.backend import LEAN
 from gram.rendering.isosurfaces import Intersections, intersect
-from gram.system import devices
 
 CPU = torch.device("cpu")
 
@@ -21,8 +21,8 @@ def test_rounding_decides_about_no_hit(monkeypatch: pytest.MonkeyPatch, width: i
 
     seen: list[Intersections] = []
     monkeypatch.setattr(kernel_check, "intersect", watched)
-    monkeypatch.setattr(kernel_check, "_both_ways", lambda results: len(results()))
-    kernel_check.trial(CPU, manifold_width=width)
+    monkeypatch.setattr(kernel_check, "_difference", lambda results: len(results(LEAN)))
+    kernel_check.check_kernels(CPU, manifold_width=width)
     (hits,) = seen
     assert hits.hit[..., :-1].all()
     assert not hits.hit[..., -1].any()
@@ -32,19 +32,18 @@ def test_rounding_decides_about_no_hit(monkeypatch: pytest.MonkeyPatch, width: i
 
 
 @pytest.mark.slow
-def test_what_a_trial_says_of_kernels_that_work_and_of_those_that_do_not() -> None:
+def test_the_check_tells_kernels_that_work_from_those_that_do_not() -> None:
     pass_with_kernels("check_of_kernels.py")
 
 
-def test_where_there_is_no_driver_it_says_so_and_all_is_as_before() -> None:
+def test_where_there_is_no_driver_it_says_so() -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
     if torch.cuda.is_available():
         pytest.skip("there is a driver")
-    found, failure = kernel_check.trial(CPU)
+    found, failure = kernel_check.check_kernels(CPU)
     assert not found
     assert failure is not None
     assert "driver" in failure
-    assert (devices.LEAN, devices.KERNELS) == (None, None)
 
 
 def test_a_device_that_an_error_has_made_unusable_ends_the_run_with_a_remedy(
@@ -56,4 +55,4 @@ def test_a_device_that_an_error_has_made_unusable_ends_the_run_with_a_remedy(
     monkeypatch.setattr(kernel_check, "_differences", unusable)
     monkeypatch.setattr(torch, "zeros", unusable)
     with pytest.raises(RuntimeError, match=r"illegal memory access.*train\.kernels=false"):
-        kernel_check.trial(CPU)
+        kernel_check.check_kernels(CPU)
