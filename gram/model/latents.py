@@ -93,7 +93,7 @@ def _read_array(path: Path, z_dim: int) -> Tensor:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         shape, kind = array.shape, array.dtype
     except Exception as error:  # a damaged header raises whatever its parser does
-        words = documents.words_of(error)
+        words = documents.one_line(error)
         raise ValueError(f"{path} is no file of latents, .safetensors or .npy: {words}") from error
     _require_fit(path, shape, z_dim, kind.name, real=kind.kind in "fiu")
     return torch.from_numpy(array.astype(np.float32))

@@ -173,7 +173,7 @@ def restore(state: Resumable, step: int, tensors: dict[str, Tensor], *, source: 
     try:
         state.load_tensors(tensors)
     except (RuntimeError, KeyError, ValueError) as error:
-        words = documents.words_of(error)
+        words = documents.one_line(error)
         raise ValueError(f"{source} is not of this model ({words}): remove it to start anew") from error
     state.step = step
 
