@@ -33,7 +33,7 @@ def parts_of_a_step(training: Training, clock: Clock) -> list[Part]:
     without_gradient = 1 if case.patches == 1 else 2
 
     def draw() -> None:
-        fakes.show(again=False)
+        fakes.render_detached(keep=False)
 
     def learn() -> None:
         images = fakes.render(rows)
@@ -92,7 +92,7 @@ def _discriminator(training: Training, clock: Clock) -> list[Part]:
     state, settings, count = training.state, training.settings, training.case.batch
     images = training.reals.images[:count].float() / 127.5 - 1.0
     poses = training.reals.poses[:count]
-    fakes = training.fakes(count).show(again=False)[:, :3]
+    fakes = training.fakes(count).render_detached(keep=False)[:, :3]
     without = replace(settings, r1_weight=0.0)
     state.step = 0  # R1 is due
 

@@ -6,9 +6,9 @@ For notebooks:
 - cameras: `look_at_origin`, `pixel_rays`, `GaussianPoses`, `SphericalPoses`, `mirror_poses`
 - rendering: `Rays`, `intersect`, `composite`, `shade`; samplers are in `gram.rendering.samplers`
 - surfaces: `visible_surface`, `write_glb`; more in `gram.meshing`
-- distances of sets of images: `measure`; more in `gram.metrics`
+- metrics between sets of images: `measure`; more in `gram.metrics`
 
-Surfaces and distances need libraries that training does without, and are imported at their first use.
+Surfaces and metrics need libraries that training does not; they are imported on first use.
 """
 
 from importlib import import_module
@@ -57,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """A name of `_LATE`, imported."""
+    """Import a name of `_LATE` on first use."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LATE[name]), name)

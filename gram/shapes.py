@@ -1,6 +1,6 @@
-"""Shapes of tensors in annotations: jaxtyping's, which tests check; without it they say nothing.
+"""Tensor types with shapes, for annotations: jaxtyping's, checked in tests.
 
-GPU machines are often bare, and nothing but annotations needs that package.
+Without jaxtyping, which nothing else needs, the annotations have no effect.
 """
 
 try:
@@ -8,7 +8,7 @@ try:
 except ImportError:
 
     class _Unchecked:
-        """`_Unchecked[Tensor, "rows 3"]` is an annotation that says nothing."""
+        """Placeholder without jaxtyping: `_Unchecked[Tensor, "rows 3"]` is any object."""
 
         def __class_getitem__(cls, _: object) -> type:
             return object

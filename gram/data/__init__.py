@@ -1,1 +1,1 @@
-"""Data sets of posed images: reading, writing and checking them, and making heads and cars from nothing."""
+"""Data sets of posed images: reading, writing, validation, and procedural heads and cars."""

@@ -1,4 +1,4 @@
-"""Camera frames and rays in NumPy, float64: poses, pixels and distances follow `gram.geometry.cameras`."""
+"""Camera frames and rays in NumPy, float64, with the conventions of `gram.geometry.cameras`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ Array = NDArray[np.float64]
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Scalar products along a last axis of length 3; several times faster than a sum over it."""
+    """Dot products along a last axis of length 3; several times faster than a sum over it."""
     return np.asarray(a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2])
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Vector products along the last axis."""
+    """Cross products along the last axis."""
     (ax, ay, az), (bx, by, bz) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)
 
@@ -25,8 +25,8 @@ def normalised(vectors: Array) -> Array:
 
 
 def camera_frame(pitch: float, yaw: float) -> tuple[Array, Array]:
-    """Centre (3,) and rotation (3, 3) with columns right, up, backward of a camera on the unit sphere that
-    looks at the origin.
+    """Build the frame of a camera on the unit sphere that looks at the origin: centre (3,) and rotation
+    (3, 3) with columns right, up, backward.
     """
     centre = np.array([np.sin(pitch) * np.cos(yaw), np.cos(pitch), np.sin(pitch) * np.sin(yaw)])
     right = normalised(np.cross(-centre, [0.0, 1.0, 0.0]))
@@ -34,15 +34,13 @@ def camera_frame(pitch: float, yaw: float) -> tuple[Array, Array]:
 
 
 def pixel_directions(rotation: Array, size: int, fov: float, supersampling: int = 1) -> Array:
-    """Unit directions (size^2 * supersampling^2, 3), the rays of one pixel together, pixels in row-major
-    order.
+    """Unit directions (size^2 * supersampling^2, 3): pixels row-major, the rays of a pixel consecutive.
 
     Args:
         rotation: (3, 3) camera-to-world rotation.
-        size: pixels along one side, at least 2.
+        size: image side in pixels, at least 2.
         fov: angle between the centres of opposite border pixels, radians.
-        supersampling: rays along one side of a pixel, evenly spread over its square around the pixel's
-            centre.
+        supersampling: rays along one side of a pixel, evenly spread over its square.
     """
     offsets = (np.arange(supersampling) + 0.5) / supersampling - 0.5
     grid = -1.0 + 2.0 / (size - 1) * (np.arange(size)[:, None] + offsets)  # (size, supersampling)

@@ -1,4 +1,4 @@
-"""Depth of images on disk: NumPy files, read no further than they are what they should be."""
+"""Depth maps on disk: NumPy files, whose headers are checked before the data is read."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetError
-from gram.system.documents import words_of
+from gram.system.documents import one_line
 
 
 def read_depth(content: bytes, size: int, source: str) -> NDArray[np.float32]:
-    """Distance along the ray of every pixel (size, size), NaN for background.
+    """Read the distance along the ray of every pixel (size, size), NaN for background.
 
     Args:
-        content: of the file.
-        size: pixels along one side.
-        source: names the file in messages.
+        content: bytes of the file.
+        size: image side in pixels.
+        source: name of the file in messages.
 
     Raises:
-        DatasetError: it is no NumPy file, or holds something else.
+        DatasetError: no NumPy file, or another type or shape.
     """
     try:
         shape, dtype = _header(content)
         fits = shape == (size, size) and dtype.kind == "f"
         depth = np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32) if fits else None
     except Exception as error:  # a damaged header raises whatever its parser does
-        problem = f"is no NumPy file of depth ({words_of(error)})"
+        problem = f"is no NumPy file of depth ({one_line(error)})"
         raise DatasetError(f"{source} {problem}; replace or remove it") from error
     if depth is None:
         raise DatasetError(

@@ -1,4 +1,4 @@
-"""Files that labels name, also where the name is written a little differently."""
+"""File names in labels, resolved to files of the data set despite small differences."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from gram.data.format import DatasetError
 from gram.data.storage import Storage
 
 
-def files_of(told: Sequence[str], storage: Storage, path: Path) -> list[str]:
-    """The file of every label, in order.
+def resolve_files(labelled: Sequence[str], storage: Storage, path: Path) -> list[str]:
+    """Resolve the names of labels to files, in order.
 
-    Backslashes and `./` are understood. A name that no file has stands for the only one that differs from it
-    by case or by Unicode form alone, as file systems take names that distinguish neither.
+    Backslashes and `./` are normalised. A missing name is matched to the only file that differs from it by
+    case or Unicode form alone, since some file systems distinguish neither.
 
     Raises:
-        DatasetError: a file is missing, outside of the data set, named by two labels, or one of several.
+        DatasetError: a file is missing, outside of the data set, named by two labels, or ambiguous.
     """
-    names = [_plain(name, path) for name in told]
-    others = [name for name in names if not storage.has(name)]
-    alike = _alike(storage.names) if others else {}
-    found = {name: _only(name, alike.get(_key(name), []), path) for name in others}
-    if missing := [name for name in others if found[name] is None]:
+    names = [_normalised(name, path) for name in labelled]
+    unmatched = [name for name in names if not storage.has(name)]
+    by_key = _by_key(storage.names) if unmatched else {}
+    matches = {name: _only(name, by_key.get(_key(name), []), path) for name in unmatched}
+    if missing := [name for name in unmatched if matches[name] is None]:
         raise DatasetError(
             f"{len(missing)} of the {len(names)} images that dataset.json lists are missing in {path}, "
             f"the first is {missing[0]}: the data set is half-written or was moved incompletely; "
             "write it again"
         )
-    files = [found.get(name) or name for name in names]
-    _require_once(files, told, path)
+    files = [matches.get(name) or name for name in names]
+    _require_once(files, labelled, path)
     return files
 
 
-def _plain(name: str, path: Path) -> str:
-    plain = posixpath.normpath(name.replace("\\", "/")) if name else "."
-    if not plain.isprintable():
+def _normalised(name: str, path: Path) -> str:
+    normalised = posixpath.normpath(name.replace("\\", "/")) if name else "."
+    if not normalised.isprintable():
         raise DatasetError(f"dataset.json in {path} names {name!r}: rename it without control characters")
-    if plain == "." or plain.startswith(("/", "..")):
+    if normalised == "." or normalised.startswith(("/", "..")):
         raise DatasetError(f"dataset.json in {path} names {name!r}, which is no file of the data set")
-    return plain
+    return normalised
 
 
-def _alike(names: Iterable[str]) -> dict[str, list[str]]:
-    alike: dict[str, list[str]] = {}
+def _by_key(names: Iterable[str]) -> dict[str, list[str]]:
+    by_key: dict[str, list[str]] = {}
     for name in sorted(names):
-        alike.setdefault(_key(name), []).append(name)
-    return alike
+        by_key.setdefault(_key(name), []).append(name)
+    return by_key
 
 
 def _key(name: str) -> str:
@@ -64,9 +64,9 @@ def _only(name: str, candidates: Sequence[str], path: Path) -> str | None:
     return candidates[0] if candidates else None
 
 
-def _require_once(files: Sequence[str], told: Sequence[str], path: Path) -> None:
+def _require_once(files: Sequence[str], labelled: Sequence[str], path: Path) -> None:
     by_file: dict[str, str] = {}
-    for file, name in zip(files, told, strict=True):
+    for file, name in zip(files, labelled, strict=True):
         if file in by_file:
             first = by_file[file]
             also = "" if first == name else f", as {first} and {name}"

@@ -1,13 +1,12 @@
-"""The data set format: what stands in `meta.json`, and how cameras stand in EG3D's `dataset.json`.
+"""Data set format: `meta.json`, and cameras in the layout of EG3D's `dataset.json`.
 
 A data set is a folder (or a zip of one) of PNG images and
 
 - `dataset.json`: {"labels": [[file name, 25 numbers], ...]}: cam2world (4 x 4, row-major, OpenCV axes: x
-  right, y down, z forward) and normalised intrinsics (3 x 3), as EG3D writes them; optionally "identities",
-  one number an image;
-- `depth/.../*.npy`, where known: float16 distance along the ray through each pixel's centre, NaN where there
-  is none;
-- `meta.json`, where known: `DatasetMeta`.
+  right, y down, z forward) and normalised intrinsics (3 x 3), as in EG3D; optionally "identities", one
+  number per image;
+- `depth/.../*.npy`, optional: float16 distance along the ray through each pixel's centre, NaN for background;
+- `meta.json`, optional: `DatasetMeta`.
 """
 
 from __future__ import annotations
@@ -29,13 +28,11 @@ from gram.system.documents import Bounds
 Array = NDArray[np.float64]
 
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
-"""Signs of the camera axes: OpenGL (x right, y up, z backward) to OpenCV (x right, y down, z forward), and
-back.
-"""
+"""Signs of the camera axes between OpenGL (x right, y up, z backward) and OpenCV (y down, z forward)."""
 
 
 class DatasetError(ValueError):
-    """A data set that cannot be used as it is; the message says what is wrong and what to do."""
+    """Unusable data set; the message says what is wrong and what to do."""
 
 
 REMEDY = "delete the file to use defaults"
@@ -54,20 +51,19 @@ class _Pose(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetMeta:
-    """What is known about a data set besides its images and cameras."""
+    """Content of `meta.json`."""
 
     kind: Words
-    """What it shows: 'heads', 'cars' or 'custom'."""
+    """Kind of object: 'heads', 'cars' or 'custom'."""
     size: Annotated[int, Bounds(low=2, high=2**16)]
-    """Pixels along one side."""
+    """Image side in pixels."""
     fov: Annotated[float, Bounds(above=0.0, high=math.pi)]
     """Angle between the centres of opposite border pixels, radians."""
     near: Length
     far: Length
-    """Range of distances along rays that holds everything visible; cameras are at distance 1 from the origin.
-    """
+    """Range of distances along rays that contains all visible surfaces."""
     background: str
-    """'plane' (a wall at z = -0.12) or 'white'."""
+    """Kind of background: 'plane' (a wall at z = -0.12) or 'white'."""
     pose: dict[str, float]
     """Normal prior fitted to the poses: yaw_mean, yaw_std, pitch_mean, pitch_std, radians."""
     split: Words
@@ -76,10 +72,10 @@ class DatasetMeta:
     content_hash: Annotated[str, Bounds(high=64)]
     """SHA-256 of the decoded pixels and the labels, see `ContentHash`."""
     prepared: dict[str, Any] | None = None
-    """Options that it was made with, as its maker names them; None where nobody recorded any."""
+    """Options of its preparation; None if not recorded."""
 
     def to_json(self) -> str:
-        """The text of `meta.json`."""
+        """Text of `meta.json`."""
         values = asdict(self)
         if self.prepared is None:
             del values["prepared"]
@@ -87,8 +83,10 @@ class DatasetMeta:
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str = "meta.json") -> DatasetMeta:
-        """Read `meta.json`; DatasetError, which names it as `source`, if it is no JSON or a field is missing
-        or of the wrong type or size.
+        """Parse `meta.json`; `source` names it in messages.
+
+        Raises:
+            DatasetError: invalid JSON, or a field is missing or of the wrong type or size.
         """
         content = text.encode() if isinstance(text, str) else text
         try:
@@ -113,7 +111,7 @@ class DatasetMeta:
 
 
 class ContentHash:
-    """SHA-256 over images and labels in order. It does not depend on how the PNGs were compressed."""
+    """SHA-256 of decoded images and labels in order, independent of PNG compression."""
 
     def __init__(self) -> None:
         self._digest = sha256()
@@ -125,17 +123,17 @@ class ContentHash:
         self._digest.update(np.asarray(list(label), "<f4").tobytes())
 
     def hexdigest(self) -> str:
-        """The hash so far, as 64 hexadecimal digits."""
+        """Hash of the images added so far, 64 hexadecimal digits."""
         return self._digest.hexdigest()
 
 
 def camera_label(pose: tuple[float, float], fov: float, size: int) -> list[float]:
-    """The 25 numbers of `dataset.json` for a camera on the unit sphere that looks at the origin.
+    """Build the 25 numbers of `dataset.json` for a camera on the unit sphere that looks at the origin.
 
     Args:
         pose: (pitch, yaw), radians.
         fov: angle between the centres of opposite border pixels, radians.
-        size: pixels along one side.
+        size: image side in pixels.
     """
     centre, rotation = camera_frame(*pose)
     cam2world = np.eye(4)
@@ -147,19 +145,19 @@ def camera_label(pose: tuple[float, float], fov: float, size: int) -> list[float
 
 
 def focal_from_fov(fov: float, size: int) -> float:
-    """Focal length in image widths (border to border) for a field of view between pixel centres."""
+    """Focal length in image widths (border to border) of a field of view between pixel centres."""
     return 0.5 * (size - 1) / (size * math.tan(fov / 2))
 
 
 def fov_from_focal(focal: float, size: int) -> float:
-    """The inverse of `focal_from_fov`: radians between the centres of opposite border pixels."""
+    """Field of view between opposite border pixel centres, radians; the inverse of `focal_from_fov`."""
     return 2.0 * math.atan(0.5 * (size - 1) / (size * focal))
 
 
 def fit_pose_prior(poses: NDArray[np.floating]) -> dict[str, float]:
     """Mean and standard deviation of (pitch, yaw) (N, 2), radians; yaw is averaged on the circle.
 
-    The mean of yaw lies in [-pi/2, 3 pi/2], as yaws do.
+    The mean of yaw lies in [-pi/2, 3 pi/2], like yaws.
     """
     pitch, yaw = np.asarray(poses, np.float64).T
     yaw_mean = math.atan2(float(np.sin(yaw).mean()), float(np.cos(yaw).mean()))

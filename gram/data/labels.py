@@ -1,4 +1,4 @@
-"""`dataset.json`: file names, cameras and identities, checked."""
+"""Reader of `dataset.json`: file names, cameras and identities, checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gram.data.file_names import files_of
+from gram.data.file_names import resolve_files
 from gram.data.format import DatasetError
 from gram.data.storage import LABELS, Storage, partial_path
 from gram.system import documents
@@ -21,36 +21,36 @@ Array = NDArray[np.float64]
 FORM = '{"labels": [[file name, 25 numbers], ...]}'
 IMAGES = (".png", ".jpg", ".jpeg")
 MAX_BYTES = 2**29
-"""Of dataset.json: a million images."""
+"""Maximum size of dataset.json, enough for a million images."""
 NUMBERS = 25
 LARGEST = 10**6
-"""Of a number in a label."""
+"""Maximum magnitude of a number in a label."""
 ORTHONORMAL_TOLERANCE = 1e-3
 FOCAL_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The checked contents of `dataset.json`."""
+    """Checked content of `dataset.json`."""
 
     names: list[str]
     numbers: Array
-    """(N, 25) as stored."""
+    """Numbers (N, 25) as stored."""
     identities: list[int] | None
 
     @property
     def cam2world(self) -> Array:
-        """(N, 4, 4) camera-to-world matrices, OpenCV axes, in the units of the file."""
+        """Camera-to-world matrices (N, 4, 4), OpenCV axes, in the units of the file."""
         return self.numbers[:, :16].reshape(-1, 4, 4)
 
     @property
     def focal(self) -> float:
-        """Focal length in image widths, the same for all images."""
+        """Focal length in image widths, common to all images."""
         return float(np.median(self.numbers[:, 16]))
 
 
 def read_labels(storage: Storage, path: Path) -> Labels:
-    """Read and check `dataset.json`; DatasetError names the first thing that is wrong."""
+    """Read and check `dataset.json`; DatasetError names the first problem."""
     images = {name for name in storage.names if name.lower().endswith(IMAGES)}
     if not storage.has(LABELS):
         if not storage.names:
@@ -64,8 +64,8 @@ def read_labels(storage: Storage, path: Path) -> Labels:
             f"{path} holds {len(images)} images but no dataset.json: {hint}; write it in the EG3D layout "
             '({"labels": [[file name, 25 numbers], ...]})'
         )
-    told, numbers, identities = _parse(storage.read(LABELS, max_bytes=MAX_BYTES), path)
-    names = files_of(told, storage, path)
+    labelled, numbers, identities = _parse(storage.read(LABELS, max_bytes=MAX_BYTES), path)
+    names = resolve_files(labelled, storage, path)
     unlabelled = len(images.difference(names))
     if unlabelled:
         warnings.warn(
@@ -78,7 +78,7 @@ def read_labels(storage: Storage, path: Path) -> Labels:
 
 
 def _parse(text: bytes, path: Path) -> tuple[list[str], Array, list[int] | None]:
-    """File names as labels tell them, label numbers (N, 25) and identities."""
+    """Parse file names as written, label numbers (N, 25) and identities."""
     source = f"dataset.json in {path}"
     try:
         content = documents.parse(text, Any, source=source, remedy="write it again", max_bytes=MAX_BYTES)
@@ -122,25 +122,26 @@ def _numbers(rows: list[list[float]], names: list[str], source: str) -> Array:
     return np.array(rows, dtype=np.float64)
 
 
-def _identities(found: Any, count: int, source: str) -> list[int] | None:
-    if found is None:
+def _identities(values: Any, count: int, source: str) -> list[int] | None:
+    if values is None:
         return None
-    if not isinstance(found, list):
+    if not isinstance(values, list):
         raise DatasetError(
-            f"{source}: identities is {documents.shown(found)}, not a list of numbers; drop it"
+            f"{source}: identities is {documents.shown(values)}, not a list of numbers; drop it"
         )
-    if len(found) != count:
-        raise DatasetError(f"{source} has {count} labels but {len(found)} identities; write one an image")
-    for i, one in enumerate(found):
-        if type(one) is not int or abs(one) > documents.MAX_INTEGER:
+    if len(values) != count:
+        raise DatasetError(f"{source} has {count} labels but {len(values)} identities; write one an image")
+    for i, value in enumerate(values):
+        if type(value) is not int or abs(value) > documents.MAX_INTEGER:
             raise DatasetError(
-                f"{source}: identities[{i}] is {documents.shown(one)}, not a whole number; number them"
+                f"{source}: identities[{i}] is {documents.shown(value)}, not a whole number; number them"
             )
-    return found
+    return values
 
 
 def _check_cameras(names: list[str], numbers: Array) -> None:
-    """Cameras are rigid, away from the origin, and share one field of view in normalised units."""
+    """Require cameras that are rigid, away from the origin, and share one normalised field of view."""
+    # rotations
     matrices = numbers[:, :16].reshape(-1, 4, 4)
     rotations = matrices[:, :3, :3]
     deviation = np.abs(np.einsum("nji,njk->nik", rotations, rotations) - np.eye(3)).max((1, 2))
@@ -148,20 +149,22 @@ def _check_cameras(names: list[str], numbers: Array) -> None:
     bad = np.flatnonzero((deviation > ORTHONORMAL_TOLERANCE) | mirrored)
     if len(bad):
         name, worst = names[bad[0]], deviation[bad[0]]
-        how = (
+        fault = (
             "is mirrored (determinant -1)"
             if mirrored[bad[0]]
             else f"is not orthonormal: R^T R differs from 1 by {worst:.3g}"
         )
         raise DatasetError(
-            f"the camera rotation of {name} {how}; cam2world must be a rigid motion, row-major, OpenCV axes"
+            f"the camera rotation of {name} {fault}; cam2world must be a rigid motion, row-major, OpenCV axes"
         )
+    # centres
     if (np.linalg.norm(matrices[:, :3, 3], axis=1) < 1e-6).any():
         centre = names[int(np.linalg.norm(matrices[:, :3, 3], axis=1).argmin())]
         raise DatasetError(
             f"the camera of {centre} is at the origin; cameras must stand around it "
             "(is cam2world stored column-major?)"
         )
+    # focal lengths
     focal = numbers[:, 16]
     if (focal <= 0).any() or (focal > 50).any():
         name = names[int(np.flatnonzero((focal <= 0) | (focal > 50))[0])]

@@ -1,4 +1,4 @@
-"""`ImageDataset`: posed images from a folder or a zip in the EG3D layout."""
+"""Reader of posed images in the EG3D layout, from a folder or a zip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gram.data.decoding import Like, Pixels, decode
+from gram.data.decoding import Pixels, Reference, decode
 from gram.data.depth import read_depth
 from gram.data.format import (
     OPENCV_FROM_OPENGL,
@@ -34,23 +34,21 @@ DEFAULT_NEAR, DEFAULT_FAR = 0.88, 1.12
 
 
 class SizeError(DatasetError):
-    """Pictures of `there` pixels a side, which cannot be made those of another size."""
+    """Images whose side, `stored` pixels, is no multiple of the requested size."""
 
-    def __init__(self, path: Path, there: int, size: int) -> None:
-        self.there = there
+    def __init__(self, path: Path, stored: int, size: int) -> None:
+        self.stored = stored
         super().__init__(
-            f"the images of {path} have {there} pixels a side, no multiple of size {size}; "
-            f"give a divisor of {there}"
+            f"the images of {path} have {stored} pixels a side, no multiple of size {size}; "
+            f"give a divisor of {stored}"
         )
 
 
 class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """Images with camera poses; item i is (image uint8 (3, H, W), pose float32 (2,) = (pitch, yaw) in
-    radians).
+    """Data set of images with camera poses: items are (image uint8 (3, H, W), (pitch, yaw) float32, radians).
 
-    Works for the data sets this package makes and for anyone's own EG3D folder or zip. Without `meta.json`
-    the field of view comes from the intrinsics, the pose prior is fitted, and cameras are scaled to distance
-    1 from the origin.
+    Reads any EG3D folder or zip. Without `meta.json` the field of view comes from the intrinsics, the pose
+    prior is fitted, and cameras are scaled to distance 1 from the origin.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, size: int | None = None) -> None:
@@ -58,10 +56,10 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
         Args:
             path: folder or zip with `dataset.json`.
-            size: pixels along one side; the files' own size must be a multiple of it. None keeps theirs.
+            size: image side in pixels, a divisor of that of the files; None keeps theirs.
 
         Raises:
-            DatasetError: the data set is missing, incomplete or wrong; the message says what to do.
+            DatasetError: the data set is missing, incomplete or invalid; the message says what to do.
         """
         self.path = Path(path)
         self._storage: Storage = open_storage(self.path)
@@ -99,12 +97,12 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
     @cached_property
     def poses(self) -> Float32[Tensor, "count 2"]:
-        """(pitch, yaw) of every camera, radians."""
+        """Camera poses (pitch, yaw), radians."""
         return poses_from_cam2world(self.cam2world)
 
     @property
     def identities(self) -> list[int] | None:
-        """Which person or car every image shows, where known."""
+        """Number of the person or car in every image, if known."""
         return self._labels.identities
 
     @property
@@ -114,12 +112,12 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def labels(self) -> Array:
-        """The numbers of `dataset.json` (count, 25)."""
+        """Numbers of `dataset.json` (count, 25)."""
         return self._labels.numbers
 
     @property
     def stored_meta(self) -> DatasetMeta | None:
-        """What `meta.json` says, if there is one."""
+        """Content of `meta.json`, if there is one."""
         return self._stored_meta
 
     @property
@@ -131,7 +129,7 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
     @cached_property
     def meta(self) -> DatasetMeta:
-        """What is known about the images as this object gives them (size and field of view follow `size`)."""
+        """Metadata of the images at the requested size."""
         if self._stored_meta is not None and self.size == self._file_size:
             return self._stored_meta
         if self._stored_meta is not None:
@@ -152,9 +150,7 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of pixels and labels; different for different `size`. Decodes everything if `meta.json`
-        lacks it.
-        """
+        """SHA-256 of pixels, labels and size. Decodes all images without `meta.json`."""
         stored = self.compute_content_hash() if self._stored_meta is None else self._stored_meta.content_hash
         return (
             stored
@@ -163,49 +159,47 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         )
 
     def compute_content_hash(self) -> str:
-        """SHA-256 of the files' pixels and labels, from the files themselves."""
+        """Decode all files and compute the SHA-256 of their pixels and labels."""
         content = ContentHash()
         for pixels, label in zip(self._decode(self._labels.names), self._labels.numbers, strict=True):
             content.add(pixels, label)
         return content.hexdigest()
 
     def load_images(self, indices: Sequence[int] | None = None) -> UInt8[Tensor, "count 3 height width"]:
-        """Images, all of them unless told which, decoded by several threads.
+        """Load all images, or those of the indices, decoded by several threads.
 
         Raises:
-            DatasetError: one cannot be used, or all together are not those that `meta.json` was written for.
+            DatasetError: an image is unusable, or all images differ from those `meta.json` was written for.
         """
         chosen = range(len(self)) if indices is None else indices
         content = ContentHash() if indices is None else None
         images = torch.zeros(len(chosen), 3, self.size, self.size, dtype=torch.uint8)
-        into = images.numpy()
-        for place, image in enumerate(self._images(chosen, content)):
-            into[place] = image.transpose(2, 0, 1)
+        array = images.numpy()
+        for i, image in enumerate(self._images(chosen, content)):
+            array[i] = image.transpose(2, 0, 1)
         if content is not None:
             self._require_known(content.hexdigest())
         return images
 
     def require_intact(self) -> None:
-        """Decode every image; DatasetError where they are not those that `meta.json` was written for."""
+        """Decode all images; DatasetError if they differ from those `meta.json` was written for."""
         if self._stored_meta is not None:
             self._require_known(self.compute_content_hash())
 
     def depth(self, index: int) -> Float32[Tensor, "height width"] | None:
-        """Distance along the ray of every pixel, NaN for background; None if there is none or not at this
-        size.
-        """
+        """Distance along the ray of every pixel, NaN for background; None if not available at this size."""
         name = depth_name(self._labels.names[index])
         if self.size != self._file_size or not self._storage.has(name):
             return None
         return torch.from_numpy(read_depth(self._storage.read(name), self.size, f"{name} in {self.path}"))
 
     def mesh(self, identity: int) -> bytes | None:
-        """The true surface of a person or car in world coordinates, a PLY file; None if there is none."""
+        """Ground-truth mesh of a person or car in world coordinates, as PLY; None if not available."""
         name = mesh_name(identity)
         return self._storage.read(name) if self._storage.has(name) else None
 
     def _images(self, indices: Sequence[int], content: ContentHash | None = None) -> Iterator[Pixels]:
-        """Images (H, W, 3) at the wanted size; `content` is told those of the files."""
+        """Decode images (H, W, 3) at the requested size; `content` hashes them at the size of the files."""
         block = self._file_size // self.size
         for index, image in zip(indices, self._decode([self.names[i] for i in indices]), strict=True):
             if content is not None:
@@ -217,8 +211,8 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
                 yield np.rint(blocks.mean((1, 3))).astype(np.uint8)
 
     def _decode(self, names: Sequence[str]) -> Iterator[Pixels]:
-        """Image files (H, W, 3) as they are."""
-        return decode(names, self._storage.read, self.path, Like(self.names[0], self._file_size))
+        """Decode image files (H, W, 3) at their size."""
+        return decode(names, self._storage.read, self.path, Reference(self.names[0], self._file_size))
 
     def _require_known(self, content_hash: str) -> None:
         if self._stored_meta is not None and self._stored_meta.content_hash != content_hash:
@@ -240,10 +234,10 @@ class ImageDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
 
 def depth_name(image_name: str) -> str:
-    """Name of the depth file of an image: images/00000/img00000000.png -> depth/00000/img00000000.npy."""
+    """Depth file of an image: images/00000/img00000000.png -> depth/00000/img00000000.npy."""
     return "depth/" + image_name.removeprefix("images/").rsplit(".", 1)[0] + ".npy"
 
 
 def mesh_name(identity: int) -> str:
-    """Name of the file with the true surface of an identity."""
+    """File with the ground-truth mesh of an identity."""
     return f"meshes/identity_{identity:03d}.ply"

@@ -1,4 +1,4 @@
-"""Files of a data set, whether in a folder or in a zip."""
+"""Access to the files of a data set, in a folder or a zip."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from gram.data.format import DatasetError
-from gram.system.folders import PARTIAL, left_aside
+from gram.system.folders import PARTIAL, leftover
 
 LABELS = "dataset.json"
 MAX_BYTES = 2**28
-"""Of a file that is read, unless a caller allows more."""
+"""Default maximum size of a file."""
 
 
 @runtime_checkable
 class Storage(Protocol):
-    """A set of named files; names are relative and use forward slashes.
+    """Set of named files; names are relative and use forward slashes.
 
-    `names` leaves out what macOS adds to archives, and lists no linked folders; `has` finds what is in these.
-    Where everything lies in one folder, names begin below it.
+    `names` omits metadata of macOS and the content of linked folders, which `has` finds nevertheless. A
+    single top-level folder is stripped from names.
     """
 
     names: frozenset[str]
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name."""
+        """True if there is a file of that name."""
         ...
 
     def read(self, name: str, *, max_bytes: int = MAX_BYTES) -> bytes:
-        """The bytes of one file; DatasetError if they are too many, or damaged."""
+        """Read a file; DatasetError if it is too large or damaged."""
         ...
 
 
 class FolderStorage:
-    """The files below a folder."""
+    """Files below a folder."""
 
     def __init__(self, root: Path) -> None:
         names = _without_junk(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
@@ -46,18 +46,18 @@ class FolderStorage:
         self.names = frozenset(name.removeprefix(top) for name in names)
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name."""
+        """True if there is a file of that name."""
         return name in self.names or (self._root / name).is_file()
 
     def read(self, name: str, *, max_bytes: int = MAX_BYTES) -> bytes:
-        """The bytes of one file."""
+        """Read a file."""
         with (self._root / name).open("rb") as file:
             _require_size(name, self._root, os.fstat(file.fileno()).st_size, max_bytes)
             return file.read(max_bytes)
 
 
 class ZipStorage:
-    """The files in a zip archive; safe to use from several threads and after a fork."""
+    """Files in a zip archive; usable from several threads and after a fork."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,11 +69,11 @@ class ZipStorage:
         self.names = frozenset(self._members)
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name."""
+        """True if there is a file of that name."""
         return name in self.names
 
     def read(self, name: str, *, max_bytes: int = MAX_BYTES) -> bytes:
-        """The bytes of one file."""
+        """Read a file."""
         try:
             archive = self._archive()
             member = archive.getinfo(self._members[name])
@@ -84,13 +84,13 @@ class ZipStorage:
                 return file.read(max_bytes)
         except (DatasetError, FileNotFoundError):
             raise
-        except Exception as error:  # a damaged member raises whatever its decoder does
+        except Exception as error:  # decoders of damaged members raise anything
             raise DatasetError(
                 f"{name} in {self._path} cannot be unpacked ({error}): pack the zip again, with deflate"
             ) from error
 
     def _archive(self) -> zipfile.ZipFile:
-        """This thread's own handle: handles share a file position."""
+        """Open a handle for each thread, since a handle has one file position."""
         opened = getattr(self._local, "opened", None)
         if opened is None or opened[0] != os.getpid():
             self._local.opened = opened = (os.getpid(), _open_zip(self._path))
@@ -105,13 +105,13 @@ class ZipStorage:
 
 
 def open_storage(path: Path) -> Storage:
-    """The files of a data set; DatasetError if there is nothing at the path, or no folder and no zip."""
+    """Open a folder or zip; DatasetError if the path is missing or neither."""
     if path.is_dir():
         return FolderStorage(path)
     if not path.exists():
         hint = ""
         if partial_path(path).exists():
-            hint = f" ({partial_path(path).name} is what an interrupted run left; run it again)"
+            hint = f" ({partial_path(path).name} is left over from an interrupted run; run it again)"
         raise DatasetError(
             f"there is no data set at {path}{hint}; check the path, or make one with the prepare stage"
         )
@@ -123,8 +123,8 @@ def open_storage(path: Path) -> Storage:
 
 
 def partial_path(path: Path) -> Path:
-    """What an interrupted run left of a data set; nothing is there where none did."""
-    return left_aside(path) or path.with_name(path.name + PARTIAL)
+    """Path of the leftover of an interrupted run, which exists only if there was one."""
+    return leftover(path) or path.with_name(path.name + PARTIAL)
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -132,18 +132,20 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except OSError:
         raise
-    except Exception as error:  # a damaged directory raises whatever its parser does
+    except Exception as error:  # parsers of damaged archives raise anything
         raise DatasetError(f"{path} is a damaged zip archive ({error}): copy or pack it again") from error
 
 
 def _by_name(members: Iterable[str], path: Path) -> dict[str, str]:
-    """Names with forward slashes, to those in the archive."""
-    found: dict[str, str] = {}
+    """Map names with forward slashes to names in the archive."""
+    by_name: dict[str, str] = {}
     for member in members:
         name = member.replace("\\", "/")
-        if found.setdefault(name, member) != member:
-            raise DatasetError(f"{path} holds {member!r} and {found[name]!r}: pack it again with one of them")
-    return found
+        if by_name.setdefault(name, member) != member:
+            raise DatasetError(
+                f"{path} holds {member!r} and {by_name[name]!r}: pack it again with one of them"
+            )
+    return by_name
 
 
 def _without_junk(names: Iterable[str]) -> list[str]:
@@ -155,7 +157,7 @@ def _is_junk(part: str) -> bool:
 
 
 def _only_folder(names: Iterable[str]) -> str:
-    """The folder that holds labels and all else, with a slash; empty where the labels are on top."""
+    """Name of the only top-level folder, with a slash; empty if labels are at the top level."""
     tops = {name.partition("/")[0] for name in names}
     return f"{top}/" if len(tops) == 1 and f"{(top := tops.pop())}/{LABELS}" in set(names) else ""
 

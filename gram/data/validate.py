@@ -1,4 +1,4 @@
-"""`validate`: look at every image of a data set before spending hours on it."""
+"""Validation of data sets: decodes every image and checks every camera."""
 
 from __future__ import annotations
 
@@ -19,16 +19,14 @@ from gram.data.format import ContentHash, DatasetError, fit_pose_prior
 from gram.data.reader import ImageDataset
 
 AIM_TOLERANCE = 0.02
-"""How far a camera's axis may miss the origin before a warning, in units of its distance."""
-
-
+"""Distance from a camera's axis to the origin that causes a warning, relative to that of the camera."""
 BLOCK = 256
-"""Images that are decoded together."""
+"""Maximum number of images decoded at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetReport:
-    """What was found."""
+    """Result of a validation."""
 
     count: int
     size: int
@@ -36,19 +34,19 @@ class DatasetReport:
     pose: dict[str, float]
     """Fitted prior: yaw_mean, yaw_std, pitch_mean, pitch_std, radians."""
     duplicates: list[tuple[str, str]]
-    """Pairs of files with the same pixels: each later one with the first."""
+    """Pairs of files with the same pixels: the first one, and each later one."""
     warnings: list[str]
     unreadable: list[str]
-    """What is wrong with files that cannot be used."""
+    """Messages about unusable files."""
     changed: bool
-    """Whether images or cameras are not those that meta.json was written for."""
+    """True if images or cameras differ from those that meta.json was written for."""
 
 
 def validate(path: str | os.PathLike[str]) -> DatasetReport:
     """Decode every image and check every camera of a data set.
 
     Raises:
-        DatasetError: something makes the data set unusable.
+        DatasetError: the data set is unusable.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -67,15 +65,15 @@ def validate(path: str | os.PathLike[str]) -> DatasetReport:
 
 
 def examine(dataset: ImageDataset) -> DatasetReport:
-    """Like `validate`, for a data set that is open at its files' own size: nothing is raised, all is told."""
-    content, seen = ContentHash(), dict[bytes, str]()
+    """Validate a data set opened at the size of its files; errors are reported, not raised."""
+    content, first_by_digest = ContentHash(), dict[bytes, str]()
     duplicates, unreadable = list[tuple[str, str]](), list[str]()
     for name, label, image in zip(dataset.names, dataset.labels, _decoded(dataset), strict=True):
         if isinstance(image, DatasetError):
             unreadable.append(str(image))
             continue
         content.add(image, label)
-        first = seen.setdefault(sha256(image.tobytes()).digest(), name)
+        first = first_by_digest.setdefault(sha256(image.tobytes()).digest(), name)
         if first != name:
             duplicates.append((first, name))
     meta = dataset.stored_meta
@@ -92,7 +90,7 @@ def examine(dataset: ImageDataset) -> DatasetReport:
 
 
 def _decoded(dataset: ImageDataset) -> Iterator[NDArray[np.uint8] | DatasetError]:
-    """Every image (H, W, 3), or what is wrong with it or its depth, decoded by several threads."""
+    """Decode every image (H, W, 3), or the error of it or its depth, in several threads."""
 
     def decode(index: int) -> NDArray[np.uint8] | DatasetError:
         try:
@@ -115,7 +113,7 @@ def _copy_warnings(duplicates: list[tuple[str, str]]) -> list[str]:
 
 
 def _aim_warnings(dataset: ImageDataset) -> list[str]:
-    """A note if cameras do not look at the origin, since poses describe only cameras that do."""
+    """Warnings about cameras that do not look at the origin, which poses cannot describe."""
     centres, backward = dataset.cam2world[:, :3, 3], dataset.cam2world[:, :3, 2]
     miss = torch.linalg.cross(centres, backward).norm(dim=1)
     worst = int(miss.argmax())

@@ -1,4 +1,4 @@
-"""`DatasetWriter`: writes a data set aside and moves it into place when it is complete."""
+"""Writer of data sets, which appear only when complete."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from gram.system.folders import replacing
 
 
 class _Unfinished(Exception):
-    """The block of a writer was left without `finish`."""
+    """Exit of a writer's block without `finish`."""
 
 
 class DatasetWriter:
-    """Writes images one by one. Until `finish` everything lies aside in a folder of this process's own; a
-    killed run leaves no half data set.
+    """Context manager that writes images one by one to a temporary folder, which `finish` moves into place.
 
-    Use it as a context manager: leaving the block without `finish` removes what was written.
+    Leaving the block without `finish` removes the temporary folder.
     """
 
     def __init__(
@@ -37,8 +36,8 @@ class DatasetWriter:
         """Start a data set.
 
         Args:
-            path: the folder to make.
-            size: pixels along one side.
+            path: folder of the data set.
+            size: image side in pixels.
             fov: angle between the centres of opposite border pixels, radians.
             overwrite: replace an existing folder when the new one is complete.
         """
@@ -62,7 +61,7 @@ class DatasetWriter:
         self._open.__exit__(kind or _Unfinished, error or _Unfinished(), trace)
 
     def __len__(self) -> int:
-        """Images written so far."""
+        """Number of images written so far."""
         return len(self._labels)
 
     def add(
@@ -78,7 +77,7 @@ class DatasetWriter:
         Args:
             image: (size, size, 3) sRGB.
             pose: (pitch, yaw), radians.
-            identity: which person or thing it shows.
+            identity: number of the person or car.
             depth: (size, size) distance along the ray, NaN for background.
         """
         if image.shape != (self._size, self._size, 3) or image.dtype != np.uint8:
@@ -116,9 +115,7 @@ class DatasetWriter:
         seed: int | None = None,
         prepared: Mapping[str, Any] | None = None,
     ) -> DatasetMeta:
-        """Write labels and `meta.json`, and move the data set into place; see `DatasetMeta` for the
-        arguments.
-        """
+        """Write labels and `meta.json`, and move the data set into place; for arguments see `DatasetMeta`."""
         if not self._labels:
             raise DatasetError(f"no image was added to {self.path}; a data set needs at least one")
         meta = DatasetMeta(
@@ -146,16 +143,16 @@ class DatasetWriter:
         return meta
 
     def _require_whole(self, meta: DatasetMeta) -> None:
-        """Compare what lies on the disk with what was given."""
+        """Compare the files on disk with the images added."""
         count = sum(path.suffix == ".png" for path in (self._partial / "images").rglob("*"))
         if count != len(self):
             raise DatasetError(
                 f"{self.path}: {len(self)} images were written, but {count} are there: run again"
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd about it was told when it was read
-            found = ImageDataset(self._partial).compute_content_hash()
-        if found != meta.content_hash:
+            warnings.simplefilter("ignore")  # the caller is warned when it reads the data set
+            written = ImageDataset(self._partial).compute_content_hash()
+        if written != meta.content_hash:
             raise DatasetError(
                 f"{self.path}: what was written reads otherwise than given: run again, and check the disk"
             )

@@ -1,1 +1,1 @@
-"""Geometry of cameras: rays, projections, poses and their priors."""
+"""Camera geometry: rays, projection, poses and pose priors."""

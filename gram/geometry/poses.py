@@ -1,4 +1,4 @@
-"""Pose priors: the distribution of camera poses of a data set, (pitch, yaw) in radians."""
+"""Pose priors: distributions of the camera poses of a data set, (pitch, yaw) in radians."""
 
 import math
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from gram.shapes import Float
 
 @runtime_checkable
 class PosePrior(Protocol):
-    """Draws camera poses."""
+    """Distribution of camera poses."""
 
     def sample(
         self, count: int, *, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "count 2"]:
-        """`count` independent (pitch, yaw), radians."""
+        """Draw `count` independent (pitch, yaw), radians."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianPoses:
-    """Independent normal pitch and yaw: faces (FFHQ: yaw N(pi/2, 0.3), pitch N(pi/2, 0.155))."""
+    """Independent normal pitch and yaw, for faces (FFHQ: yaw N(pi/2, 0.3), pitch N(pi/2, 0.155))."""
 
     yaw_mean: float = math.pi / 2
     yaw_std: float = 0.3
@@ -33,7 +33,7 @@ class GaussianPoses:
     def sample(
         self, count: int, *, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "count 2"]:
-        """`count` independent (pitch, yaw); pitch is kept a degree away from the poles.
+        """Draw `count` independent (pitch, yaw); pitch is clamped to one degree from the poles.
 
         Example:
             >>> rng = torch.Generator().manual_seed(0)
@@ -48,7 +48,7 @@ class GaussianPoses:
 
 @dataclass(frozen=True, kw_only=True)
 class SphericalPoses:
-    """Uniform over a zone of the sphere: cars. yaw = U(-1, 1) yaw_range + yaw_mean, and
+    """Uniform distribution over a zone of the sphere, for cars: yaw = U(-1, 1) yaw_range + yaw_mean,
     pitch = arccos(1 - 2 v) with v = (U(-1, 1) v_range + v_mean) / pi."""
 
     yaw_mean: float = math.pi / 2
@@ -59,11 +59,11 @@ class SphericalPoses:
     def sample(
         self, count: int, *, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "count 2"]:
-        """`count` independent (pitch, yaw).
+        """Draw `count` independent (pitch, yaw).
 
         Example:
             >>> pitch, yaw = SphericalPoses().sample(1000).unbind(-1)
-            >>> bool((pitch < math.pi / 2).all())  # cars are seen from above
+            >>> bool((pitch < math.pi / 2).all())  # views from above
             True
         """
         uniform = torch.rand(count, 2, generator=generator, device=device) * 2.0 - 1.0

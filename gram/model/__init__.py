@@ -1,1 +1,1 @@
-"""The generator as a whole, model folders, latent files and released weights."""
+"""Generator, model folders, latent files and released weights."""

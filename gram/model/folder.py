@@ -1,8 +1,8 @@
-"""Models on disk: folders of generator.safetensors, discriminator.safetensors and model.json; never pickle.
+"""Model folders: generator.safetensors, discriminator.safetensors and model.json, never pickle.
 
 `settings` holds the keyword arguments of every part: `generator`, `radiance`, `sampler` and `discriminator`,
-and those of the sampler's network if it has one: `manifold` or `ray_network`. The sampler's `kind` is one of
-`gram.rendering.samplers.SAMPLERS`. Further entries are kept as they are.
+and of the sampler's network if it has one: `manifold` or `ray_network`. The sampler's `kind` is one of
+`gram.rendering.samplers.SAMPLERS`. Other entries are kept.
 """
 
 import json
@@ -30,20 +30,20 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class ModelError(ValueError):
-    """A model folder that cannot be used; the message says why and what to do."""
+    """Unusable model folder; the message says why and what to do."""
 
 
 def build_generator(settings: Mapping[str, Any]) -> Generator:
-    """A generator with fresh random weights."""
+    """Build a generator with random weights."""
     sampler = build_sampler(settings)
     return Generator(radiance=RadianceField(**settings["radiance"]), sampler=sampler, **settings["generator"])
 
 
 def build_sampler(settings: Mapping[str, Any]) -> Sampler:
-    """A sampler, untrained where it learns.
+    """Build an untrained sampler.
 
     Raises:
-        ValueError: an unknown kind, or arguments that it cannot take.
+        ValueError: unknown kind or invalid arguments.
     """
     kind = settings["sampler"]["kind"]
     if kind not in SAMPLERS:
@@ -52,17 +52,17 @@ def build_sampler(settings: Mapping[str, Any]) -> Sampler:
 
 
 def build_discriminator(settings: Mapping[str, Any]) -> Discriminator:
-    """A discriminator with fresh random weights."""
+    """Build a discriminator with random weights."""
     return Discriminator(**settings["discriminator"])
 
 
 def save_model(
     path: str | Path, generator: Generator, discriminator: Discriminator, settings: Mapping[str, Any]
 ) -> None:
-    """Write a model folder, whole or not at all.
+    """Write a model folder atomically.
 
     Raises:
-        OSError: it cannot be written; a model that was there is intact.
+        OSError: it cannot be written; an existing model stays intact.
     """
     write_folder(Path(path), model_files(generator, discriminator, settings))
 
@@ -74,7 +74,7 @@ def model_files(
     *,
     dtype: torch.dtype | None = None,
 ) -> dict[str, bytes]:
-    """What a model folder holds, file by file; `dtype` is that of the weights on disk, None as they are."""
+    """Serialise a model to the files of its folder; `dtype` converts the weights, None keeps their types."""
     return {
         GENERATOR: _to_bytes(generator, dtype),
         DISCRIMINATOR: _to_bytes(discriminator, dtype),
@@ -83,10 +83,10 @@ def model_files(
 
 
 def load_settings(path: str | Path) -> dict[str, Any]:
-    """model.json of a model folder, checked as `gram.model.settings` says.
+    """Read model.json of a model folder, checked against `gram.model.settings`.
 
     Raises:
-        ModelError: there is none, or it describes no model.
+        ModelError: the file is missing or invalid.
     """
     file = Path(path) / SETTINGS
     if not file.is_file():
@@ -98,7 +98,7 @@ def load_settings(path: str | Path) -> dict[str, Any]:
 
 
 def load_model(path: str | Path) -> Generator:
-    """A generator that renders, in evaluation mode on the CPU.
+    """Load the generator of a model folder, in evaluation mode on the CPU.
 
     Raises:
         ModelError: a file is missing or damaged, or tensors are missing, unknown or misshapen.
@@ -112,16 +112,16 @@ def load_model(path: str | Path) -> Generator:
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
-    """The discriminator of a model folder, in evaluation mode on the CPU.
+    """Load the discriminator of a model folder, in evaluation mode on the CPU.
 
     Raises:
-        ModelError: as `load_model`.
+        ModelError: see `load_model`.
     """
     return _load(Path(path), DISCRIMINATOR, build_discriminator)
 
 
 def _load(folder: Path, name: str, build: Callable[[Mapping[str, Any]], Network]) -> Network:
-    """A network with the weights of a file, built in memory only where these fit it."""
+    """Load a network, built on the meta device first to check the shapes of the file."""
     settings, file = load_settings(folder), folder / name
     if not file.is_file():
         raise ModelError(f"{file} is missing: the model folder is incomplete, copy it again")

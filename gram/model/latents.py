@@ -1,4 +1,4 @@
-"""Files of latents: what somebody liked, or what was found by inversion, to be drawn and exported again."""
+"""Latent files, and interpolation between latents."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ KEY = "z"
 
 
 def read_latents(path: str | Path, *, z_dim: int) -> Float[Tensor, "count {z_dim}"]:
-    """Latents of a file, float32.
+    """Read latents from a file, as float32.
 
     Args:
         path: `.safetensors` with a tensor `z`, or `.npy`; (count, z_dim), or (z_dim,) for one.
-        z_dim: of the generator that will draw them.
+        z_dim: latent dimension of the generator.
 
     Raises:
-        ValueError: the file is absent, no such file, or its latents are of another generator.
+        ValueError: the file is missing, not a latent file, or does not fit the generator.
     """
     path = Path(path)
     z = _read(path, z_dim)
@@ -34,22 +34,22 @@ def read_latents(path: str | Path, *, z_dim: int) -> Float[Tensor, "count {z_dim
 
 
 def write_latents(path: str | Path, z: Float[Tensor, "count z_dim"]) -> None:
-    """A safetensors file; it appears only when complete."""
+    """Write a safetensors file atomically."""
     write_file(Path(path), safetensors.torch.save({KEY: z.detach().cpu().contiguous()}))
 
 
 def interpolate_latents(z: Float[Tensor, "count z_dim"], between: int) -> Float[Tensor, "steps z_dim"]:
-    """A closed round: every latent, `between` others on the way to the next, and so back to the first.
+    """Interpolate in a closed loop through all latents, from each to the next and back to the first.
 
-    The way goes along an arc and the lengths change evenly, as on a straight way through many dimensions
-    latents in the middle are so short that they have the average face.
+    Interpolation is spherical with linearly changing lengths: latents half-way on a straight line in many
+    dimensions are so short that they yield the average face.
 
     Args:
-        z: at least one latent; the round of one is that alone.
+        z: at least one latent; a single one is returned as it is.
         between: number of latents between two neighbours.
 
     Returns:
-        count * (between + 1) latents, the first of them z[0].
+        count * (between + 1) latents, starting with z[0].
     """
     if len(z) == 1:
         return z
@@ -60,17 +60,18 @@ def interpolate_latents(z: Float[Tensor, "count z_dim"], between: int) -> Float[
 def _arc(
     start: Float[Tensor, " z_dim"], end: Float[Tensor, " z_dim"], fractions: Float[Tensor, "steps 1"]
 ) -> Float[Tensor, "steps z_dim"]:
+    # unit vectors and the angle between them
     lengths = torch.stack([start.norm(), end.norm()])
-    a, b = (one / length.clamp_min(1e-12) for one, length in zip((start, end), lengths, strict=True))
+    a, b = (v / length.clamp_min(1e-12) for v, length in zip((start, end), lengths, strict=True))
     angle = torch.acos((a @ b).clamp(-1.0, 1.0))
-    if lengths.min() == 0 or angle.sin() < 1e-3:  # there is no arc, or there are many
+    if lengths.min() == 0 or angle.sin() < 1e-3:  # the arc is undefined or not unique
         return torch.lerp(start, end, fractions)
     direction = (torch.sin((1.0 - fractions) * angle) * a + torch.sin(fractions * angle) * b) / angle.sin()
     return direction * torch.lerp(lengths[0], lengths[1], fractions)
 
 
 def _read(path: Path, z_dim: int) -> Tensor:
-    """The latents of a file whose header says that they fit."""
+    """Read latents after the header of the file was checked."""
     if not path.is_file():
         raise ValueError(f"the file of latents {path} does not exist")
     if path.suffix == ".npy":
@@ -92,7 +93,7 @@ def _read_array(path: Path, z_dim: int) -> Tensor:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         shape, kind = array.shape, array.dtype
     except Exception as error:  # a damaged header raises whatever its parser does
-        words = documents.words_of(error)
+        words = documents.one_line(error)
         raise ValueError(f"{path} is no file of latents, .safetensors or .npy: {words}") from error
     _require_fit(path, shape, z_dim, kind.name, real=kind.kind in "fiu")
     return torch.from_numpy(array.astype(np.float32))

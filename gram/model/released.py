@@ -1,8 +1,8 @@
-"""Weights of the released implementation: its parameter names, mapped to ours.
+"""Weights of the authors' released implementation, converted to our parameter names.
 
-`settings` is the description that travels with such weights: the preset's name (`base`) and the sections
-`camera`, `renderer`, `representation` and `generator`. Both come from somebody else: nothing is built before
-they are checked, and no pickle is read.
+`settings` is the description that comes with such weights: the preset's name (`base`) and the sections
+`camera`, `renderer`, `representation` and `generator`. Both are untrusted: they are checked before anything
+is built, and no pickle is read.
 """
 
 import math
@@ -38,7 +38,7 @@ _GENERATOR_NAMES = [
     (r"representation\.rf_network\.output_color\.(\d+)\.", r"radiance.color_heads.\1."),
     (r"representation\.sample_network\.output_layer\.", "sampler.manifold.output."),
 ]
-# Activations count as layers there, so linear layers have even numbers.
+# Activations are numbered as layers, so linear layers have even numbers.
 _GENERATOR_SEQUENCES = [
     (r"representation\.rf_network\.mapping_network\.network\.(\d{1,3})\.", "mapping.hidden."),
     (r"representation\.sample_network\.network\.(\d{1,3})\.", "sampler.manifold.hidden."),
@@ -53,11 +53,11 @@ _DISCRIMINATOR_NAMES = [
 
 
 class ReleasedError(ValueError):
-    """Weights or settings that are not those of a released model; names where, what, and what to do."""
+    """Invalid weights or settings of a released model; the message names the entry and a remedy."""
 
 
 class CameraSettings(TypedDict):
-    """Where a ray is looked at, and the field of view in degrees."""
+    """Field of view in degrees, and the sampled interval of rays."""
 
     fov: Annotated[float, Bounds(above=0, high=179)]
     ray_start: Length
@@ -65,7 +65,7 @@ class CameraSettings(TypedDict):
 
 
 class RendererSettings(TypedDict):
-    """Of the search for surfaces."""
+    """Search for surfaces."""
 
     num_samples: Annotated[int, Bounds(low=2, high=4096)]
     num_manifolds: Annotated[int, Bounds(low=2, high=1024)]
@@ -75,7 +75,7 @@ class RendererSettings(TypedDict):
 
 
 class RepresentationSettings(TypedDict):
-    """Of both networks of the generator."""
+    """Sizes of the radiance field and the manifold predictor."""
 
     hidden_dim: Width
     hidden_dim_sample: Width
@@ -84,13 +84,13 @@ class RepresentationSettings(TypedDict):
 
 
 class LatentSettings(TypedDict):
-    """Of what pictures are made of."""
+    """Latents."""
 
     z_dim: Width
 
 
 class ReleasedSettings(TypedDict):
-    """What is read of the description, which has more."""
+    """Used part of the description; other entries are ignored."""
 
     base: Words
     camera: CameraSettings
@@ -100,7 +100,7 @@ class ReleasedSettings(TypedDict):
 
 
 def generator_name(name: str, *, mapping_layers: int = 3) -> str:
-    """Our name of a released generator parameter.
+    """Convert the name of a released generator parameter.
 
     Raises:
         KeyError: the name is unknown.
@@ -116,7 +116,7 @@ def generator_name(name: str, *, mapping_layers: int = 3) -> str:
 
 
 def discriminator_name(name: str) -> str:
-    """Our name of a released discriminator parameter.
+    """Convert the name of a released discriminator parameter.
 
     Raises:
         KeyError: the name is unknown.
@@ -128,15 +128,15 @@ def discriminator_name(name: str) -> str:
 
 
 def read_released(weights: Path, settings: Path) -> Generator:
-    """A generator of two files, safetensors and JSON; see `load_released`.
+    """Read a generator from two files, safetensors and JSON; see `load_released`.
 
     Raises:
-        ReleasedError: one of them is missing or damaged, a pickle, or not of a released model.
-        OSError: one cannot be read.
+        ReleasedError: a file is missing, damaged, a pickle, or not of a released model.
+        OSError: a file cannot be read.
     """
     try:
-        told = documents.read(settings, ReleasedSettings, remedy=REMEDY)
-        return load_released(tensor_files.read_all(weights), told, source=str(weights))
+        description = documents.read(settings, ReleasedSettings, remedy=REMEDY)
+        return load_released(tensor_files.read_all(weights), description, source=str(weights))
     except documents.DocumentError as error:
         raise ReleasedError(str(error)) from error
     except tensor_files.TensorFileError as error:
@@ -144,22 +144,22 @@ def read_released(weights: Path, settings: Path) -> Generator:
 
 
 def load_released(state_dict: Any, settings: Any, *, source: str = "released weights") -> Generator:
-    """A generator with released weights; names may carry the prefix `generator.`.
+    """Build a generator with released weights; names may carry the prefix `generator.`.
 
     Args:
-        state_dict: released names to tensors; other entries than the generator's are ignored.
-        settings: see the module.
-        source: names the weights in messages.
+        state_dict: tensors by released name; entries that are not the generator's are ignored.
+        settings: description of the model, see the module.
+        source: name of the weights in messages.
 
     Raises:
-        ReleasedError: a setting is missing or can be none, or a parameter is unknown, missing, misshapen or
-            no finite numbers.
+        ReleasedError: a setting is missing or out of range, or a parameter is unknown, missing, misshapen or
+            not finite.
     """
     try:
-        told = documents.check(settings, ReleasedSettings, source="released settings", remedy=REMEDY)
+        description = documents.check(settings, ReleasedSettings, source="released settings", remedy=REMEDY)
     except documents.DocumentError as error:
         raise ReleasedError(str(error)) from error
-    camera = told["camera"]
+    camera = description["camera"]
     if camera["ray_start"] >= camera["ray_end"]:
         problem = f"camera.ray_start is {camera['ray_start']}, not less than ray_end = {camera['ray_end']}"
         raise ReleasedError(f"released settings: {problem}: {REMEDY}")
@@ -168,27 +168,26 @@ def load_released(state_dict: Any, settings: Any, *, source: str = "released wei
         for name, tensor in _entries(state_dict, source).items()
         if "representation." in name and name[:5] != "grad."
     }
-    own = _renamed(weights, generator_name, source)
-    return _fitted(lambda: _generator(told), own, source, ignore=("mean_", "manifold.centre"))
+    renamed = _renamed(weights, generator_name, source)
+    return _fitted(lambda: _generator(description), renamed, source, ignore=("mean_", "manifold.centre"))
 
 
 def load_released_discriminator(
     state_dict: Any, image_size: int, *, source: str = "released weights"
 ) -> Discriminator:
-    """A discriminator with released weights.
+    """Build a discriminator with released weights.
 
     Raises:
-        ReleasedError: no network has that size, or a parameter is unknown, missing, misshapen or no finite
-            numbers.
+        ReleasedError: invalid size, or a parameter is unknown, missing, misshapen or not finite.
     """
     if not 4 <= image_size <= 4096 or image_size & (image_size - 1):
         raise ReleasedError(f"image_size is {shown(image_size)}, no power of two from 4 to 4096: {REMEDY}")
-    own = _renamed(_entries(state_dict, source), discriminator_name, source)
-    return _fitted(lambda: Discriminator(size=image_size), own, source)
+    renamed = _renamed(_entries(state_dict, source), discriminator_name, source)
+    return _fitted(lambda: Discriminator(size=image_size), renamed, source)
 
 
 def _generator(settings: Mapping[str, Any]) -> Generator:
-    """As settings that have been checked describe it."""
+    """Build a generator from checked settings."""
     renderer, representation = settings["renderer"], settings["representation"]
     preset = next((v for k, v in _PRESETS.items() if k in settings["base"].upper()), _FACES)
     background = renderer["background"]
@@ -218,7 +217,7 @@ def _generator(settings: Mapping[str, Any]) -> Generator:
 
 
 def _entries(state_dict: Any, source: str) -> dict[str, Tensor]:
-    """Names and tensors, if that is what there is."""
+    """Require a mapping of names to tensors."""
     if not isinstance(state_dict, Mapping):
         raise ReleasedError(f"{source}: {type(state_dict).__name__} is no mapping of names: {REMEDY}")
     for name, tensor in state_dict.items():
@@ -228,29 +227,29 @@ def _entries(state_dict: Any, source: str) -> dict[str, Tensor]:
     return dict(state_dict)
 
 
-def _renamed(weights: Mapping[str, Tensor], ours: Callable[[str], str], source: str) -> dict[str, Tensor]:
-    own: dict[str, Tensor] = {}
+def _renamed(weights: Mapping[str, Tensor], convert: Callable[[str], str], source: str) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         try:
-            known = ours(name)
+            new_name = convert(name)
         except KeyError as error:
             problem = str(error.args[0]).replace(repr(name), shown(name))
             raise ReleasedError(f"{source}: {problem}: {REMEDY}") from None
-        if known in own:
+        if new_name in renamed:
             raise ReleasedError(f"{source}: {shown(name)} is there twice, by another name: {REMEDY}")
-        own[known] = tensor
-    return own
+        renamed[new_name] = tensor
+    return renamed
 
 
 def _fitted(
     build: Callable[[], Network], weights: Mapping[str, Tensor], source: str, ignore: tuple[str, ...] = ()
 ) -> Network:
-    """A network with these weights, built in memory only where they fit it."""
+    """Build a network with these weights, on the meta device first to check their shapes."""
     with torch.device("meta"):
         parts = build().state_dict()
     wanted = {name: t for name, t in parts.items() if not any(part in name for part in ignore)}
-    found = {name: tensor_files.described(tensor) for name, tensor in weights.items()}
-    problems = [*tensor_files.misfits(wanted, found)]
+    stored = {name: tensor_files.described(tensor) for name, tensor in weights.items()}
+    problems = [*tensor_files.misfits(wanted, stored)]
     problems = problems or [f"{name} is not finite" for name, t in weights.items() if not t.isfinite().all()]
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""

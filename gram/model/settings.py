@@ -1,4 +1,4 @@
-"""model.json: what it may say, so that nothing is built of a size that no machine has."""
+"""Schema of model.json, with bounds that keep hostile files from allocating excessive memory."""
 
 import math
 from pathlib import Path
@@ -81,14 +81,14 @@ class DiscriminatorSettings(TypedDict):
 
 
 class Measured(TypedDict):
-    """A measurement, with all that has to be equal for another to be comparable."""
+    """Measured metrics, with the protocol that must match for a comparison."""
 
     values: dict[str, Annotated[float, Bounds(finite=False)]]
     protocol: dict[str, Any]
 
 
 class MadeFrom(TypedDict, total=False):
-    """Where a trained model comes from."""
+    """Provenance of a trained model."""
 
     seed: Annotated[int, Bounds(low=0)]
     data_hash: Words
@@ -100,7 +100,7 @@ class MadeFrom(TypedDict, total=False):
 
 
 class ModelSettings(TypedDict):
-    """All of model.json."""
+    """Complete content of model.json."""
 
     generator: GeneratorSettings
     radiance: RadianceSettings
@@ -112,11 +112,11 @@ class ModelSettings(TypedDict):
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of model.json, entries that are not named here included.
+    """Read model.json, including entries that are not part of the schema.
 
     Raises:
-        DocumentError: it is no JSON, or a value is of a wrong type or size.
-        OSError: it cannot be read.
+        DocumentError: invalid JSON, or a value of a wrong type or size.
+        OSError: the file cannot be read.
     """
     settings = documents.read(file, ModelSettings, remedy=REMEDY)
     if (size := settings["discriminator"]["size"]) & (size - 1):
@@ -130,14 +130,14 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def _require_sampler(file: Path, settings: dict[str, Any]) -> None:
-    """Refuse samplers that there are none of, and those that lack an argument."""
-    given = settings["sampler"]
-    kind = given["kind"]
+    """Refuse unknown kinds of samplers and missing arguments."""
+    arguments = settings["sampler"]
+    kind = arguments["kind"]
     if kind not in SAMPLERS:
         known = ", ".join(map(repr, SAMPLERS))
         raise documents.DocumentError(f"{file}: sampler.kind is {kind!r}, not one of {known}: {REMEDY}")
     sampler = SAMPLERS[kind]
-    missing = [f"sampler.{name}" for name in sampler.options if name not in {*given, *sampler.optional}]
+    missing = [f"sampler.{name}" for name in sampler.options if name not in {*arguments, *sampler.optional}]
     if sampler.network_settings is not None and sampler.network_settings not in settings:
         missing.insert(0, sampler.network_settings)
     if missing:

@@ -1,1 +1,1 @@
-"""Networks of GRAM: mapping, radiance, manifold predictor, discriminator, learned sampling."""
+"""Networks of GRAM: mapping, radiance, manifold predictor, discriminator, sampling network."""

@@ -1,4 +1,4 @@
-"""The discriminator: CoordConv residual blocks down to one logit and the camera pose."""
+"""Discriminator: CoordConv residual blocks down to a logit and a camera pose."""
 
 import math
 from itertools import pairwise
@@ -11,11 +11,11 @@ from gram.networks.layers import LEAKY_SLOPE, Stack
 from gram.shapes import Float
 
 FULL_CHANNELS_LOG2 = 13
-"""Channels at resolution n are 2^13 / n, bounded by max_channels."""
+"""Log2 of the channel count times the resolution, as long as max_channels is not exceeded."""
 
 
 class CoordConv(nn.Conv2d):
-    """Convolution over the input and two more channels: height and width coordinates in [-1, 1]."""
+    """Convolution over the input and two coordinate channels, height and width in [-1, 1]."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, padding: int) -> None:
         super().__init__(in_channels + 2, out_channels, kernel_size, padding=padding)
@@ -23,16 +23,16 @@ class CoordConv(nn.Conv2d):
     def forward(
         self, input: Float[Tensor, "batch channels size size"]
     ) -> Float[Tensor, "batch out size size"]:
-        """The convolution; what the coordinates add is the same for all images, and computed once."""
+        """Convolve; the contribution of the coordinates is shared by all images and computed once."""
         line = torch.linspace(-1.0, 1.0, input.shape[-1], dtype=input.dtype, device=input.device)
         coordinates = torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]
         features, position = self.weight[:, :-2], self.weight[:, -2:]
-        offset = conv2d(coordinates, position, self.bias, padding=self.padding)
+        offset = conv2d(coordinates, position, self.bias, padding=self.padding)  # (1, out, size, size)
         return conv2d(input, features, padding=self.padding) + offset
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 CoordConvs beside a shortcut, halving the resolution."""
+    """Residual block of two 3x3 CoordConvs that halves the resolution."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -43,22 +43,22 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch out half half"]:
-        """Features at half the resolution, variance kept."""
+        """Compute features at half the resolution; the sum is scaled to keep the variance."""
         y = leaky_relu(self.second(leaky_relu(self.first(x), LEAKY_SLOPE)), LEAKY_SLOPE)
         return (avg_pool2d(y, 2) + self.shortcut(avg_pool2d(x, 2))) / math.sqrt(2.0)
 
 
 class Discriminator(nn.Module):
-    """Image -> logit (real is positive) and (pitch, yaw).
+    """Discriminator of images with a logit (positive for real) and a predicted (pitch, yaw).
 
     Args:
-        size: pixels along one side, a power of two >= 4.
+        size: image side in pixels, a power of two >= 4.
         width: factor on all channel counts (1 as published).
-        max_channels: bound of the channel counts before that factor.
+        max_channels: upper bound of the channel counts before that factor.
 
     Attributes:
-        channels_last: memory layout of activations, faster on GPUs. Weights keep theirs: fused Adam needs
-            gradients and moments laid out as they are, and checkpoints hold them contiguous.
+        channels_last: memory layout of activations, faster on GPUs. Weights stay contiguous, as in
+            checkpoints: fused Adam needs gradients and moments in the layout of the weights.
 
     Raises:
         ValueError: size is no power of two.
@@ -82,7 +82,7 @@ class Discriminator(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch 3 size size"]
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch 2"]]:
-        """Logits and predicted poses (radians) of images in [-1, 1]."""
+        """Compute logits and predicted poses (radians) of images in [-1, 1]."""
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         x = leaky_relu(self.from_rgb(images), LEAKY_SLOPE)

@@ -1,4 +1,4 @@
-"""Layers of the radiance generator: FiLM-modulated sines and the mapping network (pi-GAN, section 3.1)."""
+"""FiLM-modulated sine layers and the mapping network (pi-GAN, section 3.1)."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -17,17 +17,17 @@ Block = TypeVar("Block", bound=nn.Module)
 
 
 class Film(NamedTuple):
-    """Modulation of every FiLM layer by a latent, before scale and offset."""
+    """FiLM parameters of every layer, before scale and offset."""
 
     frequencies: Float[Tensor, "batch layers width"]  # gamma_hat
     phase_shifts: Float[Tensor, "batch layers width"]  # beta
 
     def rows(self, *index: int | slice | Tensor) -> "Film":
-        """That of some of the images."""
+        """Select images by indices of the batch axis."""
         return Film(self.frequencies[index], self.phase_shifts[index])
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Film":
-        """The same function of both tensors."""
+        """Apply a function to both tensors."""
         return Film(function(self.frequencies), function(self.phase_shifts))
 
     def lerp(self, other: "Film", weight: float) -> "Film":
@@ -39,7 +39,7 @@ class Film(NamedTuple):
 
 
 class Stack(nn.ModuleList, Generic[Block]):
-    """A list of modules of one type."""
+    """Typed `ModuleList`."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         super().__init__(blocks)
@@ -49,7 +49,7 @@ class Stack(nn.ModuleList, Generic[Block]):
 
 
 class MappingNetwork(nn.Module):
-    """z -> FiLM parameters of all layers: LeakyReLU hidden layers, then one linear layer."""
+    """MLP from z to the FiLM parameters of all layers: LeakyReLU hidden layers, then one linear layer."""
 
     def __init__(
         self, *, z_dim: int, width: int, hidden_layers: int, film_layers: int, film_width: int
@@ -65,7 +65,7 @@ class MappingNetwork(nn.Module):
             self.output.weight.mul_(0.25)
 
     def forward(self, z: Float[Tensor, "batch z_dim"]) -> Film:
-        """FiLM parameters for each latent."""
+        """Compute the FiLM parameters of each latent."""
         x = z
         for linear in self.hidden:
             x = leaky_relu(linear(x), LEAKY_SLOPE)
@@ -74,7 +74,7 @@ class MappingNetwork(nn.Module):
 
 
 class FilmSine(nn.Linear):
-    """x -> sin(gamma . (W x + b) + beta), evaluated as one matrix product with gamma folded into W and b:
+    """Sine layer sin(gamma . (W x + b) + beta), with gamma folded into W and b for one matrix product:
     (diag(gamma) W) x + (gamma . b + beta)."""
 
     def __init__(self, in_features: int, out_features: int, *, first: bool = False) -> None:
@@ -85,12 +85,12 @@ class FilmSine(nn.Linear):
     def fold(
         self, gamma: Float[Tensor, "batch out"], beta: Float[Tensor, "batch out"]
     ) -> tuple[Float[Tensor, "batch out in"], Float[Tensor, "batch out"]]:
-        """Weight and bias of each image with the modulation inside."""
+        """Fold the modulation of each image into weight and bias."""
         return gamma[:, :, None] * self.weight, torch.addcmul(beta, gamma, self.bias)
 
 
 def sine_head(in_features: int, out_features: int) -> nn.Linear:
-    """A linear output of a sine layer."""
+    """Build a linear output layer for sine features."""
     head = nn.Linear(in_features, out_features)
     bound = math.sqrt(6.0 / in_features) / 25.0
     nn.init.uniform_(head.weight, -bound, bound)

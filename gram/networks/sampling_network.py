@@ -1,4 +1,4 @@
-"""The sampling network F: a ray to positions on it (NeuSample, arXiv 2111.15552)."""
+"""Sampling network F: predicts sample positions from a ray (NeuSample, arXiv 2111.15552)."""
 
 import math
 from itertools import pairwise
@@ -12,16 +12,16 @@ from gram.shapes import Float
 
 
 class RayNetwork(nn.Module):
-    """ReLU network (entry, exit) -> n places in (0, 1), ascending and even at initialisation.
+    """ReLU network (entry, exit) -> n ascending fractions in (0, 1), evenly spaced at initialisation.
 
-    A ray is given by two points, where it enters and leaves the space that is looked at: for cameras on a
-    sphere that is a better chart than origin and direction, of which the first hardly varies.
+    Rays are parametrised by the points where they enter and leave the sampled interval rather than by origin
+    and direction, since the origins of cameras on a sphere hardly vary.
 
     Args:
-        points: number n of places.
-        width: of the hidden layers.
-        layers: number of hidden layers; the one after the first half sees the input again.
-        frequencies: sine and cosine of 2^k pi times every coordinate are given, too, for k below this.
+        points: number n of fractions.
+        width: width of the hidden layers.
+        layers: number of hidden layers, with a skip connection from the input half-way.
+        frequencies: number of octaves 2^k pi of the positional encoding of every coordinate.
     """
 
     def __init__(self, *, points: int, width: int = 256, layers: int = 8, frequencies: int = 10) -> None:
@@ -39,18 +39,19 @@ class RayNetwork(nn.Module):
             for linear in self.hidden:
                 nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
                 nn.init.zeros_(linear.bias)
-            nn.init.zeros_(self.output.weight)  # every ray starts with the same, even places
+            nn.init.zeros_(self.output.weight)  # the same fractions for every ray
             self.output.bias.copy_(torch.logit((torch.arange(points) + 0.5) / points))
 
     def forward(
         self, entry: Float[Tensor, "*rays 3"], exit: Float[Tensor, "*rays 3"]
     ) -> Float[Tensor, "*rays points"]:
-        """Places on rays that enter and leave at the given points, whose coordinates lie in about [-1, 1]."""
+        """Predict fractions on rays between entry and exit points with coordinates in about [-1, 1]."""
+        # positional encoding: (*rays, 6 * (1 + 2 * frequencies))
         ends = torch.cat([entry, exit], -1)
-        turns = 2.0 ** torch.arange(self.frequencies, device=ends.device, dtype=ends.dtype) * math.pi
-        angles = (ends[..., None] * turns).flatten(-2)
-        given = torch.cat([ends, angles.sin(), angles.cos()], -1)
-        x = given
+        octaves = 2.0 ** torch.arange(self.frequencies, device=ends.device, dtype=ends.dtype) * math.pi
+        angles = (ends[..., None] * octaves).flatten(-2)
+        encoded = torch.cat([ends, angles.sin(), angles.cos()], -1)
+        x = encoded
         for k, linear in enumerate(self.hidden):
-            x = relu(linear(torch.cat([x, given], -1) if k and k == self.skip else x))
+            x = relu(linear(torch.cat([x, encoded], -1) if k and k == self.skip else x))
         return torch.sigmoid(self.output(x)).sort(-1).values

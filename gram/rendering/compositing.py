@@ -12,7 +12,7 @@ EPSILON = 1e-10
 
 
 class Composite(NamedTuple):
-    """What a ray sees. `weights` and `t` are in the order of the samples given."""
+    """Rendered rays; `weights` and `t` are in the order of the samples."""
 
     rgb: Float[Tensor, "*rays 3"]
     depth: Float[Tensor, "*rays"]  # distance along the ray
@@ -24,7 +24,7 @@ class Composite(NamedTuple):
 def occupancy_from_density(
     density: Float[Tensor, "*rays n"], hit: Bool[Tensor, "*rays n"], delta: Float[Tensor, " n"]
 ) -> Float[Tensor, "*rays n"]:
-    """alpha = 1 - exp(-delta * density) where the ray hits, else 0; `delta` is constant per surface.
+    """Compute alpha = 1 - exp(-delta * density), 0 for misses; `delta` is constant per surface.
 
     Example:
         >>> density, hit = torch.tensor([[1e9, 1e9]]), torch.tensor([[True, False]])
@@ -48,8 +48,8 @@ def composite(
         t: distance of every sample along its ray, any order.
         rgb: colours, in any range.
         alpha: occupancies in [0, 1].
-        far: the depth of a ray that nothing stops.
-        white_background: fill what is left of the light with 1, the white of rgb in [0, 1].
+        far: depth of rays without any opacity.
+        white_background: add the remaining transmittance times 1, white for rgb in [0, 1].
 
     Example:
         >>> t, alpha = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 1.0]])
@@ -58,31 +58,34 @@ def composite(
         >>> [round(value, 3) for value in result.rgb[0].tolist()], round(result.depth.item(), 3)
         ([0.5, 0.0, 0.5], 1.5)
     """
+    # transmittance before each sample: exclusive cumulative product in the order of t, as a sum of logs
     order = t.detach().argsort(dim=-1, stable=True)
     log_through = torch.log(1.0 - alpha.gather(-1, order) + EPSILON)
-    behind = torch.cumsum(log_through, dim=-1) - log_through  # exclusive
-    transmittance = torch.zeros_like(alpha).scatter(-1, order, torch.exp(behind))
+    log_before = torch.cumsum(log_through, dim=-1) - log_through
+    transmittance = torch.zeros_like(alpha).scatter(-1, order, torch.exp(log_before))
+    # weighted sums over samples
     weights = transmittance * alpha
     opacity = weights.sum(-1)
     color = (weights[..., None] * rgb).sum(-2)
     if white_background:
         color = color + (1.0 - opacity)[..., None]
-    stopped = opacity > EPSILON
-    depth = torch.where(stopped, (weights * t).sum(-1) / torch.where(stopped, opacity, 1.0), far)
+    # mean distance under the weights
+    opaque = opacity > EPSILON
+    depth = torch.where(opaque, (weights * t).sum(-1) / torch.where(opaque, opacity, 1.0), far)
     return Composite(color, depth, opacity, weights, t)
 
 
 def median_depth(
     t: Float[Tensor, "*rays n"], weights: Float[Tensor, "*rays n"], *, far: float
 ) -> Float[Tensor, "*rays"]:
-    """Distance of the sample at which half of the light that is ever stopped has been stopped.
+    """Compute the median distance under the weights: that of the sample where their sum reaches half.
 
-    The mean, `Composite.depth`, lies between two surfaces where a ray sees both; this is one of them.
+    It lies on a surface, whereas the mean (`Composite.depth`) may lie between two.
 
     Args:
         t: distance of every sample along its ray, any order.
-        weights: of the samples, from compositing.
-        far: the depth of a ray that nothing stops.
+        weights: compositing weights of the samples.
+        far: depth of rays without any opacity.
 
     Example:
         >>> t, weights = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.4, 0.6]])
@@ -90,6 +93,7 @@ def median_depth(
         2.0
     """
     t, order = t.sort(dim=-1, stable=True)
-    stopped = weights.gather(-1, order).cumsum(-1)
-    first = (2.0 * stopped >= stopped[..., -1:]).float().argmax(-1, keepdim=True)
-    return torch.where(stopped[..., -1] > EPSILON, t.gather(-1, first)[..., 0], far)
+    # first sample at which the cumulative weight reaches half of the total
+    cumulative = weights.gather(-1, order).cumsum(-1)
+    first = (2.0 * cumulative >= cumulative[..., -1:]).float().argmax(-1, keepdim=True)
+    return torch.where(cumulative[..., -1] > EPSILON, t.gather(-1, first)[..., 0], far)

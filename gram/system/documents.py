@@ -109,7 +109,7 @@ def check(value: Any, kind: Any, *, source: str, remedy: str) -> Any:
         raise DocumentError(f"{source}: {error}: {remedy}") from None
 
 
-def words_of(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """What an exception says, in one line; its name where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
 

@@ -108,7 +108,7 @@ def sweep_inside(folder: Path) -> None:
         _sweep(folder, re.compile(_LEFT.format(".+?")), alone=True)
 
 
-def left_aside(path: Path) -> Path | None:
+def leftover(path: Path) -> Path | None:
     """What some process wrote of `path` and did not finish, if anything lies there."""
     left = re.compile(_LEFT.format(re.escape(path.name)))
     older = f"{path.name}{PARTIAL}"

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from gram.system.documents import shown, words_of
+from gram.system.documents import one_line, shown
 
 FLOATS = ("F16", "BF16", "F32", "F64")
 
@@ -38,7 +38,7 @@ def stored(path: Path) -> dict[str, Stored]:
             parts = {name: file.get_slice(name) for name in file.keys()}
             return {name: Stored(tuple(p.get_shape()), p.get_dtype()) for name, p in parts.items()}
     except safetensors.SafetensorError as error:
-        words = words_of(error)
+        words = one_line(error)
         raise TensorFileError(f"{path} is damaged or no safetensors file ({words}): copy it again") from error
 
 

@@ -1,1 +1,1 @@
-"""The training step: losses, batches, precision, distributed averages, state and checkpoints."""
+"""Training step: losses, batches, precision, distributed averages, state and checkpoints."""

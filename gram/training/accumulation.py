@@ -1,4 +1,4 @@
-"""Accumulation of metrics and gradients over CPU cores and micro-batches."""
+"""Metrics and gradients accumulated over CPU cores and micro-batches."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -8,18 +8,18 @@ from torch import Tensor
 from gram.system.threads import map_on_cores, split_evenly
 
 Metrics = dict[str, Tensor]
-"""Scalars by name, means over some rows of a batch."""
+"""Scalars by name, means over rows of a batch."""
 Work = Callable[[slice], tuple[Metrics, list[Tensor]]]
-"""Metrics and tensors of some rows of a batch."""
+"""Function of rows of a batch that returns metrics and tensors, means over these rows."""
 
 
 def map_rows(
     work: Work, rows: range, device: torch.device
 ) -> tuple[Metrics, list[list[Tensor]], list[float]]:
-    """Work on rows of a batch, shared out to the cores where `device` is a CPU.
+    """Apply `work` to rows of a batch, split over the cores if `device` is a CPU.
 
     Returns:
-        Mean metrics; for each part of the rows, in order, its tensors and its fraction of the rows.
+        Mean metrics; tensors of each part, in order of the rows; fraction of the rows in each part.
     """
     cores = torch.get_num_threads() if device.type == "cpu" else 1
     parts = [slice(part[0], part[-1] + 1) for part in split_evenly(rows, cores)]
@@ -32,13 +32,13 @@ def map_rows(
 def average_over_batch(
     work: Work, count: int, micro_batch: int, device: torch.device
 ) -> tuple[Metrics, list[Tensor]]:
-    """Means over a batch of what `work` gives for some rows: a micro-batch at a time, one part a core.
+    """Average the results of `work` over a batch, a micro-batch at a time.
 
     Args:
-        work: gives means over its rows.
+        work: returns means over its rows.
         count: rows of the batch.
         micro_batch: rows at a time; 0 is all.
-        device: that works.
+        device: device of the computation.
     """
     sizes: list[int] = []
     metrics: list[Metrics] = []
@@ -49,7 +49,7 @@ def average_over_batch(
         tensors = [mean(part, fractions) for part in zip(*parts, strict=True)]
         if len(rows) == count:
             return means, tensors
-        # Tensors are added up in place: those of one micro-batch at a time are in memory.
+        # In-place accumulation: memory for the tensors of one micro-batch.
         scaled = [tensor.mul_(len(rows) / count) for tensor in tensors]
         totals = [total.add_(t) for total, t in zip(totals, scaled, strict=True)] if totals else scaled
         metrics.append(means)
@@ -59,16 +59,16 @@ def average_over_batch(
 
 def mean_metrics(metrics: Sequence[Metrics], weights: Sequence[float]) -> Metrics:
     """Weighted means of metrics with the same names."""
-    return {name: mean((one[name] for one in metrics), weights) for name in metrics[0]}
+    return {name: mean((part[name] for part in metrics), weights) for name in metrics[0]}
 
 
 def mean(values: Iterable[Tensor], weights: Sequence[float]) -> Tensor:
-    """The weighted mean of tensors of one shape, detached; weights sum to 1."""
+    """Weighted mean of tensors of one shape, detached; weights sum to 1."""
     return torch.stack([weight * v.detach() for weight, v in zip(weights, values, strict=True)]).sum(0)
 
 
-def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient in the memory layout of its parameter, which fused Adam needs on a GPU."""
+def with_layout_of(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient in the memory layout of its parameter, as fused Adam needs on a GPU."""
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)

@@ -1,6 +1,6 @@
-"""Randomness of training as a pure function of (seed, step): nothing to save, nothing to restore.
+"""Random batches as a pure function of (seed, step), without state in checkpoints.
 
-Every process draws the whole batch and takes its share, so the number of processes changes no draw.
+Every process draws the whole batch and takes its share, so draws do not depend on the number of processes.
 """
 
 import numpy as np
@@ -11,21 +11,21 @@ from gram.shapes import Int
 
 
 def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
-    """The random numbers of one step; different streams are independent."""
+    """Random generator of one step; different streams are independent."""
     state = np.random.SeedSequence([seed, stream, step]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 class EpochSampler:
-    """Shuffled indices, every item once per epoch, addressed by step.
+    """Sampler of shuffled indices, every item once per epoch, addressed by step.
 
     Args:
         count: items of the data set.
         batch_size: indices per step.
-        seed: of the shuffles.
+        seed: seed of the shuffles.
 
     Raises:
-        ValueError: an empty data set.
+        ValueError: empty data set.
     """
 
     STREAM = 1
@@ -39,7 +39,7 @@ class EpochSampler:
         self._epochs: dict[int, Tensor] = {}
 
     def indices(self, step: int) -> Int[Tensor, " batch"]:
-        """The batch of a step; it may span epochs."""
+        """Indices of the batch of a step, which may span epochs."""
         positions = torch.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs = positions // self.count
         wanted = range(int(epochs[0]), int(epochs[-1]) + 1)

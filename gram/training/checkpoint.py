@@ -1,4 +1,4 @@
-"""Checkpoints of unfinished training: folders `step-00001000`, complete or absent; tensors and JSON only."""
+"""Checkpoints of unfinished training: folders `step-00001000` of tensors and JSON, written atomically."""
 
 import hashlib
 import json
@@ -19,39 +19,44 @@ TENSORS = "tensors.safetensors"
 DESCRIPTION = "checkpoint.json"
 FORMAT = 1
 READ_AT_ONCE = 2**22
-"""Bytes."""
+"""Block size for hashing files, bytes."""
 REMEDY = "remove its folder to go on from an older one"
 _NAME = re.compile(r"step-(\d{8})")
 
 
 @runtime_checkable
 class Resumable(Protocol):
-    """What can be saved: its step, and tensors by name that determine everything else."""
+    """State that can be saved: a step, and tensors that determine everything else."""
 
     step: int
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors that change while training."""
+        """Tensors that change during training, by name."""
         ...
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the values of `tensors()` of an equally built object."""
+        """Restore the values of `tensors()` of an object with the same structure."""
         ...
 
 
 class DamagedError(ValueError):
-    """A checkpoint whose files are not those that were written; the message names one."""
+    """Damaged checkpoint; the message names the file."""
 
 
 class Damaged(NamedTuple):
-    """A checkpoint that cannot be read, and why."""
+    """Unreadable checkpoint, and the reason."""
 
     path: Path
     error: DamagedError
 
 
 class Checkpoint(NamedTuple):
-    """What a folder holds; `conditions` are those that `save` was told, `damaged` are newer ones."""
+    """Content of a checkpoint folder.
+
+    Attributes:
+        conditions: argument of `save`.
+        damaged: newer checkpoints, which are damaged.
+    """
 
     path: Path
     step: int
@@ -75,20 +80,20 @@ def save(
     keep_every: int = 0,
     conditions: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the checkpoint of the current step, then remove all that need not stay.
+    """Write the checkpoint of the current step, then remove old ones.
 
     Args:
-        folder: of all checkpoints of a training.
-        state: to save.
-        keep: number of newest checkpoints that stay.
-        keep_every: checkpoints of multiples of this step stay for good; 0 keeps none of them.
-        conditions: what the next bits depend on beside the tensors, JSON.
+        folder: folder of all checkpoints of a training.
+        state: state to save.
+        keep: number of newest checkpoints to keep.
+        keep_every: keep checkpoints at multiples of this step for good; 0 keeps none of them.
+        conditions: everything else that further results depend on bit by bit, as JSON.
 
     Returns:
-        The checkpoint's folder.
+        Folder of the checkpoint.
 
     Raises:
-        OSError: it cannot be written, for instance on a full disk; older checkpoints are intact.
+        OSError: it cannot be written, for instance on a full disk; older checkpoints stay intact.
     """
     path = _path(folder, state.step)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
@@ -103,22 +108,22 @@ def save(
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps of all checkpoints in a folder, in order."""
+    """Steps of all checkpoints in a folder, ascending."""
     names = (_NAME.fullmatch(path.name) for path in folder.glob("step-*"))
     return sorted(int(name[1]) for name in names if name)
 
 
 def newest_step(folder: Path) -> int | None:
-    """Step of the newest checkpoint in a folder; None where there is none."""
+    """Step of the newest checkpoint in a folder; None without checkpoints."""
     return max(steps(folder), default=None)
 
 
 def read_newest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, tensors on the CPU; None where there is none at all.
+    """Read the newest intact checkpoint, tensors on the CPU; None without checkpoints.
 
     Raises:
-        DamagedError: all are damaged.
-        ValueError: the newest was made by another version of the format.
+        DamagedError: all checkpoints are damaged.
+        ValueError: the newest has another version of the format.
     """
     damaged: list[Damaged] = []
     for step in reversed(steps(folder)):
@@ -132,11 +137,11 @@ def read_newest(folder: Path) -> Checkpoint | None:
 
 
 def read(path: Path) -> Checkpoint:
-    """The checkpoint of a folder `step-*`, tensors on the CPU.
+    """Read the checkpoint of a folder `step-*`, tensors on the CPU.
 
     Raises:
-        DamagedError: its files are not those that were written.
-        ValueError: there is none, or it was made by another version of the format.
+        DamagedError: the checkpoint is damaged.
+        ValueError: it is missing, or has another version of the format.
     """
     file = path / DESCRIPTION
     if not file.is_file():
@@ -144,56 +149,52 @@ def read(path: Path) -> Checkpoint:
             raise DamagedError(f"{file} is missing: {REMEDY}")
         raise ValueError(f"{path} is no checkpoint: it is a folder step-* of checkpoints/")
     try:
-        told = documents.read(file, _Description, remedy=REMEDY)
-        if told["format"] != FORMAT:
+        stored = documents.read(file, _Description, remedy=REMEDY)
+        if stored["format"] != FORMAT:
             raise ValueError(
-                f"{path} has format {told['format']}, this program reads {FORMAT}: remove it to start anew"
+                f"{path} has format {stored['format']}, this program reads {FORMAT}: remove it to start anew"
             )
-        if (name := _NAME.fullmatch(path.name)) and int(name[1]) != told["step"]:
-            raise DamagedError(f"{file}: step is {told['step']}, not that of the folder: {REMEDY}")
+        if (name := _NAME.fullmatch(path.name)) and int(name[1]) != stored["step"]:
+            raise DamagedError(f"{file}: step is {stored['step']}, not that of the folder: {REMEDY}")
         tensors = tensor_files.read_all(path / TENSORS)
-        if told.get("digest", (digest := _digest(told, path / TENSORS))) != digest:
+        if stored.get("digest", (digest := _digest(stored, path / TENSORS))) != digest:
             raise DamagedError(f"{path} does not hold the bytes that were written into it: {REMEDY}")
     except (documents.DocumentError, tensor_files.TensorFileError) as error:
         raise DamagedError(str(error)) from error
-    return Checkpoint(path, told["step"], tensors, told.get("conditions", {}))
+    return Checkpoint(path, stored["step"], tensors, stored.get("conditions", {}))
 
 
 def restore(state: Resumable, step: int, tensors: dict[str, Tensor], *, source: str) -> None:
-    """Bring `state` to a step; `source` names the tensors in messages.
+    """Restore `state` from tensors; `source` names them in messages.
 
     Raises:
-        ValueError: they do not fit `state`.
+        ValueError: the tensors do not fit `state`.
     """
     try:
         state.load_tensors(tensors)
     except (RuntimeError, KeyError, ValueError) as error:
-        words = documents.words_of(error)
+        words = documents.one_line(error)
         raise ValueError(f"{source} is not of this model ({words}): remove it to start anew") from error
     state.step = step
 
 
 def load_newest(folder: Path, state: Resumable) -> int | None:
-    """Bring `state` to the newest checkpoint, if there is one.
-
-    Returns:
-        Its step.
+    """Restore `state` from the newest checkpoint, and return its step; None without checkpoints.
 
     Raises:
-        ValueError: it does not fit `state`, or was made by another version of the format; or all there are
-            are damaged.
+        ValueError: it does not fit `state`, has another version of the format, or all are damaged.
     """
-    found = read_newest(folder)
-    if found is None:
+    newest = read_newest(folder)
+    if newest is None:
         return None
-    restore(state, found.step, found.tensors, source=str(found.path))
-    return found.step
+    restore(state, newest.step, newest.tensors, source=str(newest.path))
+    return newest.step
 
 
 def _digest(description: Mapping[str, Any], tensors: bytes | Path) -> str:
-    """SHA-256 of the description, its own digest left out, and the file of tensors."""
-    told = {name: value for name, value in description.items() if name != "digest"}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    """SHA-256 of the description without its digest, and of the tensor file."""
+    hashed = {name: value for name, value in description.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode())
     if isinstance(tensors, bytes):
         digest.update(tensors)
     else:

@@ -1,7 +1,7 @@
-"""Processes that train together: each takes its share of every batch, and gradients are averaged once a step.
+"""Data-parallel processes: each takes its share of every batch, and gradients are averaged once a step.
 
-Every process holds all weights and makes the same updates. There is no wrapper around the networks: a step
-accumulates its gradients in any number of parts, and then averages them over the processes in one message.
+Every process holds all weights and makes the same updates. Networks are not wrapped: a step accumulates
+gradients in any number of parts, and then averages them over the processes in one message.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """This process among those that train together; alone unless told otherwise.
+    """Group of data-parallel processes; by default a single one.
 
     Attributes:
-        rank: number of this process, from 0.
-        size: number of processes. More than one need torch's default process group.
-        control: group for small messages between CPUs; None is the default group.
+        rank: rank of this process, from 0.
+        size: number of processes; more than one require torch's default process group.
+        control: process group for small messages between CPUs; None is the default group.
     """
 
     rank: int = 0
@@ -27,21 +27,21 @@ class Processes:
     control: dist.ProcessGroup | None = None
 
     def share(self, count: int) -> slice:
-        """This process's rows of a batch that all processes draw alike.
+        """Rows of this process in a batch that all processes draw alike.
 
         Raises:
-            ValueError: the rows cannot be shared out evenly.
+            ValueError: `count` is no multiple of the number of processes.
         """
         if count % self.size:
             raise ValueError(
                 f"a batch of {count} cannot be shared out evenly to {self.size} processes: "
                 f"choose a multiple of {self.size}"
             )
-        own = count // self.size
-        return slice(self.rank * own, (self.rank + 1) * own)
+        rows = count // self.size
+        return slice(self.rank * rows, (self.rank + 1) * rows)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its mean over the processes: one message, whatever the number of tensors."""
+        """Replace tensors by their means over the processes, in one message."""
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in tensors])
@@ -52,7 +52,7 @@ class Processes:
             tensor.detach().copy_(part.view_as(tensor))
 
     def average_numbers(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Means over the processes of numbers that all of them have."""
+        """Average numbers over the processes; all processes have the same names."""
         if self.size == 1:
             return dict(values)
         numbers = torch.tensor([values[name] for name in sorted(values)], dtype=torch.float64)
@@ -60,15 +60,15 @@ class Processes:
         return dict(zip(sorted(values), (numbers / self.size).tolist(), strict=True))
 
     def largest(self, value: int) -> int:
-        """The largest of the numbers that the processes give."""
+        """Maximum over the processes."""
         if self.size == 1:
             return value
         number = torch.tensor(value)
         dist.all_reduce(number, dist.ReduceOp.MAX, group=self.control)
         return int(number)
 
-    def largest_soon(self, value: int) -> Callable[[], int]:
-        """Like `largest`, to be asked for a step later, when nobody has to wait for it any more."""
+    def largest_async(self, value: int) -> Callable[[], int]:
+        """Start `largest`; the returned function gives its result, a step later without waiting."""
         if self.size == 1:
             return lambda: value
         number = torch.tensor(value)
@@ -82,7 +82,7 @@ class Processes:
         return result
 
     def from_first(self, tensors: dict[str, Tensor] | None, device: torch.device) -> dict[str, Tensor] | None:
-        """What process 0 gives, in every process; the others give None."""
+        """Broadcast the tensors of process 0, which may be None, to all; the others pass None."""
         if self.size == 1:
             return tensors
         shapes = None if tensors is None else {k: (tuple(v.shape), v.dtype) for k, v in tensors.items()}
@@ -93,12 +93,12 @@ class Processes:
             return None
         received: dict[str, Tensor] = {}
         for name, (shape, dtype) in shapes.items():
-            own = tensors[name] if tensors is not None else torch.zeros(shape, dtype=dtype)
-            value = own.to(device).contiguous()
+            local = tensors[name] if tensors is not None else torch.zeros(shape, dtype=dtype)
+            value = local.to(device).contiguous()
             dist.broadcast(value, src=0)
             received[name] = value
         return received
 
 
 ALONE = Processes()
-"""One process that trains by itself."""
+"""Single process without a process group."""

@@ -8,9 +8,9 @@ WARMUP_UPDATES = 10.0
 
 
 def averaged_copy(model: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `model` whose `update_parameters(model)` moves it towards the model.
+    """Build the moving average of a model, advanced by `update_parameters(model)`.
 
-    After n updates the decay is min(decay, (1 + n) / (10 + n)): the initial weights are soon forgotten.
+    After n updates the decay is min(decay, (1 + n) / (10 + n)), which quickly discounts the initial weights.
 
     Raises:
         ValueError: decay outside [0, 1).

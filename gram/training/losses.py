@@ -1,4 +1,4 @@
-"""Losses of the adversarial game (GRAM, section 3.4): non-saturating logistic, R1, and camera poses."""
+"""Adversarial losses (GRAM, section 3.4): non-saturating logistic, R1, and camera poses."""
 
 import torch
 from torch import Tensor
@@ -10,23 +10,23 @@ from gram.shapes import Float
 def discriminator_loss(
     real_logits: Float[Tensor, " reals"], fake_logits: Float[Tensor, " fakes"]
 ) -> Float[Tensor, ""]:
-    """f(D(fake)) + f(-D(real)) with f = softplus: small when reals score high and fakes low."""
+    """Compute f(D(fake)) + f(-D(real)) with f = softplus."""
     return softplus(fake_logits).mean() + softplus(-real_logits).mean()
 
 
 def generator_loss(fake_logits: Float[Tensor, " fakes"]) -> Float[Tensor, ""]:
-    """f(-D(fake)): small when fakes pass for reals."""
+    """Compute f(-D(fake)) with f = softplus (non-saturating)."""
     return softplus(-fake_logits).mean()
 
 
 def r1_penalty(
     real_logits: Float[Tensor, " reals"], reals: Float[Tensor, "reals 3 size size"]
 ) -> Float[Tensor, ""]:
-    """Mean of |grad D(real)|^2 / 2 (Mescheder et al. 2018), itself differentiable.
+    """Mean of |grad D(real)|^2 / 2 (Mescheder et al. 2018), differentiable.
 
     Args:
         real_logits: D(reals).
-        reals: the images, with requires_grad.
+        reals: real images, with requires_grad.
     """
     (gradient,) = torch.autograd.grad(real_logits.sum(), reals, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean() / 2.0

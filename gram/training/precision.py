@@ -1,8 +1,8 @@
-"""What of a training step is computed in half precision.
+"""Mixed precision of a training step.
 
 The manifold predictor, intersections, pre-activations of the radiance field and compositing stay in
 float32: pre-activations are tens of radians, and surfaces would tear. The discriminator runs under autocast.
-Matrix products of the radiance field take float16 in both modes, as its activations are at most 1.
+Matrix products of the radiance field use float16 in both modes, as its activations lie in [-1, 1].
 """
 
 from typing import Literal
@@ -17,16 +17,16 @@ from gram.shapes import Float
 Precision = Literal["no", "bf16", "fp16"]
 
 INITIAL_SCALE = 1024.0
-"""Of losses: torch's own default, 65536, loses the first steps to overflow."""
+"""Initial loss scale; torch's default, 65536, loses the first steps to overflow."""
 _TYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class MixedPrecision:
-    """Autocast of the discriminator, and loss scaling where its gradients could underflow.
+    """Autocast of the discriminator, and loss scaling against underflow of its gradients.
 
     Args:
         precision: `no`, `bf16`, or `fp16`, which scales losses.
-        device_type: of the tensors, `cpu` or `cuda`.
+        device_type: type of the device, `cpu` or `cuda`.
     """
 
     def __init__(self, precision: Precision, device_type: str) -> None:
@@ -36,15 +36,15 @@ class MixedPrecision:
 
     @property
     def radiance(self) -> torch.dtype | None:
-        """Type of the radiance field's matrix products; None is float32."""
+        """Type of matrix products in the radiance field; None is float32."""
         return None if self._dtype is None else torch.float16
 
     def discriminate(
         self, discriminator: nn.Module, images: Tensor, *, twice_differentiated: bool = False
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch 2"]]:
-        """Logits and poses of a discriminator that runs under autocast, ready for losses in full precision.
+        """Run the discriminator under autocast; logits and poses are float32.
 
-        The range of float16 is too small for second derivatives: these are taken in float32.
+        The range of float16 is too small for second derivatives, which use float32.
         """
         if self._dtype is None or (twice_differentiated and self._dtype is torch.float16):
             return discriminator(images)
@@ -53,35 +53,35 @@ class MixedPrecision:
         return logits.float(), poses.float()
 
     def scale(self, value: Tensor) -> Tensor:
-        """A loss times the scale of this step; `step` takes it back from the gradients."""
+        """Multiply a loss by the scale of this step; `unscale` divides the gradients by it."""
         return value if self._scaler is None else self._scaler.scale(value)
 
     def unscale(self, optimizer: Optimizer) -> None:
-        """Take the scale out of the gradients of an optimizer."""
+        """Divide the gradients of an optimizer by the scale."""
         if self._scaler is not None:
             self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: Optimizer) -> None:
-        """Step, unless a scaled gradient is not finite."""
+        """Step the optimizer, unless a gradient is not finite."""
         if self._scaler is None:
             optimizer.step()
         else:
             self._scaler.step(optimizer)
 
     def update(self) -> None:
-        """End a training step: lower the scale where gradients overflowed, raise it now and then."""
+        """Update the scale after a step: lower it after an overflow, raise it periodically."""
         if self._scaler is not None:
             self._scaler.update()
 
     def tensors(self) -> dict[str, Tensor]:
-        """What changes while training."""
+        """State of the loss scale, by name."""
         if self._scaler is None:
             return {}
         state = self._scaler.state_dict()
         return {name: torch.tensor(float(state[name])) for name in ("scale", "_growth_tracker")}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the values of `tensors()`."""
+        """Restore the values of `tensors()`."""
         if self._scaler is not None and tensors:
             scale, tracker = float(tensors["scale"]), int(tensors["_growth_tracker"])
             state = self._scaler.state_dict()

@@ -1,4 +1,4 @@
-"""What changes while training: networks, their averages, optimisers, the step."""
+"""Training state: networks, moving averages, optimisers and step."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,34 +13,33 @@ from gram.training.ema import averaged_copy
 from gram.training.precision import MixedPrecision, Precision
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
-"""Adam's, of the shape of their weights."""
+"""Names of Adam's moments, which have the shapes of the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """Everything that shapes a step.
+    """Settings of a training step.
 
     Attributes:
-        batch_size: images per update of each network, of all processes together.
-        micro_batch: images at a time on each process; 0 is all of its share. Changes no gradient.
+        batch_size: images per update of each network, over all processes.
+        micro_batch: images at a time on each process; 0 is its whole share. Changes no gradient.
         patches: parts of an image that are back-propagated in turn; 1 is the whole. Changes no gradient.
-        precision: of matrix products, see `gram.training.precision`.
-        lr_generator, lr_discriminator, lr_manifold: Adam's learning rates; M, or what else a sampler learns,
-            has its own.
-        betas: Adam's.
-        grad_clip: largest norm of the generator's gradient.
-        r1_weight: lambda_r1, on `losses.r1_penalty`.
+        precision: precision of matrix products, see `gram.training.precision`.
+        lr_generator, lr_discriminator, lr_manifold: learning rates; the last one is that of the sampler.
+        betas: Adam's betas.
+        grad_clip: maximum norm of the generator's gradient.
+        r1_weight: weight lambda_r1 of `losses.r1_penalty`.
         r1_every: steps between R1 terms, each weighted by this number (lazy regularisation).
-        pose_weight, real_pose_weight: of the pose losses on fakes and reals.
-        foreground: share of an image that is in front of the background, see `gram.training.background`;
-            None, as published, leaves it to the generator.
-        foreground_weight, border_weight, edge_weight: of the three losses that it asks for.
-        ema_decays: of the averages of the generator.
+        pose_weight, real_pose_weight: weights of the pose losses on fakes and reals.
+        foreground: fraction of an image in front of the background, see `gram.training.background`;
+            None, as published, disables its losses.
+        foreground_weight, border_weight, edge_weight: weights of the three background losses.
+        ema_decays: decays of the moving averages of the generator.
         mirror: flip half of the reals.
-        share_fakes: show D and G the same fakes, rendered once: a quarter less work, but G
-            learns on fakes that D has just seen.
-        manifold_every: steps between updates of M, or what else a sampler learns.
-        seed: of all randomness.
+        share_fakes: use the same fakes, rendered once, for D and G: a quarter less work, but D has already
+            been updated on them.
+        manifold_every: steps between updates of the sampler.
+        seed: seed of all randomness.
     """
 
     batch_size: int
@@ -68,7 +67,7 @@ class TrainingSettings:
 
 
 class TrainingState:
-    """All that changes while training."""
+    """Networks, moving averages, optimisers and step."""
 
     def __init__(
         self, generator: Generator, discriminator: Discriminator, settings: TrainingSettings
@@ -79,9 +78,10 @@ class TrainingState:
         self.emas = [averaged_copy(generator, decay) for decay in settings.ema_decays]
         self.precision = MixedPrecision(settings.precision, next(generator.parameters()).device.type)
         generator.radiance.matmul_dtype = self.precision.radiance  # after the averages, which draw in float32
+        # the sampler has its own learning rate
         geometry = list(generator.sampler.parameters())
-        apart = {id(p) for p in geometry}
-        rest = [p for p in generator.parameters() if id(p) not in apart]
+        geometry_ids = {id(p) for p in geometry}
+        rest = [p for p in generator.parameters() if id(p) not in geometry_ids]
         groups = [{"params": rest}, {"params": geometry, "lr": settings.lr_manifold}]
         self.generator_optimizer = Adam(groups, lr=settings.lr_generator, betas=settings.betas, fused=True)
         self.discriminator_optimizer = Adam(
@@ -89,7 +89,7 @@ class TrainingState:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights, averages and moments, by name."""
+        """Weights, moving averages and moments, by name."""
         named = {f"{name}/{k}": v for name, module in self._modules() for k, v in module.state_dict().items()}
         for name, optimizer in self._optimizers():
             moments = optimizer.state_dict()["state"]
@@ -97,16 +97,16 @@ class TrainingState:
         return named | {f"precision/{k}": v for k, v in self.precision.tensors().items()}
 
     def digest(self) -> str:
-        """Text that is equal for equal states, and hardly ever for others."""
+        """Short hash of the tensors, to compare processes."""
         sums = torch.stack([value.detach().double().sum().cpu() for value in self.tensors().values()])
         return hashlib.sha256(sums.numpy().tobytes()).hexdigest()[:12]
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the values of `tensors()`; learning rates stay those of this object's settings.
+        """Restore the values of `tensors()`; learning rates stay those of the settings.
 
         Raises:
-            RuntimeError: names or shapes of weights do not fit.
-            ValueError: those of moments do not, or a tensor holds numbers of another kind.
+            RuntimeError: wrong names or shapes of weights.
+            ValueError: wrong names or shapes of moments, or a tensor of another kind of number.
         """
         self._require_kinds_and_moments(tensors)
         for name, module in self._modules():
@@ -122,10 +122,10 @@ class TrainingState:
         self.precision.load_tensors(_below("precision", tensors))
 
     def _require_kinds_and_moments(self, tensors: dict[str, Tensor]) -> None:
-        """The optimiser would take moments of any shape, and fail at its next step."""
-        own = self.tensors()
+        """Check moments, which the optimiser would accept in any shape, and kinds of numbers."""
+        current = self.tensors()
         for name, tensor in tensors.items():
-            if tensor.is_floating_point() != (name not in own or own[name].is_floating_point()):
+            if tensor.is_floating_point() != (name not in current or current[name].is_floating_point()):
                 raise ValueError(f"{name} holds {tensor.dtype}")
         for name, optimizer in self._optimizers():
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]

@@ -1,7 +1,7 @@
-"""Adversarial training (GRAM, section 3.4), top-down: the loop, a step, the updates of D and of G.
+"""Adversarial training (GRAM, section 3.4): the loop, a step, the updates of D and G.
 
 Every process holds all weights, draws the randomness of the whole batch and works on its share of it.
-Gradients are accumulated in parts and averaged over the processes once for each update.
+Gradients are accumulated in parts and averaged over the processes once per update.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from gram.geometry.poses import PosePrior, mirror_poses
 from gram.rendering.samplers import Noise
 from gram.shapes import Float, UInt8
-from gram.training.accumulation import Metrics, average_over_batch, laid_out_as, map_rows, mean_metrics
+from gram.training.accumulation import Metrics, average_over_batch, map_rows, mean_metrics, with_layout_of
 from gram.training.background import border_loss, edge_loss, foreground_loss
 from gram.training.batches import EpochSampler, step_generator
 from gram.training.distributed import ALONE, Processes
@@ -45,10 +45,10 @@ def fit(
     steps: int,
     processes: Processes = ALONE,
 ) -> Iterator[tuple[int, Metrics]]:
-    """Train until `steps` steps are done, yielding (steps done, metrics of this process) after each.
+    """Train up to `steps` steps, yielding (steps done, metrics of this process) after each.
 
     Raises:
-        ValueError: images cannot be cut into that many patches, or the batch not shared out to the processes.
+        ValueError: the number of patches or of processes does not divide the image or the batch.
     """
     _require_patches(reals.images.shape[-1], settings.patches)
     sampler = EpochSampler(len(reals.images), settings.batch_size, seed=settings.seed)
@@ -66,9 +66,9 @@ def train_step(
     settings: TrainingSettings,
     processes: Processes = ALONE,
 ) -> Metrics:
-    """One update of D, then one of G; metrics are means over this process's share of the batch."""
+    """Update D, then G; metrics are means over this process's share of the batch."""
     rows = processes.share(settings.batch_size)
-    # Randomness is drawn for the whole batch, so that it does not depend on the number of processes.
+    # randomness of the whole batch, independent of the number of processes
     rng = step_generator(settings.seed, state.step)
     images, image_poses = _draw_reals(reals, sampler.indices(state.step), rng, settings, rows)
     state.generator.sampler.learn(state.step % settings.manifold_every == 0)
@@ -83,8 +83,9 @@ def train_step(
             noise=_draw_noise(state, settings, sampling, rows, images.device),
         )  # fmt: skip
 
+    # update of D, then of G on the same or on new fakes
     fakes = draw()
-    detached = fakes.show(again=settings.share_fakes)[:, :3]
+    detached = fakes.render_detached(keep=settings.share_fakes)[:, :3]
     metrics = discriminator_step(state, images, image_poses, detached, fakes.poses, settings, processes)
     if not settings.share_fakes:
         fakes = draw()
@@ -100,7 +101,7 @@ def discriminator_step(
     settings: TrainingSettings,
     processes: Processes = ALONE,
 ) -> Metrics:
-    """One update of D on reals and (detached) fakes."""
+    """Update D on reals and detached fakes."""
     with_r1 = state.step % settings.r1_every == 0 and settings.r1_weight > 0
     parameters = list(state.discriminator.parameters())
 
@@ -111,7 +112,7 @@ def discriminator_step(
 
     metrics, gradients = average_over_batch(work, len(reals), settings.micro_batch, reals.device)
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = laid_out_as(parameter, gradient)
+        parameter.grad = with_layout_of(parameter, gradient)
     norm = _update(state, state.discriminator_optimizer, parameters, processes)
     return metrics | {"gradient/discriminator": norm}
 
@@ -119,11 +120,12 @@ def discriminator_step(
 def generator_step(
     state: TrainingState, fakes: Fakes, settings: TrainingSettings, processes: Processes = ALONE
 ) -> Metrics:
-    """One update of G through D(fakes), and of its averages."""
+    """Update G through D(fakes), and its moving averages."""
     state.generator_optimizer.zero_grad()
     parts: list[Metrics] = []
     fractions: list[float] = []
     for rows in fakes.micro_batches():
+        # gradient by the images through D, then through the generator
         images, poses = fakes.render(rows), fakes.poses[rows]
         fractions.append(len(images) / len(fakes.z))
         metrics, gradient = _gradient_by_images(state, images, poses, settings)
@@ -134,6 +136,7 @@ def generator_step(
             loss = settings.border_weight * fractions[-1] * metrics["loss/border"]
             state.precision.scale(loss).backward()
         parts.append(metrics)
+    # optimiser step and moving averages
     parameters = [p for p in state.generator.parameters() if p.grad is not None]
     norm = _update(state, state.generator_optimizer, parameters, processes, clip=settings.grad_clip)
     state.precision.update()
@@ -152,11 +155,11 @@ def _discriminator_loss(
     *,
     with_r1: bool,
 ) -> tuple[Tensor, Metrics]:
-    """Non-saturating loss, pose losses on reals and fakes, and R1 (lazily, weighted by its interval)."""
+    """Non-saturating loss, pose losses on reals and fakes, and lazy R1, weighted by its interval."""
     reals = reals.detach().requires_grad_(with_r1)
-    judge = state.precision.discriminate
-    real_logits, real_predicted = judge(state.discriminator, reals, twice_differentiated=with_r1)
-    fake_logits, fake_predicted = judge(state.discriminator, fakes.detach())
+    discriminate = state.precision.discriminate
+    real_logits, real_predicted = discriminate(state.discriminator, reals, twice_differentiated=with_r1)
+    fake_logits, fake_predicted = discriminate(state.discriminator, fakes.detach())
     metrics = {
         "loss/discriminator": discriminator_loss(real_logits, fake_logits),
         "pose/real": pose_loss(real_predicted, real_poses),
@@ -174,7 +177,7 @@ def _discriminator_loss(
 def _generator_loss(
     state: TrainingState, images: Tensor, poses: Tensor, settings: TrainingSettings
 ) -> tuple[Tensor, Metrics]:
-    """Non-saturating loss, pose loss, and the losses on opacity, images[:, 3], where they are asked for."""
+    """Non-saturating loss, pose loss, and background losses on opacity, images[:, 3], if enabled."""
     logits, predicted = state.precision.discriminate(state.discriminator, images[:, :3])
     metrics = {"loss/generator": generator_loss(logits)}
     loss = metrics["loss/generator"] + settings.pose_weight * pose_loss(predicted, poses)
@@ -189,7 +192,7 @@ def _generator_loss(
 def _gradient_by_images(
     state: TrainingState, images: Tensor, poses: Tensor, settings: TrainingSettings
 ) -> tuple[Metrics, Float[Tensor, "batch 4 size size"]]:
-    """Metrics of G, and the (scaled) derivative of its loss by images (batch, 4, size, size)."""
+    """Metrics of G, and the (scaled) gradient of its loss by the images."""
 
     def work(rows: slice) -> tuple[Metrics, list[Tensor]]:
         leaves = images[rows].detach().requires_grad_()
@@ -197,7 +200,7 @@ def _gradient_by_images(
         return metrics, list(torch.autograd.grad(state.precision.scale(loss), leaves))
 
     metrics, parts, fractions = map_rows(work, range(len(images)), images.device)
-    # Each part's loss is a mean over its own rows.
+    # the loss of each part is a mean over its own rows
     return metrics, torch.cat([part[0] * fraction for part, fraction in zip(parts, fractions, strict=True)])
 
 
@@ -209,7 +212,7 @@ def _update(
     *,
     clip: float | None = None,
 ) -> Tensor:
-    """Average the gradients over the processes, clip them, and step; returns their norm before clipping."""
+    """Average gradients over the processes, clip them and step; return their norm before clipping."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     processes.average(gradients)
     state.precision.unscale(optimizer)
@@ -221,7 +224,7 @@ def _update(
 def _draw_reals(
     reals: Reals, indices: Tensor, rng: torch.Generator, settings: TrainingSettings, rows: slice
 ) -> tuple[Float[Tensor, "batch 3 size size"], Float[Tensor, "batch 2"]]:
-    """This process's images in [-1, 1] and poses, half of them mirrored."""
+    """Real images in [-1, 1] and poses of this process's share, half of them mirrored."""
     mirrored = (torch.rand(len(indices), generator=rng) < 0.5) & settings.mirror
     indices, mirrored = indices[rows].to(reals.images.device), mirrored[rows].to(reals.images.device)
     images = reals.images[indices].float() / 127.5 - 1.0
@@ -235,7 +238,7 @@ def _draw_reals(
 def _draw_noise(
     state: TrainingState, settings: TrainingSettings, rng: torch.Generator, rows: slice, device: torch.device
 ) -> Noise | None:
-    """Seeds of a stochastic sampler, for this process's share of a batch."""
+    """Draw seeds of a stochastic sampler for this process's share of a batch."""
     if not state.generator.sampler.stochastic:
         return None
     return Noise(torch.randint(2**31, (settings.batch_size,), generator=rng)[rows].to(device))

@@ -93,7 +93,7 @@ class DelayedMaximum:
 
         Alone, it is the value itself.
         """
-        asked, self._answer = self._answer, self._processes.largest_soon(value)
+        asked, self._answer = self._answer, self._processes.largest_async(value)
         if self._processes.size == 1:
             return value
         return 0 if asked is None else asked()

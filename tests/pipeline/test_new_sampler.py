@@ -43,7 +43,7 @@ class SquaresSampler(VolumeSampler):
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
         """The same points on every ray."""
         steps = torch.linspace(0.01, 0.99, self.points, device=rays.origins.device)
-        return self.evenly((steps**self.exponent).expand(*rays.origins.shape[:-1], -1))
+        return self.at_fractions((steps**self.exponent).expand(*rays.origins.shape[:-1], -1))
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,7 @@
-"""Make data sets of procedural heads and cars: `synthesize`.
+"""Generation of procedural data sets of heads and cars.
 
-The training split shows every identity once, as a collection of photos would. The test split shows other
-identities, each from several sides, with exact depth and a mesh. The same arguments give the same images for
-any number of processes.
+The training split has one image of each identity, like a photo collection. The test split has several views
+of other identities, with exact depth and meshes. Images do not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from gram.data.format import DatasetMeta
-from gram.data.synthetic.worker import Job, Kind, Shot, ignore_interrupts, take_pictures
+from gram.data.synthetic.worker import Job, Kind, RenderedIdentity, ignore_interrupts, render_identity
 from gram.data.writer import DatasetWriter
 from gram.geometry.poses import GaussianPoses, SphericalPoses
 
@@ -31,9 +30,9 @@ Prior = GaussianPoses | SphericalPoses
 LICENCE = "CC0-1.0"
 SPLIT_NUMBERS = {"train": 0, "test": 1}
 POSE_DIGITS = 6
-"""Poses are rounded, so that a last bit that differs between processors does not change the images."""
+"""Decimals of poses, rounded for images that do not depend on the last bit of the processor's arithmetic."""
 POSE_POOL = 32
-"""Poses drawn for each one that is kept when the views of an identity are spread over the prior."""
+"""Number of poses drawn per view, of which one is kept to spread the views of an identity."""
 
 
 def synthesize(
@@ -60,35 +59,35 @@ def synthesize(
 
     Args:
         kind: 'heads' or 'cars'.
-        out: the folder to make; it appears only when complete.
+        out: folder of the data set; it appears only when complete.
         split: 'train', or 'test' (other identities, with depth and meshes).
-        size: pixels along one side.
-        identities: how many people or cars.
-        views: pictures of each.
-        seed: everything follows from it.
+        size: image side in pixels.
+        identities: number of people or cars.
+        views: images of each.
+        seed: seed of everything random.
         fov: angle between the centres of opposite border pixels, radians.
         near: distance along rays where the scene begins; stored in `meta.json`.
         far: distance where it ends.
         poses: prior of the camera poses.
-        processes: worker processes; the result does not depend on it.
+        processes: number of worker processes; does not change the result.
         supersampling: rays along one side of a pixel.
         overwrite: replace an existing folder.
         progress: called with the number of images done and in total.
-        prepared: options that it is made with, for `meta.json`.
+        prepared: options of the preparation, for `meta.json`.
         begin: called in each worker process before its work.
     """
     _check(identities=identities, views=views, size=size, processes=processes, supersampling=supersampling)
     jobs = plan(split, identities=identities, views=views, seed=seed, poses=poses)
-    shoot = partial(
-        take_pictures, kind, size=size, fov=fov, supersampling=supersampling, exact=split == "test"
+    render = partial(
+        render_identity, kind, size=size, fov=fov, supersampling=supersampling, exact=split == "test"
     )
     background = "plane" if kind == "heads" else "white"
     with (
         DatasetWriter(out, size=size, fov=fov, overwrite=overwrite) as writer,
         _mapper(processes, begin) as mapper,
     ):
-        for shot in mapper(shoot, jobs):
-            _write(writer, shot)
+        for rendered in mapper(render, jobs):
+            _write(writer, rendered)
             if progress is not None:
                 progress(len(writer), identities * views)
         return writer.finish(
@@ -104,7 +103,7 @@ def synthesize(
 
 
 def plan(split: Split, *, identities: int, views: int, seed: int, poses: Prior) -> list[Job]:
-    """Which identities to show and from where; the splits share no identity."""
+    """Choose identities and camera poses; the splits share no identity."""
     generator = torch.Generator().manual_seed(2 * seed + SPLIT_NUMBERS[split])
     spread = POSE_POOL if views > 1 else 1
     drawn = poses.sample(identities * views * spread, generator=generator)
@@ -121,24 +120,23 @@ def plan(split: Split, *, identities: int, views: int, seed: int, poses: Prior) 
     ]
 
 
-def _write(writer: DatasetWriter, shot: Shot) -> None:
-    for k, (image, pose) in enumerate(zip(shot.images, shot.poses, strict=True)):
-        writer.add(image, pose, identity=shot.identity, depth=None if shot.depths is None else shot.depths[k])
-    if shot.mesh is not None:
-        writer.add_file(f"meshes/identity_{shot.identity:03d}.ply", shot.mesh.to_ply())
+def _write(writer: DatasetWriter, rendered: RenderedIdentity) -> None:
+    for k, (image, pose) in enumerate(zip(rendered.images, rendered.poses, strict=True)):
+        depth = None if rendered.depths is None else rendered.depths[k]
+        writer.add(image, pose, identity=rendered.identity, depth=depth)
+    if rendered.mesh is not None:
+        writer.add_file(f"meshes/identity_{rendered.identity:03d}.ply", rendered.mesh.to_ply())
 
 
 def _spread_over_yaw(pool: NDArray[np.float64], views: int) -> NDArray[np.float64]:
-    """`views` of the poses (views * POSE_POOL, 2), one from the middle of each yaw quantile."""
+    """Choose `views` of the poses (views * POSE_POOL, 2), one from the middle of each yaw quantile."""
     ordered = pool[np.argsort(pool[:, 1], kind="stable")]
     return ordered[POSE_POOL // 2 :: POSE_POOL][:views]
 
 
 @contextmanager
-def _mapper(processes: int, begin: Callable[[], None]) -> Iterator[Callable[..., Iterator[Shot]]]:
-    """A `map` that keeps the order: in this process, or over a pool that ends with the block, at once where
-    that fails or is interrupted.
-    """
+def _mapper(processes: int, begin: Callable[[], None]) -> Iterator[Callable[..., Iterator[RenderedIdentity]]]:
+    """Ordered `map` in this process or over a pool, whose workers are killed if the block fails."""
     if processes == 1:
         yield map
         return
@@ -151,7 +149,7 @@ def _mapper(processes: int, begin: Callable[[], None]) -> Iterator[Callable[...,
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
-            process.kill()  # what they draw now, nobody waits for
+            process.kill()
         raise
 
 

@@ -1,8 +1,8 @@
-"""Ray casting of meshes with Embree: images and exact depth for the procedural data sets.
+"""Ray casting of meshes with Embree: images and exact depth of procedural data sets.
 
-Embree only says *which* triangle a ray meets; the point is then computed again in float64 and shading is
-elementwise NumPy, so a seed gives the same picture on every machine. Poses, pixels and distances follow
-`gram.geometry.cameras`: the centres of the outermost pixels lie on the border of the field of view.
+Embree only finds *which* triangle a ray hits. Intersections are recomputed in float64 and shading is
+elementwise NumPy, so a seed gives the same image on every machine. Conventions are those of
+`gram.geometry.cameras`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from gram.data.cameras import Array, camera_frame, cross, dot, normalised, pixel_directions
 
 RAYS_AT_ONCE = 65536
-"""Rays that are shaded together: few enough that their attributes stay in the processor's cache."""
+"""Rays shaded together, whose attributes fit the processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh:
-    """Triangles in world coordinates, counter-clockwise seen from outside."""
+    """Triangle mesh in world coordinates, counter-clockwise seen from outside."""
 
     vertices: Array
     """(V, 3)"""
@@ -30,19 +30,19 @@ class Mesh:
     """(T, 3)"""
 
     def face_normals(self) -> Array:
-        """(T, 3) outward normals, as long as twice the triangle's area."""
+        """Outward normals (T, 3) with a length of twice the triangle's area."""
         a, b, c = (self.vertices[corner] for corner in self.triangles.T)
         return cross(b - a, c - a)
 
     def vertex_normals(self) -> Array:
-        """(V, 3) area-weighted unit normals."""
+        """Area-weighted unit normals (V, 3)."""
         faces = self.face_normals()
         corners = self.triangles.T.ravel()
         sums = [np.bincount(corners, np.tile(faces[:, k], 3), len(self.vertices)) for k in range(3)]
         return normalised(np.stack(sums, 1).astype(np.float64))
 
     def to_ply(self) -> bytes:
-        """A binary PLY file, vertices in world coordinates."""
+        """Serialise as binary PLY."""
         corners = np.zeros(len(self.triangles), dtype=[("count", "u1"), ("index", "<i4", 3)])
         corners["count"], corners["index"] = 3, self.triangles
         lines = [
@@ -62,7 +62,7 @@ class RayHits:
     """Where rays meet a mesh. H rays hit something."""
 
     ray: NDArray[np.int64]
-    """(H,) numbers of the rays that hit."""
+    """(H,) indices of the rays."""
     triangle: NDArray[np.int64]
     """(H,)"""
     barycentric: Array
@@ -75,7 +75,7 @@ class RayHits:
     """(H, 3) unit directions of the rays."""
 
     def interpolate(self, mesh: Mesh, values: Array) -> Array:
-        """Vertex values (V, ...) at the hits."""
+        """Interpolate vertex values (V, ...) at the hits."""
         corners = mesh.triangles[self.triangle].T
         weights = self.barycentric.T if values.ndim == 1 else self.barycentric.T[..., None]
         a, b, c = (values[corner] * weight for corner, weight in zip(corners, weights, strict=True))
@@ -83,19 +83,19 @@ class RayHits:
 
 
 Shadow = Callable[[Array, Array], NDArray[np.bool_]]
-"""Points (H, 3) and unit directions (H, 3) -> which of them see the light from there."""
+"""Visibility test: points (H, 3) and unit directions (H, 3) to (H,), true if nothing occludes the light."""
 
 
 @runtime_checkable
 class ShadedMesh(Protocol):
-    """What can be rendered: a mesh with a material, and what is behind it."""
+    """Renderable subject: a mesh with a material, and a background."""
 
     @property
     def mesh(self) -> Mesh: ...
 
     @property
     def shadow_light(self) -> Array | None:
-        """A point (3,) from which light casts shadows; None if there are no shadows."""
+        """Position (3,) of the light that casts shadows; None without shadows."""
         ...
 
     def shade(self, hits: RayHits, shadow: Shadow) -> Array:
@@ -103,21 +103,20 @@ class ShadedMesh(Protocol):
         ...
 
     def background(self, origin: Array, directions: Array) -> Array:
-        """Linear colours (R, 3) seen along rays that hit nothing."""
+        """Linear colours (R, 3) of rays that hit nothing."""
         ...
 
 
 class RayCaster:
-    """The acceleration structure of one mesh."""
+    """Acceleration structure of a mesh."""
 
     def __init__(self, mesh: Mesh, *, facing: list[Array] | None = None) -> None:
         """Prepare a mesh for ray casting.
 
         Args:
-            mesh: what to hit.
-            facing: points; triangles that face away from all of them are left out. Closed meshes look the
-                same
-                from these points without them, and building takes less time.
+            mesh: closed mesh.
+            facing: viewpoints; triangles that face away from all of them are omitted, which saves time and
+                does not change what is visible from there.
         """
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
@@ -139,7 +138,7 @@ class RayCaster:
         first = self._scene.run(origins.astype(np.float32), directions.astype(np.float32), query="INTERSECT")
         ray = np.flatnonzero(first >= 0)
         triangle = self._kept[first[ray]]
-        barycentric, t = _meet_planes(self.mesh, triangle, origins[ray], directions[ray])
+        barycentric, t = _intersect_planes(self.mesh, triangle, origins[ray], directions[ray])
         points = origins[ray] + t[:, None] * directions[ray]
         return RayHits(
             ray=ray,
@@ -150,8 +149,8 @@ class RayCaster:
             directions=directions[ray],
         )
 
-    def sees(self, points: Array, directions: Array) -> NDArray[np.bool_]:
-        """Whether rays from points (R, 3) along directions (R, 3) leave the mesh without a hit."""
+    def is_unoccluded(self, points: Array, directions: Array) -> NDArray[np.bool_]:
+        """True for rays from points (R, 3) along directions (R, 3) that do not hit the mesh."""
         blocked = self._scene.run(points.astype(np.float32), directions.astype(np.float32), query="OCCLUDED")
         return blocked < 0
 
@@ -159,7 +158,7 @@ class RayCaster:
 def render(
     subject: ShadedMesh, *, pose: tuple[float, float], size: int, fov: float, supersampling: int = 3
 ) -> NDArray[np.uint8]:
-    """An sRGB image (size, size, 3) of a subject.
+    """Render an sRGB image (size, size, 3).
 
     Args:
         subject: mesh and material in world coordinates.
@@ -177,13 +176,13 @@ def render(
     for start in range(0, len(directions), RAYS_AT_ONCE):
         part = slice(start, start + RAYS_AT_ONCE)
         hits = caster.intersect(centre, directions[part])
-        colours[part][hits.ray] = subject.shade(hits, caster.sees)
+        colours[part][hits.ray] = subject.shade(hits, caster.is_unoccluded)
     pixels = colours.reshape(size, size, supersampling * supersampling, 3)
     return encode_srgb(np.clip(pixels, 0.0, 1.0).mean(2))
 
 
 def render_depth(mesh: Mesh, *, pose: tuple[float, float], size: int, fov: float) -> NDArray[np.float16]:
-    """Distance along the ray of every pixel's centre, (size, size) float16, NaN where it hits nothing."""
+    """Render the distance along the ray of every pixel's centre, (size, size) float16, NaN for misses."""
     centre, rotation = camera_frame(*pose)
     hits = RayCaster(mesh).intersect(centre, pixel_directions(rotation, size, fov))
     depth = np.full(size * size, np.nan)
@@ -192,29 +191,29 @@ def render_depth(mesh: Mesh, *, pose: tuple[float, float], size: int, fov: float
 
 
 def encode_srgb(linear: Array) -> NDArray[np.uint8]:
-    """Linear light in [0, 1] as 8-bit sRGB."""
+    """Encode linear light in [0, 1] as 8-bit sRGB."""
     curve = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
     return np.rint(255.0 * np.where(linear <= 0.0031308, 12.92 * linear, curve)).astype(np.uint8)
 
 
 def decode_srgb(colour: Array) -> Array:
-    """sRGB values in [0, 1] as linear light."""
+    """Decode sRGB values in [0, 1] to linear light."""
     colour = np.asarray(colour, dtype=np.float64)
     return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0.0) + 0.055) / 1.055) ** 2.4)
 
 
 def _facing_triangles(mesh: Mesh, points: list[Array]) -> NDArray[np.int64]:
-    """Numbers of the triangles of which at least one of the points sees the outside."""
+    """Indices of the triangles that face at least one of the points."""
     normals, corners = mesh.face_normals(), mesh.vertices[mesh.triangles[:, 0]]
     facing = [dot(point - corners, normals) > 0 for point in points]
     return np.flatnonzero(np.logical_or.reduce(facing))
 
 
-def _meet_planes(
+def _intersect_planes(
     mesh: Mesh, triangle: NDArray[np.int64], origins: Array, directions: Array
 ) -> tuple[Array, Array]:
-    """Barycentric weights (H, 3) and distances (H,) of rays with the planes of their triangles (Moeller and
-    Trumbore).
+    """Intersect rays with the planes of their triangles (Moeller and Trumbore): barycentric weights (H, 3)
+    and distances (H,).
     """
     a, b, c = (mesh.vertices[corner] for corner in mesh.triangles[triangle].T)
     ab, ac, ao = b - a, c - a, origins - a

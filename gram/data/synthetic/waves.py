@@ -1,4 +1,4 @@
-"""Smooth pseudo-random functions of position, for mottled skin, strands of hair and uneven outlines."""
+"""Smooth pseudo-random functions of position, for skin, strands of hair and uneven outlines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Waves:
-    """The mean of a few plane sine waves: a smooth field of values in [-1, 1] with mean 0."""
+    """Mean of a few plane sine waves: a smooth field with values in [-1, 1] and mean 0."""
 
     frequencies: Array
     """(K, 3) radians per unit of position."""
@@ -23,7 +23,7 @@ class Waves:
     def draw(
         cls, rng: np.random.Generator, frequency: float, *, count: int = 5, stretch: Array | None = None
     ) -> Waves:
-        """Random directions at about one frequency; `stretch` (3,) scales the frequency along each axis."""
+        """Draw random directions around one frequency, scaled along each axis by `stretch` (3,)."""
         directions = rng.normal(size=(count, 3))
         directions /= np.sqrt((directions**2).sum(1, keepdims=True))
         scale = frequency * rng.uniform(0.6, 1.4, (count, 1)) * (1.0 if stretch is None else stretch)
@@ -38,12 +38,12 @@ class Waves:
 
 
 def smoothstep(low: Array | float, high: Array | float, x: Array) -> Array:
-    """0 below low, 1 above high, and a smooth cubic between; high may be below low for a falling step."""
+    """Cubic step from 0 at low to 1 at high; falling if high < low."""
     s = np.clip((x - low) / (high - low), 0.0, 1.0)
     return s * s * (3.0 - 2.0 * s)
 
 
 def mix(a: Array | float, b: Array | float, weight: Array) -> Array:
-    """a where weight (H,) is 0, b where it is 1, for colours (H, 3) or (3,)."""
+    """Interpolate colours (H, 3) or (3,) from a (weight 0) to b (weight 1), weight (H,)."""
     w = weight[:, None]
     return a * (1.0 - w) + b * w

@@ -1,6 +1,6 @@
-"""Pictures of one procedural identity: what a worker process of `gram.data.synthetic.generate` does.
+"""Images of one procedural identity, rendered in worker processes of `gram.data.synthetic.generate`.
 
-It imports no Torch, so that workers start quickly.
+This module does not import Torch, so that workers start quickly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Kind = Literal["heads", "cars"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One identity and the poses to show it from."""
+    """Identity and camera poses to render."""
 
     identity: int
     seed: tuple[int, ...]
@@ -27,8 +27,8 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shot:
-    """The finished pictures of one identity."""
+class RenderedIdentity:
+    """Rendered images of one identity."""
 
     identity: int
     poses: tuple[tuple[float, float], ...]
@@ -38,7 +38,7 @@ class Shot:
 
 
 def make_subject(kind: Kind, seed: int | tuple[int, ...]) -> ShadedMesh:
-    """The head or car that follows from a seed, in world coordinates."""
+    """Build the head or car of a seed, in world coordinates."""
     if kind == "heads":
         from gram.data.synthetic.heads.head import make_head
 
@@ -50,11 +50,13 @@ def make_subject(kind: Kind, seed: int | tuple[int, ...]) -> ShadedMesh:
     raise ValueError(f"kind is {kind!r}; choose 'heads' or 'cars'")
 
 
-def take_pictures(kind: Kind, job: Job, *, size: int, fov: float, supersampling: int, exact: bool) -> Shot:
+def render_identity(
+    kind: Kind, job: Job, *, size: int, fov: float, supersampling: int, exact: bool
+) -> RenderedIdentity:
     """Render one identity from all its poses; `exact` adds depth and the mesh."""
     subject = make_subject(kind, job.seed)
     settings = {"size": size, "fov": fov}
-    return Shot(
+    return RenderedIdentity(
         identity=job.identity,
         poses=job.poses,
         images=[render(subject, pose=pose, supersampling=supersampling, **settings) for pose in job.poses],
@@ -64,5 +66,5 @@ def take_pictures(kind: Kind, job: Job, *, size: int, fov: float, supersampling:
 
 
 def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which ends the pool; or else every worker prints a traceback of its own."""
+    """Ignore SIGINT in a worker: the parent handles Ctrl-C and ends the pool without tracebacks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,13 +1,13 @@
-"""Samplers: where on a ray the radiance field is evaluated, and how densities become occupancies.
+"""Samplers: choice of the points of a ray, and conversion of their densities to occupancies.
 
-| kind | where | composited |
+| kind | points | delta |
 |---|---|---|
-| manifold | on isosurfaces of a learned field, and a background plane | constant delta |
-| spheres | on the same isosurfaces, as they are before any training | constant delta |
-| planes | on planes of constant z, the last of them the background plane | constant delta |
-| stratified | at random, once in each of n bins | distance to the next sample |
-| hierarchical | half stratified, half where those found something | distance to the next sample |
-| neusample | where a network of the ray wants them | distance to the next sample |
+| manifold | isosurfaces of a learned field, and a background plane | constant |
+| spheres | the same isosurfaces at initialisation, not trained | constant |
+| planes | planes of constant z, the last of them the background plane | constant |
+| stratified | one random point in each of n bins | distance to the next sample |
+| hierarchical | half stratified, half drawn from the weights of those | distance to the next sample |
+| neusample | positions predicted from the ray by a network | distance to the next sample |
 """
 
 from gram.rendering.samplers.base import OPAQUE, Sampler, Samples
@@ -31,7 +31,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
         NeusampleSampler,
     )
 }
-"""All samplers by kind, in the order of tables and figures: the one place that lists them."""
+"""All sampler classes by kind, in the order of tables and figures."""
 
 __all__ = [
     "OPAQUE",

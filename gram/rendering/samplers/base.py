@@ -1,4 +1,4 @@
-"""What a sampler does: it chooses the points of a ray, and turns their densities into occupancies."""
+"""Base class of samplers, which choose the points of a ray and turn densities into occupancies."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,45 +13,45 @@ from gram.rendering.samplers.counter_rng import Noise
 from gram.shapes import Bool, Float, Int
 
 OPAQUE = 1e10
-"""The length of an interval that lets no light through."""
+"""Interval length that makes any density opaque."""
 
 
 class Samples(NamedTuple):
-    """Points on rays, in any order; a point that is no `hit` is invisible, wherever it lies."""
+    """Points on rays, in any order; points that are no `hit` have no opacity."""
 
     t: Float[Tensor, "*rays n"]
     hit: Bool[Tensor, "*rays n"]
 
 
 class Sampler(BackendModule, ABC):
-    """Where on a ray the radiance field is evaluated, and how its densities are composited.
+    """Choice of the points of a ray, and conversion of their densities to occupancies.
 
-    The parameters of a sampler, if it has any, are its geometry: they learn where to evaluate.
+    The parameters of a sampler, if any, are its geometry and learn the positions of points.
 
     Args:
-        near: start of the space that rays cross, distance along the ray.
-        far: end of that space.
-        background_z: height of the opaque background plane z = const; None for a white background.
+        near: start of the sampled interval, distance along the ray.
+        far: end of that interval.
+        background_z: z of the opaque background plane; None for a white background.
     """
 
     kind: ClassVar[str]
     """Name in configurations, model folders and results."""
     options: ClassVar[tuple[str, ...]] = ("points",)
-    """Arguments, beside near, far and background_z."""
+    """Arguments beside near, far and background_z."""
     optional: ClassVar[tuple[str, ...]] = ()
-    """Those of them that settings may lack."""
+    """Subset of `options` that settings may omit."""
     network_settings: ClassVar[str | None] = None
     """Section of a model's settings with the arguments of the sampler's network, if it has one."""
     fewest_points: ClassVar[int] = 1
-    """Least number of points per ray."""
+    """Minimum number of points per ray."""
     learns: ClassVar[bool] = False
-    """Whether the geometry is trained."""
+    """True if the geometry is trained."""
     stochastic: ClassVar[bool] = False
-    """Whether points depend on noise."""
+    """True if points depend on noise."""
     has_surfaces: ClassVar[bool] = False
-    """Whether samples lie on surfaces without thickness, composited with a constant delta."""
+    """True if samples lie on surfaces without thickness, composited with a constant delta."""
     has_isosurfaces: ClassVar[bool] = False
-    """Whether these are levels of a manifold predictor."""
+    """True if these surfaces are levels of a manifold predictor."""
 
     surfaces: int = 0
     """Number of surfaces, without the background plane."""
@@ -63,77 +63,77 @@ class Sampler(BackendModule, ABC):
 
     @classmethod
     def build(cls, settings: Mapping[str, Any]) -> "Sampler":
-        """An untrained sampler from the settings of a model.
+        """Build an untrained sampler from the settings of a model.
 
         Raises:
-            ValueError: arguments that it cannot take.
+            ValueError: invalid arguments.
         """
         return cls(**cls.arguments(settings))
 
     @staticmethod
     def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments of the sampler alone, without its kind and its network."""
+        """Arguments of the sampler, without its kind and its network."""
         return {name: value for name, value in settings["sampler"].items() if name != "kind"}
 
     @property
     def white_background(self) -> bool:
-        """Whether light that passes every sample is white."""
+        """True if the background is white rather than an opaque plane."""
         return self.background_z is None
 
     @property
     @abstractmethod
     def points_per_ray(self) -> int:
-        """Points at which the radiance field is evaluated."""
+        """Number of evaluations of the radiance field per ray."""
 
     @property
     @abstractmethod
     def typical_delta(self) -> float:
-        """Length that turns a density into the occupancy of one sample."""
+        """Typical length delta in alpha = 1 - exp(-delta density), world units."""
 
     @property
     def layer_spacing(self) -> float:
-        """Distance at which the occupancy of one sample counts once, world units."""
+        """Typical distance between samples, world units."""
         return self.typical_delta
 
     def learn(self, now: bool) -> None:
-        """Have gradients reach the geometry or not; one that does not learn stays as it is."""
+        """Enable or disable gradients of the geometry; no effect if the sampler does not learn."""
         self.requires_grad_(now and self.learns)
 
     @abstractmethod
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
-        """Points on rays (batch, n), known before the radiance field is.
+        """Choose points on rays (batch, n) that do not depend on the radiance field.
 
         Args:
-            rays: of cameras.
-            noise: of stochastic samplers; without it they take the middle of all possibilities.
+            rays: camera rays.
+            noise: seeds of stochastic samplers; without it they take the middle of each range.
         """
 
     def refine(
         self, samples: Samples, density: Float[Tensor, "*rays n"], noise: Noise | None = None
     ) -> Samples | None:
-        """Further points, chosen by the densities at the first; None if there are none."""
+        """Choose further points by the densities at the first ones; None if there are none."""
         return None
 
     @abstractmethod
     def occupancy(self, samples: Samples, density: Float[Tensor, "*rays n"]) -> Float[Tensor, "*rays n"]:
-        """alpha in [0, 1] of every sample, 0 where it is no hit."""
+        """Occupancy alpha in [0, 1] of every sample, 0 for misses."""
 
     def background(self, t: Float[Tensor, "*rays n"]) -> Bool[Tensor, "*rays n"]:
-        """The sample of each ray that is the opaque background: the farthest, or none if that is white."""
-        nothing = torch.zeros_like(t, dtype=torch.bool)
+        """Mask of the opaque background sample of each ray: the farthest, none on a white background."""
+        none = torch.zeros_like(t, dtype=torch.bool)
         if self.white_background:
-            return nothing
-        return nothing.scatter(-1, t.detach().argmax(-1, keepdim=True), True)
+            return none
+        return none.scatter(-1, t.detach().argmax(-1, keepdim=True), True)
 
     def background_t(self, rays: Rays) -> Float[Tensor, "*rays"]:
-        """Distance along rays (batch, n) of the opaque background."""
+        """Distance along rays (batch, n) to the opaque background."""
         with torch.no_grad():
             return self.sample(rays).t.amax(-1)
 
     def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-        """1 where the radiance field is ever evaluated, falling to 0 in front of that."""
+        """Weight of points: 1 in the region where samples lie, falling to 0 in front of it."""
         return torch.ones_like(points[..., 0])
 
     def layers(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"] | None:
-        """Number of surfaces that lie in front of points; None for samplers without surfaces."""
+        """Number of surfaces in front of points; None for samplers without surfaces."""
         return None

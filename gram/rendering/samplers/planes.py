@@ -1,4 +1,4 @@
-"""Samples on planes of constant z, as multi-plane images have them: the plainest of surfaces."""
+"""Samples on planes of constant z, as in multi-plane images."""
 
 import torch
 from torch import Tensor
@@ -11,12 +11,12 @@ from gram.shapes import Float, Int
 
 
 class PlaneSampler(LayeredSampler):
-    """One sample on each of n parallel planes, evenly spaced from the front to the back of the space.
+    """One sample on each of n parallel planes, evenly spaced from front to back.
 
     z_i = (1 - near) + (i - 1) / (n - 1) (back - (1 - near)): the first plane touches the near end of the
     frontal camera's central ray. `back` is the background plane, the opaque last of the n; on a white
-    background it is 1 - far, and no plane is opaque. Planes have no ends: they are hit wherever they lie
-    ahead, and seen from the side they are far apart.
+    background it is 1 - far, and no plane is opaque. Planes are infinite: rays may hit them outside of
+    [near, far], and oblique rays hit them farther apart.
 
     Args:
         points: number of planes n, the background plane included.
@@ -36,7 +36,7 @@ class PlaneSampler(LayeredSampler):
         self, *, points: int, delta: float, near: float, far: float, background_z: float | None = -0.12
     ) -> None:
         if points < self.fewest_points:
-            raise ValueError(f"points = {points}: planes have a first and a last, so 2 are needed")
+            raise ValueError(f"points = {points}: at least 2 are needed, a first and a last plane")
         surfaces = points if background_z is None else points - 1
         super().__init__(surfaces=surfaces, delta=delta, near=near, far=far, background_z=background_z)
         back = 1.0 - far if background_z is None else background_z
@@ -44,18 +44,18 @@ class PlaneSampler(LayeredSampler):
 
     @property
     def evenly_spaced(self) -> int:
-        """All planes, the one of the background among them."""
+        """Number of planes, the background plane included."""
         return self.points_per_ray
 
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
-        """Intersections from the front plane to the back; no gradient."""
-        return self.meet_planes(rays, self.heights)
+        """Intersections with the planes, front to back; no gradient."""
+        return self.intersect_planes(rays, self.heights)
 
     def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-        """1 behind the front plane, falling linearly to 0 where one more plane would be."""
+        """Weight of points: 1 behind the front plane, falling linearly to 0 one spacing in front of it."""
         first, second = self.heights[:2]
         return (1.0 - (points[..., 2] - first) / (first - second)).clamp(0.0, 1.0)
 
     def layers(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"]:
-        """Number of planes that points lie behind, the background plane not counted."""
+        """Number of planes in front of points, without the background plane."""
         return (points[..., 2:] <= self.heights[: self.surfaces]).sum(-1)

@@ -20,7 +20,7 @@ class StratifiedSampler(VolumeSampler):
         near, far, background_z: see `Sampler`.
 
     Raises:
-        ValueError: no point at all.
+        ValueError: points < 1.
     """
 
     kind = "stratified"
@@ -32,12 +32,12 @@ class StratifiedSampler(VolumeSampler):
         super().__init__(points=points, near=near, far=far, background_z=background_z)
 
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
-        """One point a bin, no gradient."""
-        return self.evenly(in_bins(rays, self.points, noise))
+        """Choose one point per bin, without gradient."""
+        return self.at_fractions(stratified_fractions(rays, self.points, noise))
 
 
-def in_bins(rays: Rays, count: int, noise: Noise | None) -> Float[Tensor, "batch rays count"]:
-    """One place in each of `count` equal bins of [0, 1]: anywhere with noise, in the middle without."""
+def stratified_fractions(rays: Rays, count: int, noise: Noise | None) -> Float[Tensor, "batch rays count"]:
+    """One number in each of `count` equal bins of [0, 1]: uniform with noise, the middle without."""
     batch, number = rays.origins.shape[:2]
     bins = torch.arange(count, device=rays.origins.device, dtype=rays.origins.dtype)
     if noise is None:

@@ -1,7 +1,7 @@
 """Samples on the isosurfaces of a manifold predictor, and on a background plane (GRAM, section 3.2).
 
-S_i = {x | M(x) = l_i} with evenly spaced, fixed levels l_i; each is met at its first decreasing crossing.
-Learned, they are GRAM's manifolds. Frozen as M is initialised, they are (nearly) concentric spheres.
+S_i = {x | M(x) = l_i} with evenly spaced, fixed levels l_i; a ray hits each at its first decreasing crossing.
+Learned, they are GRAM's manifolds. With M frozen at initialisation, they are (nearly) concentric spheres.
 """
 
 from collections.abc import Mapping
@@ -23,19 +23,19 @@ class SurfaceSampler(LayeredSampler):
     """One sample per isosurface, the first crossing of its level, plus one on the background plane.
 
     Args:
-        manifold: the scalar field M.
+        manifold: scalar field M.
         levels: number of isosurfaces.
-        first_level: value of the outermost surface, the first that a camera meets.
+        first_level: value of the outermost surface, the closest to a camera.
         last_level: value of the innermost surface.
         near: start of the search for intersections, distance along the ray.
         far: end of that search.
         num_samples: points per ray of that search.
-        delta: constant that turns density into occupancy, alpha = 1 - exp(-delta * density).
-        mode: how intersections are found, see `gram.rendering.isosurfaces`.
-        background_z: height of the opaque background plane z = const; None for a white background.
+        delta: constant length in alpha = 1 - exp(-delta density).
+        mode: search for intersections, see `gram.rendering.isosurfaces`.
+        background_z: z of the opaque background plane; None for a white background.
 
     Raises:
-        ValueError: no level at all, or levels that do not descend.
+        ValueError: levels < 1, or levels that do not descend.
     """
 
     kind = "manifold"
@@ -76,16 +76,13 @@ class SurfaceSampler(LayeredSampler):
 
     @classmethod
     def build(cls, settings: Mapping[str, Any]) -> "SurfaceSampler":
-        """One whose field M has random weights."""
+        """Build a sampler whose field M has random weights."""
         centre = tuple(float(x) for x in settings["manifold"]["centre"])
         manifold = ManifoldPredictor(**{**settings["manifold"], "centre": centre})
         return cls(manifold, **cls.arguments(settings))
 
     def sample(self, rays: Rays, noise: Noise | None = None) -> Samples:
-        """Intersections in the order of the levels, then the plane; gradients reach M.
-
-        The plane is hit by every ray that it lies ahead of.
-        """
+        """Intersections in the order of the levels, then the plane; gradients reach M."""
         learned = any(p.requires_grad for p in self.manifold.parameters())
         with torch.set_grad_enabled(learned and torch.is_grad_enabled()):
             t, hit = intersect(
@@ -95,12 +92,12 @@ class SurfaceSampler(LayeredSampler):
             )  # fmt: skip
         if self.background_z is None:
             return Samples(t, hit)
-        plane = self.meet_planes(rays, self.values.new_tensor([self.background_z]))
+        plane = self.intersect_planes(rays, self.values.new_tensor([self.background_z]))
         return Samples(torch.cat([t, plane.t], -1), torch.cat([hit, plane.hit], -1))
 
     @torch.no_grad()
     def inside(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-        """1 inside the outermost surface, falling linearly to 0 where the next one outside would be."""
+        """Weight of points: 1 inside the outermost surface, falling linearly to 0 one level outside it."""
         levels = self.values
         spacing = (levels[0] - levels[-1]).abs() / max(len(levels) - 1, 1)
         spacing = torch.where(spacing > 0, spacing, 1.0)
@@ -108,19 +105,19 @@ class SurfaceSampler(LayeredSampler):
 
     @torch.no_grad()
     def layers(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"]:
-        """Number of isosurfaces that points lie inside of."""
+        """Number of isosurfaces around points."""
         return (self.manifold(points)[..., None] <= self.values).sum(-1)
 
     @torch.no_grad()
     def field_range(self, rays: Rays) -> tuple[float, float]:
-        """Smallest and largest value of M on the rays, between near and far."""
+        """Smallest and largest value of M on the rays between near and far."""
         t = torch.linspace(self.near, self.far, self.num_samples, device=rays.origins.device)
         values = self.manifold(rays.at(t.expand(*rays.origins.shape[:-1], -1)))
         return float(values.min()), float(values.max())
 
 
 class SphereSampler(SurfaceSampler):
-    """The same surfaces with M frozen as it is initialised."""
+    """Isosurfaces of M frozen at initialisation."""
 
     kind = "spheres"
     learns = False

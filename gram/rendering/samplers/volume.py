@@ -1,4 +1,4 @@
-"""Samples in a volume, where densities act over a distance (NeRF, arXiv 2003.08934, section 4)."""
+"""Base class of volumetric samplers (NeRF, arXiv 2003.08934, section 4)."""
 
 import torch
 from torch import Tensor
@@ -10,12 +10,12 @@ from gram.shapes import Float
 class VolumeSampler(Sampler):
     """Quadrature of the volume-rendering integral with n points.
 
-    alpha_i = 1 - exp(-sigma_i (t_{i+1} - t_i)), in the order of t. The last sample is opaque where there is a
-    background, which it then has to draw; on a white background its interval ends at far.
+    alpha_i = 1 - exp(-sigma_i (t_{i+1} - t_i)), in the order of t. With a background plane the last sample is
+    opaque and stands for the background; on a white background its interval ends at far.
 
     Args:
         points: number n of points per ray.
-        near, far, background_z: see `Sampler`; the plane itself is not sampled.
+        near, far, background_z: see `Sampler`; the plane is not sampled.
     """
 
     def __init__(self, *, points: int, near: float, far: float, background_z: float | None) -> None:
@@ -24,7 +24,7 @@ class VolumeSampler(Sampler):
 
     @property
     def points_per_ray(self) -> int:
-        """All points, coarse and fine."""
+        """Number of points, coarse and fine."""
         return self.points
 
     @property
@@ -33,7 +33,8 @@ class VolumeSampler(Sampler):
         return (self.far - self.near) / self.points
 
     def occupancy(self, samples: Samples, density: Float[Tensor, "*rays n"]) -> Float[Tensor, "*rays n"]:
-        """alpha over the distance to the next sample; gradients reach densities and positions."""
+        """Occupancies over the distance to the next sample; gradients reach densities and positions."""
+        # intervals in the order of t
         order = samples.t.detach().argsort(dim=-1, stable=True)
         t = samples.t.gather(-1, order)
         if self.white_background:
@@ -41,10 +42,11 @@ class VolumeSampler(Sampler):
         else:
             last = torch.full_like(t[..., -1:], OPAQUE)
         delta = torch.cat([t.diff(dim=-1), last], -1)
+        # occupancies, back in the order of the samples
         alpha = -torch.expm1(-delta * density.gather(-1, order))
         return torch.where(samples.hit, alpha.gather(-1, order.argsort(dim=-1)), 0.0)
 
-    def evenly(self, places: Float[Tensor, "*rays n"]) -> Samples:
-        """Samples at places in [0, 1] between near and far; all of them are hits."""
-        t = self.near * (1.0 - places) + self.far * places
+    def at_fractions(self, fractions: Float[Tensor, "*rays n"]) -> Samples:
+        """Samples at fractions in [0, 1] of the way between near and far, all of them hits."""
+        t = self.near * (1.0 - fractions) + self.far * fractions
         return Samples(t, torch.ones_like(t, dtype=torch.bool))

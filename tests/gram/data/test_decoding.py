@@ -129,7 +129,7 @@ def test_a_larger_picture_than_the_first_is_refused_before_it_is_decoded(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "1.png").write_bytes(bomb(64))
-    like = decoding.Like("0.png", 4)
+    like = decoding.Reference("0.png", 4)
     with pytest.raises(DatasetError, match=r"1.png has 64 pixels a side, but 0.png has 4; all images"):
         list(decoding.decode(["1.png"], lambda name: (tmp_path / name).read_bytes(), tmp_path, like))
 
@@ -137,9 +137,7 @@ def test_a_larger_picture_than_the_first_is_refused_before_it_is_decoded(
 @pytest.mark.parametrize("content", [b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"hello"])
 def test_what_is_no_picture_is_named_and_handed_to_no_program(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "0.png").write_bytes(content)
-    with pytest.raises(
-        DatasetError, match=r"0.png in .* \(it is no picture, or of a kind that is not read\)"
-    ):
+    with pytest.raises(DatasetError, match=r"0.png in .* \(it is no image, or of an unsupported format\)"):
         list(decoded(tmp_path, ["0.png"]))
 
 

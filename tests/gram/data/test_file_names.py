@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gram.data.file_names import files_of
+from gram.data.file_names import resolve_files
 from gram.data.format import DatasetError
 
 NFC, NFD = (unicodedata.normalize(form, "Müller.png") for form in ("NFC", "NFD"))
@@ -40,11 +40,11 @@ class Names:
     ],
 )
 def test_a_name_written_differently_is_matched(told: str, file: str) -> None:
-    assert files_of([told], Names("a/x.png", "y.png", NFD), Path("set")) == [file]
+    assert resolve_files([told], Names("a/x.png", "y.png", NFD), Path("set")) == [file]
 
 
 def test_a_file_of_that_very_name_goes_before_those_that_differ_by_case() -> None:
-    assert files_of(["x.png", "X.png"], Names("x.png", "X.png"), Path("set")) == ["x.png", "X.png"]
+    assert resolve_files(["x.png", "X.png"], Names("x.png", "X.png"), Path("set")) == ["x.png", "X.png"]
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_a_file_of_that_very_name_goes_before_those_that_differ_by_case() -> Non
 )
 def test_a_name_that_stands_for_no_file_or_several_is_refused(told: list[str], problem: str) -> None:
     with pytest.raises(DatasetError, match=problem):
-        files_of(told, Names("x.png", "X.png"), Path("set"))
+        resolve_files(told, Names("x.png", "X.png"), Path("set"))
 
 
 def test_a_duplicate_among_many_is_found_in_a_moment() -> None:
     names = [f"{i}.png" for i in range(60_000)]
     begin = time.process_time()
     with pytest.raises(DatasetError, match=r"lists 59999.png more than once"):
-        files_of([*names, names[-1]], Names(*names), Path("set"))
+        resolve_files([*names, names[-1]], Names(*names), Path("set"))
     assert time.process_time() - begin < 3.0

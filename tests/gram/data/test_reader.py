@@ -124,7 +124,9 @@ def test_missing_folder_is_named(tmp_path):
 
 def test_interrupted_run_is_recognised(tmp_path):
     (tmp_path / "set.partial").mkdir()
-    with pytest.raises(DatasetError, match=r"set\.partial is what an interrupted run left; run it again"):
+    with pytest.raises(
+        DatasetError, match=r"set\.partial is left over from an interrupted run; run it again"
+    ):
         ImageDataset(tmp_path / "set")
 
 

@@ -42,7 +42,7 @@ def averages(processes: Processes) -> None:
 def agreement(processes: Processes) -> None:
     assert processes.largest(3 + processes.rank) == 4
     assert processes.largest(-processes.rank) == 0
-    asked = [processes.largest_soon(10 * step + processes.rank) for step in range(3)]
+    asked = [processes.largest_async(10 * step + processes.rank) for step in range(3)]
     assert [answer() for answer in asked] == [1, 11, 21]
 
 
@@ -79,6 +79,6 @@ def test_alone_everything_is_as_it_was() -> None:
     assert tensor == 3.0
     assert ALONE.share(5) == slice(0, 5)
     assert ALONE.largest(4) == 4
-    assert ALONE.largest_soon(4)() == 4
+    assert ALONE.largest_async(4)() == 4
     assert ALONE.average_numbers({"a": 1.0}) == {"a": 1.0}
     assert ALONE.from_first({"a": tensor}, torch.device("cpu")) == {"a": tensor}

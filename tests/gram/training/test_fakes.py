@@ -57,7 +57,7 @@ def compare(built: Generator, micro_batch: int, patches: int, again: bool, toler
     derivative = probe(images)
     expected = torch.autograd.grad((images * derivative).sum(), list(built.parameters()))
     fakes = make(built, micro_batch, patches)
-    shown = fakes.show(again=again)
+    shown = fakes.render_detached(keep=again)
     assert not shown.requires_grad
     torch.testing.assert_close(shown, images.detach(), rtol=tolerance, atol=tolerance)
     found = gradients(built, fakes, derivative)
@@ -82,7 +82,7 @@ def test_patches_give_the_gradients_of_the_whole_in_float32_too(built: Generator
 def test_what_render_returns_are_the_images_that_were_shown(generator: Generator) -> None:
     for micro_batch, patches in CUTS:
         fakes = make(generator, micro_batch, patches)
-        shown = fakes.show(again=True)
+        shown = fakes.render_detached(keep=True)
         for rows in fakes.micro_batches():
             assert torch.equal(fakes.render(rows).detach(), shown[rows])
 

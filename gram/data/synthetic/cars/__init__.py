@@ -1,1 +1,1 @@
-"""Cars: parametric bodies, their triangles and paint, on white."""
+"""Procedural cars: parametric bodies, meshes and paint, on white."""

@@ -1,4 +1,4 @@
-"""A procedural car, ready to be rendered: `make_car(seed)`."""
+"""Procedural cars, shaded for ray casting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gram.data.synthetic.waves import mix, smoothstep
 Array = NDArray[np.float64]
 
 RADIUS = 0.257
-"""Every car fits a sphere of this radius around the origin, and so the image from every side."""
+"""Radius of the sphere around the origin that contains every car, so that it fits every image."""
 PAINTS = np.array(
     [
         [0.86, 0.86, 0.87],
@@ -39,26 +39,26 @@ GRILLE, PLATE = (0.14, 0.14, 0.15), (0.93, 0.93, 0.90)
 
 @dataclass(frozen=True, kw_only=True)
 class Car:
-    """A car on white; `gram.data.synthetic.raycaster.ShadedMesh`."""
+    """Car on white; a `gram.data.synthetic.raycaster.ShadedMesh`."""
 
     mesh: Mesh
     shape: CarShape
     part: NDArray[np.uint8]
     """(T,) part number of every triangle."""
-    own: Array
-    """(V, 3) vertices in the car's own units."""
+    local: Array
+    """(V, 3) vertices in car units."""
     paint: Array
     """(3,) sRGB."""
     rim: float
     spokes: int
     pillar: float
-    """Where the pillar between the doors is, u."""
+    """Position of the pillar between the doors, u."""
     lighting: Lighting
     normals: Array = field(repr=False)
 
     @property
     def shadow_light(self) -> Array:
-        """A point (3,) far away towards the sun."""
+        """Distant point (3,) in the direction of the sun."""
         return 10.0 * self.lighting.key
 
     def background(self, origin: Array, directions: Array) -> Array:
@@ -67,12 +67,15 @@ class Car:
 
     def shade(self, hits: RayHits, shadow: Shadow) -> Array:
         """Linear colours (H, 3) of the hits."""
-        attributes = hits.interpolate(self.mesh, np.concatenate([self.own, self.normals], 1))
-        own, normals = attributes[:, :3], normalised(attributes[:, 3:])
-        colour, gloss = self._surface(self.part[hits.triangle], own, normals)
-        lit = self.lighting.key_arrives(hits, normals, shadow, offset=0.004)
-        openness = 0.35 + 0.65 * smoothstep(0.0, 0.30, own[:, 1])
+        # vertex attributes at the hits
+        attributes = hits.interpolate(self.mesh, np.concatenate([self.local, self.normals], 1))
+        local, normals = attributes[:, :3], normalised(attributes[:, 3:])
+        colour, gloss = self._surface(self.part[hits.triangle], local, normals)
+        # diffuse light
+        lit = self.lighting.key_visibility(hits, normals, shadow, offset=0.004)
+        openness = 0.35 + 0.65 * smoothstep(0.0, 0.30, local[:, 1])
         diffuse = self.lighting.diffuse(normals, openness, lit)
+        # reflections of sky and sun
         facing = -dot(normals, hits.directions)
         mirrored = hits.directions + 2.0 * facing[:, None] * normals
         fresnel = gloss * (0.05 + 0.55 * (1.0 - np.clip(facing, 0.0, 1.0)) ** 4)
@@ -86,23 +89,23 @@ class Car:
             + 0.6 * gloss[:, None] * sun
         )
 
-    def _surface(self, part: NDArray[np.uint8], own: Array, normals: Array) -> tuple[Array, Array]:
-        """sRGB colour (H, 3) and gloss (H,) at points in the car's own units."""
-        colour, gloss = np.tile(self.paint, (len(own), 1)), np.full(len(own), 0.9)
+    def _surface(self, part: NDArray[np.uint8], local: Array, normals: Array) -> tuple[Array, Array]:
+        """Material at points in car units: sRGB colour (H, 3) and gloss (H,)."""
+        colour, gloss = np.tile(self.paint, (len(local), 1)), np.full(len(local), 0.9)
         body = np.flatnonzero(part == BODY)
-        colour[body], gloss[body] = self._body(own[body], normals[body])
+        colour[body], gloss[body] = self._body(local[body], normals[body])
         wheel = np.flatnonzero(part == WHEEL)
-        colour[wheel], gloss[wheel] = self._wheel(own[wheel]), 0.3
+        colour[wheel], gloss[wheel] = self._wheel(local[wheel]), 0.3
         colour[part == MIRROR] *= 0.8
         return colour, gloss
 
-    def _body(self, own: Array, normals: Array) -> tuple[Array, Array]:
-        """Paint, windows, seams, lights, grille, plates and wheel arches; later ones cover earlier ones."""
-        shape, x, y = self.shape, np.abs(own[:, 0]) / (0.5 * self.shape.width), own[:, 1]
-        u, level = 0.5 - own[:, 2] / shape.length, own[:, 1] / shape.belt
+    def _body(self, local: Array, normals: Array) -> tuple[Array, Array]:
+        """Paint, seams, windows, lights, grille, plates and wheel arches; later ones cover earlier ones."""
+        shape, x, y = self.shape, np.abs(local[:, 0]) / (0.5 * self.shape.width), local[:, 1]
+        u, level = 0.5 - local[:, 2] / shape.length, local[:, 1] / shape.belt
         seam, handle = self._doors(u, x, y)
         side = (x > 0.6) & (np.abs(normals[:, 0]) > 0.3)
-        arch = [np.hypot(own[:, 2] - axle, y - shape.wheel_radius) for axle in shape.axles]
+        arch = [np.hypot(local[:, 2] - axle, y - shape.wheel_radius) for axle in shape.axles]
         features = [
             (seam, 0.45 * self.paint, 0.3),
             (handle, (0.25, 0.25, 0.26), 0.8),
@@ -114,13 +117,13 @@ class Car:
             ((u > 0.97) & (x < 0.26) & _within(level, 0.48, 0.62), PLATE, 0.3),
             (side & (np.min(arch, axis=0) < ARCH * shape.wheel_radius), (0.05, 0.05, 0.055), 0.0),
         ]
-        colour, gloss = np.tile(self.paint, (len(own), 1)), np.full(len(own), 0.9)
-        for where, new, shine in features:
-            colour[where], gloss[where] = new, shine
+        colour, gloss = np.tile(self.paint, (len(local), 1)), np.full(len(local), 0.9)
+        for mask, new, shine in features:
+            colour[mask], gloss[mask] = new, shine
         return colour, gloss
 
     def _doors(self, u: Array, x: Array, y: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Where the seams and the handles of the doors are."""
+        """Masks of the seams and the handles of the doors."""
         shape = self.shape
         doors = _within(u, shape.hood + 0.06, shape.roof_end - 0.04) & (x > 0.7)
         doors &= _within(y, shape.clearance + 0.08, 1.02 * shape.belt)
@@ -130,7 +133,7 @@ class Car:
         return doors & seam, doors & handle
 
     def _windows(self, u: Array, x: Array, y: Array, normals: Array) -> NDArray[np.bool_]:
-        """Side windows between the pillars, windscreen and rear window."""
+        """Mask of side windows between the pillars, windscreen and rear window."""
         shape = self.shape
         above = np.clip((y - shape.belt) / (shape.height - shape.belt), 0.0, 1.0)
         front = shape.hood + (shape.windscreen_end - shape.hood) * above
@@ -149,9 +152,9 @@ class Car:
         ahead, behind = np.abs(u - front) < 0.07, (np.abs(u - rear) < 0.06) & (y < 0.92 * shape.height)
         return side | (screens & (ahead | behind))
 
-    def _wheel(self, own: Array) -> Array:
-        """sRGB (H, 3) of tyres and rims."""
-        z, y = own[:, 2], own[:, 1] - self.shape.wheel_radius
+    def _wheel(self, local: Array) -> Array:
+        """Colour (H, 3) of tyres and rims, sRGB."""
+        z, y = local[:, 2], local[:, 1] - self.shape.wheel_radius
         front, rear = self.shape.axles
         z = z - np.where(np.abs(z - front) < np.abs(z - rear), front, rear)
         radius, turn = np.hypot(z, y) / self.shape.wheel_radius, np.arctan2(y, z)
@@ -160,19 +163,19 @@ class Car:
 
 
 def make_car(seed: int | tuple[int, ...]) -> Car:
-    """The car with this number or tuple of numbers; the same gives the same car everywhere."""
+    """Build the car of a seed, the same on every machine."""
     rng = np.random.default_rng(seed)
     shape = draw_shape(rng)
-    own, part = build_mesh(shape)
+    local, part = build_mesh(shape)
     middle = np.array([0.0, 0.5 * shape.height, 0.0])
-    centred = own.vertices - middle
+    centred = local.vertices - middle
     scale = RADIUS / np.sqrt(dot(centred, centred).max())
-    mesh = Mesh(vertices=centred * scale, triangles=own.triangles)
+    mesh = Mesh(vertices=centred * scale, triangles=local.triangles)
     return Car(
         mesh=mesh,
         shape=shape,
         part=part,
-        own=own.vertices,
+        local=local.vertices,
         paint=np.clip(
             PAINTS[rng.integers(len(PAINTS))] * rng.uniform(0.85, 1.08, 1) + rng.normal(0.0, 0.02, 3),
             0.03,
@@ -191,7 +194,7 @@ def _within(x: Array, low: float, high: float) -> NDArray[np.bool_]:
 
 
 def _draw_daylight(rng: np.random.Generator) -> Lighting:
-    """A high sun anywhere around the car, and a bright sky."""
+    """Draw a high sun at any azimuth, and a bright sky."""
     turn, height = rng.uniform(0.0, 2 * np.pi), rng.uniform(0.7, 1.3)
     key = np.array([np.cos(turn) * np.cos(height), np.sin(height), np.sin(turn) * np.cos(height)])
     return Lighting(

@@ -1,4 +1,4 @@
-"""The surface of a car: a body lofted along its length, wheels flush with its sides, and two mirrors.
+"""Mesh of a car: a body lofted along its length, wheels flush with its sides, and two mirrors.
 
 Coordinates and units are those of `gram.data.synthetic.cars.shape`.
 """
@@ -20,7 +20,7 @@ WHEEL_SIDES = 28
 
 
 def build_mesh(shape: CarShape) -> tuple[Mesh, NDArray[np.uint8]]:
-    """The mesh in the car's own units, and the part number of every triangle (T,)."""
+    """Build the mesh in car units, and the part number of every triangle (T,)."""
     pieces = [(body_mesh(shape), BODY)]
     for axle in shape.axles:
         outer = half_width(shape, np.array([0.5 - axle / shape.length]))[0]
@@ -37,7 +37,7 @@ def build_mesh(shape: CarShape) -> tuple[Mesh, NDArray[np.uint8]]:
 
 
 def half_width(shape: CarShape, u: Array) -> Array:
-    """Largest half width of the body at u: narrower at both ends, flared around the wheels."""
+    """Maximum half width of the body at u: narrower at both ends, flared around the wheels."""
     front = np.clip(u / 0.14, 0.0, 1.0) ** 0.5 * 0.16 + 0.84
     rear = np.clip((1.0 - u) / 0.10, 0.0, 1.0) ** 0.5 * 0.10 + 0.90
     flare = sum(
@@ -51,15 +51,18 @@ def half_width(shape: CarShape, u: Array) -> Array:
 
 
 def body_mesh(shape: CarShape) -> Mesh:
-    """The closed body: superelliptic cross-sections below the belt line, a tapering cabin above."""
+    """Build the closed body: superelliptic cross-sections below the belt line, a tapering cabin above."""
+    # outline at each ring
     u = np.sort(np.concatenate([np.linspace(0.0, 1.0, RINGS - 4), [0.004, 0.01, 0.99, 0.996]]))[:, None]
     top, belt = _profile(shape, u[:, 0])[:, None], _belt(shape, u[:, 0])[:, None]
     end = np.clip(np.minimum(u, 1.0 - u) / 0.014, 0.0, 1.0) ** 0.5
+    # superellipse, flatter sides below, where the wheels are
     turn = np.linspace(0.0, 2 * np.pi, SIDES, endpoint=False)
     cosine, sine = np.cos(turn), np.sin(turn)
-    exponent = np.where(sine < 0, 0.6, 1.0) * shape.squareness  # flatter sides below, where the wheels are
+    exponent = np.where(sine < 0, 0.6, 1.0) * shape.squareness
     across = np.sign(cosine) * np.abs(cosine) ** exponent
     up = np.sign(sine) * np.abs(sine) ** exponent
+    # cabin
     middle, half = 0.5 * (shape.clearance + belt), 0.5 * (belt - shape.clearance)
     cabin = np.clip((up - 0.15) / 0.85, 0.0, 1.0)  # 0 at the belt line, 1 on the roof
     glass_height = np.maximum(top - belt, 0.0)
@@ -68,6 +71,7 @@ def body_mesh(shape: CarShape) -> Mesh:
         1.0 - (1.0 - shape.roof_width) * np.clip(glass_height / (shape.height - shape.belt), 0.0, 1.0) * cabin
     )
     x = half_width(shape, u) * across * tumblehome
+    # rounded front and rear
     centre = 0.5 * (top + shape.clearance)
     x, y = x * (0.86 + 0.14 * end), centre + (y - centre) * (0.80 + 0.20 * end)
     z = np.broadcast_to((0.5 - u) * shape.length, x.shape)
@@ -75,7 +79,7 @@ def body_mesh(shape: CarShape) -> Mesh:
 
 
 def loft(rings: Array) -> Mesh:
-    """A closed surface through rings (M, K, 3) that run clockwise seen from the last one, with flat caps."""
+    """Build a closed surface through rings (M, K, 3), clockwise seen from the last one, with flat caps."""
     count, sides, _ = rings.shape
     vertices = np.concatenate([rings.reshape(-1, 3), rings[[0, -1]].mean(1)])
     grid = np.arange(count * sides).reshape(count, sides)
@@ -92,7 +96,7 @@ def loft(rings: Array) -> Mesh:
 
 
 def _profile(shape: CarShape, u: Array) -> Array:
-    """Height of the car's outline seen from the side."""
+    """Height of the car's outline in side view."""
     points = [
         *[
             (-0.2, 0.78 * shape.belt),
@@ -114,13 +118,13 @@ def _profile(shape: CarShape, u: Array) -> Array:
 
 
 def _belt(shape: CarShape, u: Array) -> Array:
-    """Height of the belt line, never above the outline."""
+    """Height of the belt line, at most that of the outline."""
     line = _smoothed(u, [(0.0, 0.75 * shape.belt), (shape.hood, shape.belt), (1.0, 1.03 * shape.belt)], 0.05)
     return np.minimum(_profile(shape, u), line)
 
 
 def _smoothed(u: Array, points: list[tuple[float, float]], width: float) -> Array:
-    """A polyline through the points, blurred with a Gaussian of this width."""
+    """Polyline through the points, smoothed with a Gaussian of this width."""
     knots, values = np.array(points).T
     offsets = np.linspace(-3.0 * width, 3.0 * width, 13)
     weights = np.exp(-0.5 * (offsets / width) ** 2)
@@ -134,7 +138,7 @@ def _smoothed(u: Array, points: list[tuple[float, float]], width: float) -> Arra
 
 
 def _wheel(shape: CarShape, axle: float, side: float, outer: float) -> Mesh:
-    """A wheel whose outer face lies a finger's breadth outside the plane of the body's side."""
+    """Build a wheel whose outer face protrudes slightly from the body's side."""
     r = shape.wheel_radius
     profile = np.array(
         [(0.02, 0.008), (0.62, 0.004), (0.70, 0.014), (0.94, 0.016), (1.0, 0.0), (1.0, -0.15), (0.02, -0.15)]
@@ -147,7 +151,7 @@ def _wheel(shape: CarShape, axle: float, side: float, outer: float) -> Mesh:
 
 
 def _mirror(shape: CarShape, side: float) -> Mesh:
-    """A small egg at the foot of the windscreen."""
+    """Build an ellipsoidal mirror at the foot of the windscreen."""
     u = shape.hood + 0.30 * (shape.windscreen_end - shape.hood) + 0.045
     centre = np.array(
         [side * (half_width(shape, np.array([u]))[0] + 0.02), 1.08 * shape.belt, (0.5 - u) * shape.length]

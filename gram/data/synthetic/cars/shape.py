@@ -1,7 +1,7 @@
-"""The dimensions of a car: `draw_shape`.
+"""Dimensions of a car.
 
-A unit is about two metres: x across, y up from the ground, z towards the front. Positions along the car are
-also given as u, from 0 at the front bumper to 1 at the rear one.
+A car unit is about two metres: x across, y up from the ground, z towards the front. Positions along the car
+are also given as u, from 0 at the front bumper to 1 at the rear one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 ARCH = 1.14
 """Radius of a wheel arch relative to the wheel's."""
 HOOD_SIDE = 0.80
-"""Height of the flat part of the side at the wheels relative to the belt line."""
+"""Height of the flat part of the side at the wheels, relative to the belt line."""
 WHEEL_SIDES = 28
 
 
 @dataclass(frozen=True, kw_only=True)
 class BodyType:
-    """Proportions of a kind of car; heights in units, the rest in u (front 0, rear 1)."""
+    """Proportions of a type of car; heights in car units, the rest in u (front 0, rear 1)."""
 
     height: float
     clearance: float
@@ -92,7 +92,7 @@ BODY_TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class CarShape:
-    """One car's dimensions."""
+    """Dimensions of a car."""
 
     kind: str
     length: float
@@ -114,11 +114,11 @@ class CarShape:
     roof_width: float
     """Width of the roof relative to the body's."""
     softness: float
-    """How rounded the profile's corners are, in u."""
+    """Rounding of the profile's corners, in u."""
 
 
 def draw_shape(rng: np.random.Generator) -> CarShape:
-    """Random dimensions of a random body type."""
+    """Draw a body type and dimensions."""
     kind = str(rng.choice(list(BODY_TYPES)))
     base = BODY_TYPES[kind]
     length = float(rng.uniform(1.75, 2.25))

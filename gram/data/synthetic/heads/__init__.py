@@ -1,1 +1,1 @@
-"""Heads: a statistical shape with hair, clothes, light and a wall behind."""
+"""Procedural heads: a statistical shape model with hair, clothes, lighting and a background wall."""

@@ -1,9 +1,8 @@
-"""The linear head model: a mesh of a bust and the displacements that turn it into different people.
+"""Linear head model: a bust mesh and displacements (shape targets) that vary it.
 
-All positions here are in decimetres in the frame of the source mesh: right-handed, y up, face towards +z,
-feet far below. The *canonical* position of a vertex is its place on the mean head; everything painted on a
-head (brows, hairline, collar) is a function of canonical positions, so that it moves with the features of
-each person.
+Positions are in decimetres in the frame of the source mesh: right-handed, y up, face towards +z, feet far
+below. The *canonical* position of a vertex is that on the mean head. Everything painted on a head (brows,
+hairline, collar) is a function of canonical positions and thus follows the features of each person.
 """
 
 from __future__ import annotations
@@ -22,32 +21,32 @@ SKIN, LEFT_EYE, RIGHT_EYE, LASHES, TEETH = range(5)
 
 @dataclass(frozen=True, kw_only=True)
 class HeadBasis:
-    """A bust mesh, its shape targets and per-vertex masks. N vertices, T triangles, K targets."""
+    """Bust mesh with shape targets and vertex masks: N vertices, T triangles, K targets."""
 
     base: NDArray[np.float64]
-    """(N, 3) rest positions; not a human face until race and weight targets are added."""
+    """(N, 3) rest positions, no human face without race and weight targets."""
     canonical: NDArray[np.float64]
     """(N, 3) positions on the mean head."""
     triangles: NDArray[np.int64]
     """(T, 3) counter-clockwise seen from outside."""
     part: NDArray[np.uint8]
-    """(N,) one of the part numbers."""
+    """(N,) part numbers."""
     lips: NDArray[np.float64]
     eyelids: NDArray[np.float64]
     ears: NDArray[np.float64]
     mouth: NDArray[np.float64]
     """(N,) masks in [0, 1]; `mouth` is the inside of the mouth."""
     openness: NDArray[np.float64]
-    """(N,) share of the sky a vertex of the mean head sees, in [0, 1]."""
+    """(N,) fraction of the sky visible from a vertex of the mean head, in [0, 1]."""
     names: tuple[str, ...]
     """Names of the targets, 'group/name' with group face, race, weight or expression."""
     targets: csr_array
-    """(3 N, K) sparse: column k is the displacement of every coordinate by target k."""
+    """(3 N, K) displacements: column k is that of every coordinate by target k."""
 
     def shape(self, weights: dict[str, float]) -> NDArray[np.float64]:
-        """Vertices (N, 3) after adding each named target times its weight, in the order of the targets.
+        """Vertices (N, 3) with the weighted targets added.
 
-        The sum runs in a fixed order in float64, so the same weights give the same bytes on every machine.
+        The sum has a fixed order in float64, so weights give the same bytes on every machine.
         """
         unknown = sorted(set(weights) - set(self.names))
         if unknown:
@@ -58,11 +57,13 @@ class HeadBasis:
 
 @lru_cache(maxsize=1)
 def load_basis() -> HeadBasis:
-    """The basis that ships with the package (built by scripts/build_head_basis.py)."""
+    """Load the basis that ships with the package (built by scripts/build_head_basis.py)."""
     with (files("gram.data.synthetic.heads") / "basis.npz").open("rb") as file, np.load(file) as stored:
         arrays = {name: stored[name] for name in stored.files}
+    # quantised displacements
     packed = np.ascontiguousarray(arrays["target_deltas"].transpose(1, 2, 0))
     deltas = packed.view("<i2")[..., 0].T * float(arrays["target_step"])
+    # sparse matrix of targets
     rows = 3 * arrays["target_indices"].astype(np.int64)[:, None] + np.arange(3)
     columns = np.repeat(np.arange(len(arrays["target_names"])), np.diff(arrays["target_starts"]))
     entries = (deltas.ravel(), (rows.ravel(), np.repeat(columns, 3)))

@@ -1,4 +1,4 @@
-"""From a person's shape, hair and looks to one mesh: `build_bust`."""
+"""Mesh of a bust, built from shape, hair and looks."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ from gram.data.synthetic.waves import smoothstep
 Array = NDArray[np.float64]
 
 MANTLE = 5
-"""Part number of the mantle of long hair; the others are in `gram.data.synthetic.heads.basis`."""
+"""Part number of the mantle of long hair, see `gram.data.synthetic.heads.basis`."""
 CLOTH, BEARD = 0.03, 0.05
-"""Thickness, decimetres."""
+"""Thickness of clothes and beard, decimetres."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bust:
-    """A mesh in world coordinates with what is known at each of its V vertices."""
+    """Mesh in world coordinates, with attributes of its V vertices."""
 
     mesh: Mesh
     part: NDArray[np.uint8]
-    """(V,) part number."""
+    """(V,) part numbers."""
     canonical: Array
-    """(V, 3) canonical position, decimetres."""
+    """(V, 3) canonical positions, decimetres."""
     masks: Array
-    """(V, 4): lips, inside of the mouth, ears, and openness."""
+    """(V, 4) lips, inside of the mouth, ears, and openness."""
 
 
 def build_bust(vertices: Array, basis: HeadBasis, hair: Hair, looks: Looks) -> Bust:
-    """Push scalp, beard and clothes out of the bare bust (N, 3) and add long hair."""
+    """Displace scalp, beard and clothes of the bare bust (N, 3) and add long hair."""
     if hair.hem is not None:
         vertices = _flatten_ears(vertices, basis)
+    # thickness of hair, clothes and beard, decimetres
     skin = np.flatnonzero(basis.part == SKIN)
     canonical = basis.canonical[skin]
     scalp = hair.coverage(canonical, -0.03, 0.30) * smoothstep(0.4, 0.1, basis.ears[skin])
     beard = looks.beard * looks.beard_cover(canonical, basis.lips[skin])
-    stand_off = np.zeros(len(vertices))
-    stand_off[skin] = scalp * hair.thickness(canonical) + CLOTH * looks.collar(canonical) + BEARD * beard
+    thickness = np.zeros(len(vertices))
+    thickness[skin] = scalp * hair.thickness(canonical) + CLOTH * looks.collar(canonical) + BEARD * beard
+    # displacement along the normals
     normals = Mesh(vertices=vertices, triangles=basis.triangles).vertex_normals()
     bust = Bust(
         mesh=Mesh(
-            vertices=vertices + normals * (WORLD_SCALE * stand_off)[:, None], triangles=basis.triangles
+            vertices=vertices + normals * (WORLD_SCALE * thickness)[:, None], triangles=basis.triangles
         ),
         part=basis.part,
         canonical=basis.canonical,
@@ -74,7 +76,7 @@ def _with_mantle(bust: Bust, hair: Hair, basis: HeadBasis) -> Bust:
 
 
 def _flatten_ears(vertices: Array, basis: HeadBasis) -> Array:
-    """Lay the ears flat, so that long hair covers them."""
+    """Flatten the ears under long hair."""
     beyond = np.maximum(np.abs(vertices[:, 0]) - 0.68 * WORLD_SCALE, 0.0)
     near = (basis.canonical[:, 1] > 6.8) * smoothstep(0.0, 0.3, basis.ears)
     flat = vertices.copy()
@@ -83,7 +85,7 @@ def _flatten_ears(vertices: Array, basis: HeadBasis) -> Array:
 
 
 def _fit_to_skull(points: Array, basis: HeadBasis, vertices: Array) -> Array:
-    """Canonical points (K, 3) in the world, by the map from the mean skull's box to this skull's."""
+    """Map canonical points (K, 3) to the world, from the box of the mean skull to that of this one."""
     skull = (basis.part == SKIN) & (basis.canonical[:, 1] > CENTRE[1] + 0.1) & (basis.ears < 0.1)
     low, high = basis.canonical[skull].min(0), basis.canonical[skull].max(0)
     world_low, world_high = vertices[skull].min(0), vertices[skull].max(0)

@@ -1,9 +1,7 @@
-"""Hair: where it grows (a hairline in canonical coordinates), how far it stands off, and a closed mantle of
-long hair.
+"""Hair: coverage and thickness in canonical coordinates, and a closed mantle mesh of long hair.
 
-Short hair is the scalp itself, pushed outwards and painted; its edge is evaluated at every hit, so it is as
-fine as the image. Long hair is a mantle around the back and the sides: a loft of closed crescents, so it has
-no slits and no open edges.
+Short hair is the displaced and painted scalp; its hairline is evaluated at every hit, at image resolution.
+Long hair is a mantle around the back and the sides, a loft of closed crescents without open edges.
 """
 
 from __future__ import annotations
@@ -24,8 +22,8 @@ HAIRLINE_AZIMUTH = np.array([0, 0.35, 0.6, 0.8, 0.95, 1.08, 1.2, 1.32, 1.45, 1.6
 HAIRLINE_HEIGHT = np.array(
     [0.70, 0.69, 0.64, 0.56, 0.44, 0.20, -0.10, -0.18, -0.05, 0.0, -0.25, -0.50, -0.62, -0.64]
 )
-"""Where hair begins, from the forehead over the temples and around the ears to the nape: azimuth from the
-face and elevation, both as seen from CENTRE, radians."""
+"""Hairline from the forehead over the temples and around the ears to the nape: azimuth from the face, and
+elevation, both relative to CENTRE, radians."""
 PALETTE = {
     "black": (0.115, 0.10, 0.10),
     "espresso": (0.185, 0.13, 0.105),
@@ -41,46 +39,46 @@ GREY = np.array([0.70, 0.69, 0.68])
 
 MANTLE_RINGS, MANTLE_SIDES = 22, 26
 CROWN, EARS = 8.38, 7.5
-"""Heights between which the mantle follows the skull; its crown is hidden under the hair of the scalp."""
+"""Upper and lower height of the part of the mantle that follows the skull, decimetres."""
 OPENING_DEPTH = np.array([0.0, 0.15, 0.35, 0.6, 1.1, 1.8, 3.4])
 OPENING_AZIMUTH = np.array([0.05, 0.3, 0.75, 0.95, 1.08, 1.15, 1.25])
-"""Depth below the crown (decimetres) and azimuth of the front edge of the mantle there (radians)."""
+"""Front edge of the mantle: depth below the crown (decimetres) and azimuth (radians)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hair:
-    """One hairdo. Lengths in decimetres of the mean head, angles in radians."""
+    """Hairstyle; lengths in decimetres of the mean head, angles in radians."""
 
     colour: Array
     """(3,) sRGB."""
     density: float
-    """0 (bald) to 1 (the skin does not show through)."""
+    """Opacity, 0 (bald) to 1 (no skin visible)."""
     sides: float
-    """How far the hair stands off at the sides and the back."""
+    """Thickness at the sides and the back."""
     top: float
-    """How far it stands off on top."""
+    """Thickness on top."""
     front: float
-    """How much the hairline at the forehead is raised (receding) or, if negative, lowered (a fringe)."""
+    """Elevation added to the hairline at the forehead: positive if receding, negative for a fringe."""
     temples: float
-    """How much the hairline at the temples is raised."""
+    """Elevation added to the hairline at the temples."""
     parting: float
-    """-1 to 1: how much more the hair stands off on one side."""
+    """Asymmetry of the thickness, -1 to 1."""
     curls: float
-    """0 (smooth) to 1 (rough outline)."""
+    """Roughness of the outline, 0 to 1."""
     hem: float | None
-    """Canonical height of the lower end of long hair; None if there is none."""
+    """Canonical height of the lower end of long hair; None for short hair."""
     opening: float
-    """How far long hair is swept back from the face, 0 to 1."""
+    """Amount by which long hair is swept back from the face, 0 to 1."""
     waves: Waves
     strands: Waves
 
     def coverage(self, canonical: Array, low: float, high: float) -> Array:
-        """How much of the skin (H,) is covered with hair, 0 to 1, at canonical positions (H, 3).
+        """Coverage (H,) of the skin with hair, 0 to 1.
 
         Args:
-            canonical: positions on the mean head.
-            low: where cover begins, radians above the hairline.
-            high: where it is complete.
+            canonical: positions (H, 3) on the mean head.
+            low: elevation above the hairline where coverage begins, radians.
+            high: elevation where it is complete.
         """
         offset = canonical - CENTRE
         around = np.arctan2(np.abs(offset[:, 0]), offset[:, 2])
@@ -92,16 +90,16 @@ class Hair:
         return smoothstep(low, high, up - line)
 
     def thickness(self, canonical: Array) -> Array:
-        """How far hair stands off the scalp (H,), decimetres, where it covers it fully."""
+        """Thickness (H,) of hair at full coverage, decimetres."""
         up = smoothstep(7.55, 8.25, canonical[:, 1])
         lean = 1.0 + self.parting * np.tanh(2.5 * canonical[:, 0])
         lift = self.sides + (self.top - self.sides) * up * lean
-        lift *= 0.3 + 0.7 * smoothstep(6.7, 7.4, canonical[:, 1])  # close to the neck
+        lift *= 0.3 + 0.7 * smoothstep(6.7, 7.4, canonical[:, 1])  # thinner towards the neck
         return lift * (1.0 + 0.35 * self.curls * self.waves(canonical * (1.0 + 2.0 * self.curls)))
 
 
 def draw_hair(person: Person, rng: np.random.Generator) -> Hair:
-    """A hairdo that fits the person; every style occurs for everyone, with different odds."""
+    """Draw a hairstyle with probabilities that depend on the person."""
     style = _draw_style(person, rng)
     full = {
         "density": 1.0,
@@ -137,10 +135,10 @@ def draw_hair(person: Person, rng: np.random.Generator) -> Hair:
 
 
 def mantle(hair: Hair) -> tuple[Array, NDArray[np.int64]]:
-    """Vertices (V, 3) in canonical decimetres and triangles (T, 3) of long hair, a closed surface.
+    """Build the closed surface of long hair: vertices (V, 3), canonical decimetres, and triangles (T, 3).
 
-    Every ring is a crescent at one height: round the back from one front edge to the other, and back again
-    along the inside.
+    Rings are crescents of constant height: outside from one front edge around the back to the other, and
+    back along the inside.
     """
     assert hair.hem is not None
     rings = _crescents(hair)
@@ -163,6 +161,7 @@ def mantle(hair: Hair) -> tuple[Array, NDArray[np.int64]]:
 def _crescents(hair: Hair) -> Array:
     """Rings (MANTLE_RINGS, 2 * MANTLE_SIDES, 3) of the mantle from the crown down to the hem."""
     assert hair.hem is not None
+    # ellipse of each ring: height, semi-axes and centre
     s = np.linspace(0.0, 1.0, MANTLE_RINGS)[:, None]
     fall = 0.5 - 0.5 * np.cos(np.pi * np.minimum(2.0 * s, 1.0))  # half of the rings follow the skull
     height = np.where(s < 0.5, CROWN + (EARS - CROWN) * fall, EARS + (hair.hem - EARS) * (2.0 * s - 1.0))
@@ -171,10 +170,12 @@ def _crescents(hair: Hair) -> Array:
     half_width = (0.86 + hair.sides - 0.1 + 0.08 * below) * cap + 0.01
     half_depth = (1.04 - 0.22 * below**2) * cap + 0.01
     middle = 0.42 - 0.06 * below
+    # azimuth and thickness along each crescent
     opening = np.interp(CROWN - height, OPENING_DEPTH, OPENING_AZIMUTH) * (1.0 + 0.18 * hair.opening)
     along = np.linspace(-1.0, 1.0, MANTLE_SIDES)
     turn = np.pi + along * (np.pi - opening)
     thickness = (0.02 + 0.18 * np.sqrt(np.clip(1.0 - np.abs(along) ** 8, 0.0, 1.0))) * cap
+    # outer and inner side
     rings = []
     for inset in (0.0, thickness):
         forward = np.where(np.cos(turn) > 0, 0.8, 1.0) * np.cos(turn)

@@ -1,4 +1,4 @@
-"""A procedural head, ready to be rendered: `make_head(seed)`."""
+"""Procedural heads, shaded for ray casting."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Array = NDArray[np.float64]
 
 BACKGROUND_Z = -0.12
 SKIN_WRAP = np.array([0.34, 0.20, 0.15])
-"""How far red, green and blue light creep around the edge of the lit side, as they do in skin."""
+"""Wrap lighting of red, green and blue, an approximation of subsurface scattering in skin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backdrop:
-    """A smooth wall at z = -0.12: two colours (linear) blended across it."""
+    """Wall at z = -0.12 with a gradient between two linear colours."""
 
     near: Array
     far: Array
     direction: Array
-    """(2,) in the wall, along which the colours change; its length is how fast."""
+    """(2,) gradient in the wall, per world unit."""
 
     def colours(self, origin: Array, directions: Array) -> Array:
-        """(R, 3) seen along rays from one origin (3,)."""
+        """Colours (R, 3) along rays from one origin (3,)."""
         t = (BACKGROUND_Z - origin[2]) / np.minimum(directions[:, 2], -1e-3)
         across = (origin[:2] + t[:, None] * directions[:, :2]) * self.direction
         return mix(self.near, self.far, 0.5 + 0.5 * np.tanh(across[:, 0] + across[:, 1]))
@@ -42,7 +42,7 @@ class Backdrop:
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A head with hair, clothes, light and a wall behind it; `gram.data.synthetic.raycaster.ShadedMesh`."""
+    """Head with hair, clothes, lighting and a wall; a `gram.data.synthetic.raycaster.ShadedMesh`."""
 
     bust: Bust
     hair: Hair
@@ -54,12 +54,12 @@ class Head:
 
     @property
     def mesh(self) -> Mesh:
-        """The bust's mesh."""
+        """Mesh of the bust."""
         return self.bust.mesh
 
     @property
     def shadow_light(self) -> Array:
-        """A point (3,) far away towards the key light."""
+        """Distant point (3,) in the direction of the key light."""
         return 10.0 * self.lighting.key
 
     def background(self, origin: Array, directions: Array) -> Array:
@@ -68,10 +68,12 @@ class Head:
 
     def shade(self, hits: RayHits, shadow: Shadow) -> Array:
         """Linear colours (H, 3) of the hits."""
+        # vertex attributes at the hits
         attributes = np.concatenate([self.bust.canonical, self.normals, self.bust.masks], 1)
         at_hits = hits.interpolate(self.mesh, attributes)
         canonical, normals, masks = at_hits[:, :3], normalised(at_hits[:, 3:6]), at_hits[:, 6:]
         part = self.bust.part[self.mesh.triangles[hits.triangle, 0]]
+        # material
         colour, gloss, hairy = self._surface(part, canonical, masks)
         sharpness = np.full(len(part), 15.0)
         for eye in (LEFT_EYE, RIGHT_EYE):
@@ -80,15 +82,17 @@ class Head:
             gloss[inside], sharpness[inside] = 0.9, 150.0
         from_behind = (part == LASHES) & (dot(normals, hits.directions) > 0)
         normals[from_behind] *= -1.0
+        # lighting
         openness = np.where(part == TEETH, 0.7, np.clip(0.12 + 0.95 * masks[:, 3], 0.0, 1.0))
-        lit = self.lighting.key_arrives(hits, normals, shadow, offset=0.03 * WORLD_SCALE)
+        lit = self.lighting.key_visibility(hits, normals, shadow, offset=0.03 * WORLD_SCALE)
         diffuse = decode_srgb(colour) * self.lighting.diffuse(normals, openness, lit, SKIN_WRAP)
         shine = gloss[:, None] * self.lighting.highlight(normals, hits.directions, lit, sharpness)
         edge = 0.06 * (1.0 - np.abs(dot(normals, hits.directions))) ** 3 * openness * (1.0 - hairy)
         return soft_clip(diffuse + shine + edge[:, None] * self.lighting.sky_colour)
 
     def _surface(self, part: NDArray[np.uint8], canonical: Array, masks: Array) -> tuple[Array, Array, Array]:
-        """sRGB colour (H, 3), gloss (H,) and share of hair (H,) of everything but the eyes."""
+        """Material of everything but the eyes: sRGB colour (H, 3), gloss (H,) and coverage with hair (H,)."""
+        # coverage with hair, beard and clothes
         lips, mouth, ears, _ = masks.T
         looks, hair, skin = self.looks, self.hair, part == SKIN
         scalp = hair.density * hair.coverage(canonical, -0.05, 0.05) * smoothstep(0.7, 0.3, ears)
@@ -96,6 +100,7 @@ class Head:
         beard = np.where(skin, looks.beard * looks.beard_cover(canonical, lips), 0.0)
         cloth = np.where(skin, looks.collar(canonical), 0.0)
 
+        # bare skin over clothes, then hair over both
         colour = np.tile(looks.clothes, (len(part), 1))
         bare = np.flatnonzero(skin & (grown < 1.0) & (cloth < 1.0))
         painted = looks.paint_skin(canonical[bare], lips[bare], mouth[bare], ears[bare])
@@ -113,7 +118,7 @@ class Head:
 
 
 def make_head(seed: int | tuple[int, ...]) -> Head:
-    """The head with this number or tuple of numbers; the same gives the same head everywhere."""
+    """Build the head of a seed, the same on every machine."""
     rng = np.random.default_rng(seed)
     basis = load_basis()
     person = draw_person(rng)
@@ -133,7 +138,7 @@ def make_head(seed: int | tuple[int, ...]) -> Head:
 
 
 def draw_backdrop(rng: np.random.Generator) -> Backdrop:
-    """Muted colours of every hue and brightness, plain or gently graded."""
+    """Draw muted colours of any hue and brightness, plain or with a gentle gradient."""
     grey = rng.uniform(0.25, 0.92)
     colour = np.clip(grey + rng.normal(0.0, 0.08, 3), 0.08, 0.97)
     other = np.clip(colour * rng.uniform(0.75, 1.15) + rng.normal(0.0, 0.02, 3), 0.05, 0.98)

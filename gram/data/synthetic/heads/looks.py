@@ -1,6 +1,4 @@
-"""What a head looks like: the colours of skin, lips, brows, beard, eyes and clothes as functions of canonical
-positions.
-"""
+"""Colours of skin, lips, brows, beard, eyes and clothes as functions of canonical positions."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from gram.data.synthetic.waves import Waves, mix, smoothstep
 Array = NDArray[np.float64]
 
 SKIN_TONES = np.array(
-    [  # sRGB from little to much melanin
+    [  # sRGB by increasing melanin
         [0.955, 0.815, 0.735],
         [0.905, 0.730, 0.620],
         [0.800, 0.600, 0.470],
@@ -57,10 +55,10 @@ CLOTHES = np.array(
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """Colours (sRGB) and the lines that are drawn on a head (canonical decimetres)."""
+    """Colours (sRGB) and painted features of a head (canonical decimetres)."""
 
     melanin: float
-    """0 (very light) to 1 (very dark skin)."""
+    """Skin tone, 0 (very light) to 1 (very dark)."""
     skin: Array
     lips: Array
     blush: float
@@ -71,22 +69,22 @@ class Looks:
     brow_width: float
     brow_arch: float
     beard: float
-    """Opacity of the beard, 0 to 1; where it grows, see `beard_cover`."""
+    """Opacity of the beard, 0 to 1."""
     beard_chin_only: bool
     stubble: float
-    """How dark shaved cheeks are, 0 to 1."""
+    """Darkness of shaved cheeks, 0 to 1."""
     iris: Array
     gaze: Array
-    """(3,) unit direction in which both eyes look."""
+    """(3,) unit direction of gaze of both eyes."""
     clothes: Array
     neckline: float
-    """How far the collar reaches down in front."""
+    """Depth of the collar in front."""
     v_neck: float
     mottle: Waves
     spots: Waves
 
     def brows(self, canonical: Array) -> Array:
-        """Opacity (H,) of the two brows; zero in the middle of the face."""
+        """Opacity (H,) of the brows."""
         x = np.abs(canonical[:, 0])
         along = (x - 0.105) / 0.43  # 0 at the inner end, 1 at the tail
         line = self.brow_height + self.brow_arch * (1.0 - ((along - 0.62) / 0.62) ** 2) - 0.02 * along
@@ -100,7 +98,7 @@ class Looks:
         return self.brow_strength * smoothstep(1.25, 0.55, across) * ends * (canonical[:, 2] > 0.7)
 
     def beard_cover(self, canonical: Array, lips: Array) -> Array:
-        """Where a beard grows (H,), 0 to 1: jaw, chin and upper lip."""
+        """Coverage (H,) with beard, 0 to 1: jaw, chin and upper lip."""
         x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
         upper = 6.60 + 0.46 * smoothstep(0.30, 0.64, x)
         jaw = (
@@ -121,17 +119,18 @@ class Looks:
         return cover * (1.0 - smoothstep(0.15, 0.5, lips))
 
     def collar(self, canonical: Array) -> Array:
-        """Where the clothes are (H,), 0 to 1: everything below a tilted neckline."""
+        """Coverage (H,) with clothes, 0 to 1, below a tilted neckline."""
         x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
         line = 5.95 - 0.42 * np.clip(z + 0.3, 0.0, 1.3) - self.neckline * smoothstep(0.2, 0.9, z)
         line += self.v_neck * (np.clip(x / 0.5, 0.0, 1.0) - 1.0) * smoothstep(0.2, 0.7, z)
         return smoothstep(0.02, -0.02, y - line)
 
     def paint_skin(self, canonical: Array, lips: Array, mouth: Array, ears: Array) -> Array:
-        """sRGB (H, 3) of the bare skin with lips."""
+        """Colour (H, 3) of bare skin and lips, sRGB."""
         x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
         colour = np.repeat(self.skin[None], len(canonical), 0)
         colour *= 1.0 + 0.035 * self.mottle(canonical)[:, None]
+        # blush of cheeks, nose and ears
         cheeks = np.exp(-(((x - 0.42) / 0.20) ** 2) - ((y - 6.98) / 0.20) ** 2) * (z > 0.6)
         nose = np.exp(-((x / 0.14) ** 2) - ((y - 6.98) / 0.12) ** 2) * (z > 1.3)
         warm = self.blush * np.maximum(np.maximum(cheeks, 0.6 * nose), 0.6 * ears)
@@ -141,13 +140,14 @@ class Looks:
         if self.freckles:
             spots = self.freckles * smoothstep(0.35, 0.6, self.spots(canonical)) * np.maximum(cheeks, nose)
             colour *= 1.0 - spots[:, None] * np.array([0.15, 0.3, 0.35])
+        # stubble, lips and inside of the mouth
         shadow = self.stubble * self.beard_cover(canonical, lips)
         colour *= 1.0 - shadow[:, None] * np.array([0.40, 0.32, 0.27])
         colour = mix(colour, self.lips, smoothstep(0.2, 0.75, lips))
         return mix(colour, np.array([0.22, 0.07, 0.07]), smoothstep(0.4, 0.9, mouth))
 
     def paint_eye(self, directions: Array) -> Array:
-        """sRGB (H, 3) of an eyeball at unit directions (H, 3) from its centre."""
+        """Colour (H, 3) of an eyeball at unit directions (H, 3) from its centre, sRGB."""
         angle = np.arccos(np.clip(dot(directions, self.gaze), -1.0, 1.0))
         white = np.array([0.93, 0.915, 0.90])
         iris = mix(self.iris * 1.25, self.iris * 0.55, smoothstep(0.30, 0.52, angle))
@@ -156,7 +156,7 @@ class Looks:
 
 
 def draw_looks(person: Person, hair_colour: Array, rng: np.random.Generator) -> Looks:
-    """Looks that fit the person and the colour of their hair."""
+    """Draw looks that fit the person and the colour of their hair."""
     african, asian, caucasian = person.races
     melanin = float(
         np.clip(0.80 * african + 0.36 * asian + 0.16 * caucasian + rng.normal(0.0, 0.09), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Who someone is: a random draw of shape-target weights, and their bust in world coordinates."""
+"""Random people: weights of shape targets, and the placement of their busts in the world."""
 
 from __future__ import annotations
 
@@ -35,38 +35,34 @@ CALM = (
     "double",
     "mouth-angles",
 )
-"""Words in the names of targets that look odd, or move the head out of the frame, unless they are used
-sparingly.
-"""
+"""Parts of the names of targets with a small spread, which look odd or move the head out of the frame."""
 SPREAD, CALM_SPREAD = 0.26, 0.08
 """Standard deviations of target weights."""
 
 WORLD_SCALE = 0.064
-"""World units for a decimetre of the mean head: crown to chin is 0.134."""
+"""World units per decimetre of the mean head; its crown-to-chin height is 0.134."""
 ORIGIN_DEPTH = 0.47
-"""z in decimetres of the world's origin, the middle of the head."""
-
-
+"""z of the world's origin, the middle of the head, in decimetres."""
 EYES_TO_CHIN, CROWN_TO_CHIN = 1.03, 2.09
 """Heights on the mean head, decimetres."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """What the shape and the looks of a head have in common."""
+    """Attributes that shape and appearance of a head have in common."""
 
     races: tuple[float, float, float]
-    """Shares of RACES, summing to 1."""
+    """Weights of RACES, summing to 1."""
     male: float
-    """0 (female) to 1 (male)."""
+    """Gender, 0 (female) to 1 (male)."""
     old: float
-    """0 (young) to 1 (old)."""
+    """Age, 0 (young) to 1 (old)."""
     child: float
-    """0 (grown up) to 1 (child)."""
+    """Childlikeness, 0 (adult) to 1 (child)."""
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """A random person; every combination of race, gender and age occurs."""
+    """Draw a person; every combination of race, gender and age is possible."""
     african, asian, caucasian = rng.dirichlet([0.45] * 3).tolist()
     male = float(rng.beta(0.3, 0.3))
     old = float(rng.uniform() ** 1.8)
@@ -75,9 +71,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def draw_shape(person: Person, rng: np.random.Generator) -> dict[str, float]:
-    """Weights of the shape targets by name: the person's kind, features of their own, some asymmetry and an
-    expression.
-    """
+    """Draw weights of the shape targets by name: person, individual features, asymmetry and expression."""
     weights = _macro_weights(person, fatness=float(np.clip(rng.normal(0.0, 0.4), -0.8, 0.9)))
     pairs, shapes, asymmetries = _feature_names()
     amounts = np.clip(rng.normal(size=len(pairs)), -2.5, 2.5)
@@ -95,12 +89,11 @@ def draw_shape(person: Person, rng: np.random.Generator) -> dict[str, float]:
 
 
 def place_in_world(vertices: Array, basis: HeadBasis) -> Array:
-    """Decimetres to world coordinates: every head about as large, the face centred on the z axis."""
+    """Transform vertices from decimetres to the world: similar size, the face centred on the z axis."""
     eyes = (vertices[basis.part == LEFT_EYE].mean(0) + vertices[basis.part == RIGHT_EYE].mean(0)) / 2
     chin = vertices[_chin_vertices()].mean(0)
     crown = vertices[basis.part == SKIN, 1].max()
-    # Between "eyes to chin is constant" (as photos are aligned) and "crown to chin is constant" (as the frame
-    # wants).
+    # mean of a constant distance from eyes to chin (alignment of photos) and from crown to chin (framing)
     unit = 0.5 * (eyes[1] - chin[1]) / EYES_TO_CHIN + 0.5 * (crown - chin[1]) / CROWN_TO_CHIN
     middle = 0.5 * (eyes[1] + chin[1]) + 0.25 * unit
     height = 0.5 * middle + 0.5 * (crown - 1.3 * unit)
@@ -109,7 +102,7 @@ def place_in_world(vertices: Array, basis: HeadBasis) -> Array:
 
 
 def _macro_weights(person: Person, fatness: float) -> dict[str, float]:
-    """Weights of the race and weight targets; each group sums to 1, as the base mesh expects."""
+    """Weights of the race and body weight targets; each group sums to 1, as the base mesh requires."""
     ages = {"child": person.child, "old": person.old, "young": 1.0 - person.child - person.old}
     genders = {"female": 1.0 - person.male, "male": person.male}
     builds = {
@@ -129,7 +122,7 @@ def _macro_weights(person: Person, fatness: float) -> dict[str, float]:
 
 
 def _draw_expression(rng: np.random.Generator) -> dict[str, float]:
-    """A mild expression: mostly neutral or smiling, sometimes laughing, astonished, stern or sad."""
+    """Draw a mild expression: mostly neutral or smiling, sometimes laughing, astonished, stern or sad."""
     kind = rng.choice(
         ["neutral", "smile", "laugh", "astonished", "stern", "sad"], p=[0.32, 0.38, 0.14, 0.06, 0.06, 0.04]
     )
@@ -159,14 +152,14 @@ def _draw_expression(rng: np.random.Generator) -> dict[str, float]:
 
 @lru_cache(maxsize=1)
 def _chin_vertices() -> NDArray[np.int64]:
-    """Vertices at the front of the chin."""
+    """Indices of vertices at the front of the chin."""
     x, y, z = load_basis().canonical.T
     return np.flatnonzero((np.abs(x) < 0.15) & (y > 6.25) & (y < 6.40) & (z > 1.25))
 
 
 @lru_cache(maxsize=1)
 def _feature_names() -> tuple[dict[str, list[tuple[str, str]]], list[str], list[str]]:
-    """Opposite pairs of face targets by feature (left and right together), head shapes, and asymmetries."""
+    """Names of face targets: opposite pairs by feature (left and right together), head shapes, asymmetry."""
     names = sorted(name for name in load_basis().names if name.startswith("face/"))
     pairs: dict[str, list[tuple[str, str]]] = {}
     paired = set()

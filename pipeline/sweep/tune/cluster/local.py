@@ -25,7 +25,7 @@ from typing import IO
 
 import psutil
 
-from gram.system.documents import words_of
+from gram.system.documents import one_line
 from pipeline.config.loader import PROJECT
 from pipeline.sweep.tune.cluster import ray_folder
 from pipeline.sweep.tune.cluster.ray_folder import ClusterError
@@ -93,7 +93,7 @@ def keep() -> None:
     try:
         _tell(told, address=_start(folder))
     except Exception as error:  # Ray's errors have no class in common
-        words = words_of(error)
+        words = one_line(error)
         _tell(told, error=f"Ray does not start on this machine: {words[:300]}")
     watch.join()
 

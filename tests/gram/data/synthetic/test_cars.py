@@ -61,7 +61,7 @@ def test_wheel_arches_end_below_the_hood_and_the_deck():
 def test_cars_stand_on_the_ground():
     for car in cars():
         _, part = build_mesh(car.shape)
-        heights = car.own[:, 1]
+        heights = car.local[:, 1]
         assert heights.min() == pytest.approx(0.0, abs=1e-9)
         lowest = car.mesh.triangles[heights[car.mesh.triangles].min(1) < 1e-9]
         assert len(lowest) and (part[heights[car.mesh.triangles].min(1) < 1e-9] == WHEEL).all()
@@ -92,5 +92,5 @@ def test_background_is_pure_white():
 def test_cars_face_towards_positive_z():
     for car in cars():
         assert car.shape.axles[0] > 0 > car.shape.axles[1]
-        hood = car.own[(car.own[:, 2] > 0.35 * car.shape.length)]
+        hood = car.local[(car.local[:, 2] > 0.35 * car.shape.length)]
         assert hood[:, 1].max() < 0.85 * car.shape.height

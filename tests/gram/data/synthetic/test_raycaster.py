@@ -111,7 +111,7 @@ def test_sees_is_false_only_for_points_behind_something():
     caster = RayCaster(sphere())
     points = np.array([[0.0, 0.0, -0.2], [0.0, 0.0, 0.2], [0.2, 0.0, -0.2]])
     towards = np.tile([0.0, 0.0, 1.0], (3, 1))
-    np.testing.assert_array_equal(caster.sees(points, towards), [False, True, True])
+    np.testing.assert_array_equal(caster.is_unoccluded(points, towards), [False, True, True])
 
 
 def test_vertex_normals_of_a_sphere_point_outwards():

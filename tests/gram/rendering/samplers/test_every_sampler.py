@@ -129,7 +129,7 @@ def test_images_and_gradients_do_not_depend_on_the_cut(
     parameters = {name: p for name, p in drawn.named_parameters() if p.requires_grad}
     expected = torch.autograd.grad((images * derivative).sum(), list(parameters.values()))
     fakes = Fakes(drawn, z, poses, size=8, micro_batch=micro_batch, patches=patches, noise=noise)
-    torch.testing.assert_close(fakes.show(again=False), images.detach(), rtol=0, atol=1e-9)
+    torch.testing.assert_close(fakes.render_detached(keep=False), images.detach(), rtol=0, atol=1e-9)
     for rows in fakes.micro_batches():
         fakes.backward(rows, fakes.render(rows), derivative[rows])
     for (name, parameter), other in zip(parameters.items(), expected, strict=True):

@@ -72,5 +72,5 @@ def test_the_middle_layer_sees_the_ray_again() -> None:
 
 def test_a_network_of_another_number_of_points_is_refused() -> None:
     network = RayNetwork(points=5, width=8, layers=2, frequencies=1)
-    with pytest.raises(ValueError, match="points = 6, but the network gives 5"):
+    with pytest.raises(ValueError, match="points = 6, but the network predicts 5"):
         NeusampleSampler(network, points=6, box=0.24, near=NEAR, far=FAR)
