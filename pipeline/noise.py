@@ -39,9 +39,9 @@ def run(config: Config) -> None:
     """
     out = Path(config.paths.noise)
     with outputs.replacing(out, NOISE) as aside:
-        report = sampling_noise.of_analytic_field(config.evaluate.noise_points, size=SIZE)
+        report = sampling_noise.measure_analytic_field(config.evaluate.noise_points, size=SIZE)
         sampling_noise.write_numbers(aside, {"analytic": report})
-        for name, pixels in sampling_noise.draw_all({"analytic": report}).items():
+        for name, pixels in sampling_noise.draw_figures({"analytic": report}).items():
             write_png(aside / f"{name}.png", pixels)
     write(table(report))
     for one in report.skipped:

@@ -1,5 +1,5 @@
 /**
- * Bundle src/ and the parts of three.js that it uses into the one file that Python puts into pages.
+ * Bundle src/ and the parts of three.js that it uses into one file, which Python embeds in pages.
  *
  *     node build.mjs [FILE]     FILE is ../pipeline/export/viewer/viewer.js
  */
@@ -23,8 +23,8 @@ await build({
   minify: true,
   format: "iife",
   target: "es2022",
-  charset: "ascii", // pages are embedded in others, whose encoding may be another
-  legalComments: "none", // the banner has them in full
+  charset: "ascii", // independent of the encoding of an embedding page
+  legalComments: "none", // in the banner
   banner: {
     js: `/*! Made by web/build.mjs from web/src. Do not edit.\n\nThe viewer is under the licence of this project; it holds three.js ${version} under this one:\n\n${licence}\n*/`,
   },

@@ -1,5 +1,5 @@
-// Checks GLB files with the Khronos validator: node web/validate.mjs FILE...
-// Prints {file: {errors: [...], warnings: [...]}} as JSON; every message says where it belongs.
+// Check GLB files with the Khronos validator: node web/validate.mjs FILE...
+// Prints {file: {errors: [...], warnings: [...]}} as JSON; every message has its place in the file.
 
 import { readFile } from "node:fs/promises";
 import validator from "gltf-validator";

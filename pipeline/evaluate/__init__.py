@@ -1,1 +1,1 @@
-"""The parts of an evaluation: each finds numbers, tells how, and draws what a person has to see."""
+"""Evaluation stage: parts that each return numbers, their protocol and images."""

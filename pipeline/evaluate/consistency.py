@@ -1,4 +1,4 @@
-"""Whether views of a sample show one object: over a sweep of yaw, each is warped onto the others by depth."""
+"""Multi-view consistency: views of a yaw sweep, each warped onto the others by depth."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,45 +27,45 @@ from pipeline.evaluate.figures.consistency import Curves, plot
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 from pipeline.runtime import scene
 
-LARGEST_TURN = math.pi / 4
-"""To either side; where cameras go all around, every sample is turned about a view of its own."""
+MAX_YAW = math.pi / 4
+"""Maximum yaw of the sweep to either side of its centre, radians."""
 TRUTH_IDENTITIES = 16
-"""Held-out heads or cars whose true views are compared, at most."""
+"""Maximum number of held-out heads or cars whose real views are compared."""
 
 
 class Sweep(NamedTuple):
-    """All samples from one camera after the other, each a step of yaw further."""
+    """Views of all samples, one camera of the yaw sweep after the other."""
 
     surface: Sequence[DepthView]  # with the median depth of every ray
-    mean: Sequence[DepthView]  # with its mean depth
-    yaws: Tensor  # of the cameras of the first sample, radians
+    mean: Sequence[DepthView]  # with the mean depth
+    yaws: Tensor  # cameras of the first sample, radians
 
 
 class Comparison(NamedTuple):
-    """How pairs of views agree, by the number of steps between them."""
+    """Agreement of pairs of views, by the number of steps between them."""
 
     agreements: dict[int, list[ReprojectionError]]
-    lock: float  # of neighbours; NaN without colours
+    lock: float  # texture lock between neighbours; NaN without texture
 
     def error(self, steps: int) -> float:
-        """Mean absolute difference of colours in [0, 1]; NaN where nothing was compared."""
-        return _mean([found.error for found in self.agreements.get(steps, [])])
+        """Mean absolute difference of colours in [0, 1]; NaN if nothing was compared."""
+        return _mean([pair.error for pair in self.agreements.get(steps, [])])
 
     def coverage(self, steps: int) -> float:
         """Share of the pixels with depth that were compared."""
-        return _mean([found.coverage for found in self.agreements.get(steps, [])])
+        return _mean([pair.coverage for pair in self.agreements.get(steps, [])])
 
     def spread(self) -> float:
-        """Standard deviation over the pairs of neighbours, divided by their mean: 0 if all are alike."""
-        of_pairs = torch.stack([found.error.nanmean() for found in self.agreements[1]])
-        return float(of_pairs.std(correction=0) / of_pairs.mean())
+        """Coefficient of variation of the error over the pairs of neighbours."""
+        errors = torch.stack([pair.error.nanmean() for pair in self.agreements[1]])
+        return float(errors.std(correction=0) / errors.mean())
 
 
-def find(subject: EvaluatedModel) -> PartResult:
-    """Errors and coverage by distance, whether colours follow the surface, and what real pictures reach."""
+def measure(subject: EvaluatedModel) -> PartResult:
+    """Reprojection error and coverage by distance of the views, texture lock, and those of real images."""
     settings = subject.config.evaluate
     if not settings.consistency_latents:
-        return PartResult.skip("evaluate.consistency_latents = 0", pictures=["consistency"])
+        return PartResult.skip("evaluate.consistency_latents = 0", images=["consistency"])
     fov = subject.generator.fov
     sweep = _sweep(subject)
     step = _angle(sweep.surface[0].cam2world, sweep.surface[1].cam2world)
@@ -78,13 +78,13 @@ def find(subject: EvaluatedModel) -> PartResult:
         errors={
             "samples": [ours.error(steps) for steps in ours.agreements],
             "samples, by mean depth": [mean.error(steps) for steps in ours.agreements],
-            **({"real pictures, true depth": [truth.error(s) for s in ours.agreements]} if truth else {}),
+            **({"real images, true depth": [truth.error(s) for s in ours.agreements]} if truth else {}),
         },
         coverage=[ours.coverage(steps) for steps in ours.agreements],
     )
     protocol = _protocol(subject, sweep, math.degrees(float(step[0])), missing)
-    picture = plot(sweep.surface, sweep.yaws, curves, fov=fov)
-    return PartResult(values=values, protocol=protocol, pictures={"consistency": picture})
+    figure = plot(sweep.surface, sweep.yaws, curves, fov=fov)
+    return PartResult(values=values, protocol=protocol, images={"consistency": figure})
 
 
 def _sweep(subject: EvaluatedModel) -> Sweep:
@@ -92,38 +92,40 @@ def _sweep(subject: EvaluatedModel) -> Sweep:
     count, views = settings.consistency_latents, settings.consistency_views
     rng = torch.Generator().manual_seed(settings.seed)
     z = torch.randn(count, generator.z_dim, generator=rng).to(device)
+    # centre of the sweep: the front, or one yaw per sample if cameras are all around
     reach = scene.shown_yaw(subject.config.data, subject.dataset.meta)
-    middles = torch.full((count,), math.pi / 2, device=device)
-    if reach > LARGEST_TURN:
-        middles = middles + torch.linspace(0.0, 2.0 * math.pi, count + 1, device=device)[:-1]
-    reach = min(reach, LARGEST_TURN)
+    centres = torch.full((count,), math.pi / 2, device=device)
+    if reach > MAX_YAW:
+        centres = centres + torch.linspace(0.0, 2.0 * math.pi, count + 1, device=device)[:-1]
+    reach = min(reach, MAX_YAW)
     pitch = subject.dataset.poses[:, 0].median().to(device)
-    turns = torch.linspace(-reach, reach, views, device=device)
-    seen: list[tuple[DepthView, DepthView]] = []
+    offsets = torch.linspace(-reach, reach, views, device=device)
+    rendered: list[tuple[DepthView, DepthView]] = []
     with Progress("consistency", total=views, items="images", items_per_unit=count) as progress:
-        for turn in turns:
-            poses = torch.stack([pitch.expand(count), middles + turn], -1)
-            seen.append(_look(generator, z, poses, size=subject.size, psi=settings.psi))
-            progress.update(len(seen))
-    surface, mean = zip(*seen, strict=True)
-    return Sweep(surface, mean, middles[0] + turns)
+        for offset in offsets:
+            poses = torch.stack([pitch.expand(count), centres + offset], -1)
+            rendered.append(_render(generator, z, poses, size=subject.size, psi=settings.psi))
+            progress.update(len(rendered))
+    surface, mean = zip(*rendered, strict=True)
+    return Sweep(surface, mean, centres[0] + offsets)
 
 
-def _look(
+def _render(
     generator: Generator, z: Tensor, poses: Tensor, *, size: int, psi: float
 ) -> tuple[DepthView, DepthView]:
-    """Views with median and with mean depth, what is not of the object left out."""
+    """Views with median and with mean depth, NaN where the background is."""
     cam2world = look_at_origin(poses)
     rendered = generator.render(z, poses, size=size, psi=psi)
-    rays, behind = pixel_rays(cam2world, size=size, fov=generator.fov), generator.sampler.background_z
+    rays, plane_z = pixel_rays(cam2world, size=size, fov=generator.fov), generator.sampler.background_z
     views = []
     for depth in (rendered.median_depth, rendered.depth):
-        if behind is None:
-            there = rendered.opacity > 0.5
+        # foreground: opaque pixels, or points in front of the background plane
+        if plane_z is None:
+            front = rendered.opacity > 0.5
         else:
-            there = (rays.at(depth.flatten(1)[..., None])[..., 0, 2] > behind + PLANE_MARGIN).view_as(depth)
+            front = (rays.at(depth.flatten(1)[..., None])[..., 0, 2] > plane_z + PLANE_MARGIN).view_as(depth)
         views.append(
-            view_of(rendered.image, torch.where(there, depth, torch.nan), cam2world, fov=generator.fov)
+            view_of(rendered.image, torch.where(front, depth, torch.nan), cam2world, fov=generator.fov)
         )
     return views[0], views[1]
 
@@ -138,54 +140,55 @@ def _compare(views: Sequence[DepthView], fov: float) -> Comparison:
 
 
 def _unrelated(views: Sequence[DepthView], fov: float) -> float:
-    """Error of neighbours if the warped one has the colours of another sample."""
-    found = []
+    """Error of neighbouring views if the warped one has the colours of another sample."""
+    errors = []
     for j, k in _pairs(len(views), 1):
         other = views[j]._replace(image=views[j].image.roll(1, 0))
-        found.append(agreement(warp(other, views[k], fov=fov), views[k]).error)
-    return _mean(found)
+        errors.append(agreement(warp(other, views[k], fov=fov), views[k]).error)
+    return _mean(errors)
 
 
 def _pairs(count: int, steps: int) -> Iterator[tuple[int, int]]:
-    """(source, target), both ways."""
+    """Pairs (source, target) of views `steps` apart, in both directions."""
     for j in range(count - steps):
         yield j, j + steps
         yield j + steps, j
 
 
 def _truth(held_out: ImageDataset | None, step: float, most: int) -> tuple[Comparison | None, str]:
-    """Pairs of real views of one head or car by the angle between their cameras, or why there are none.
+    """Pairs of real views of one head or car by the angle between their cameras, or the reason for none.
 
     Args:
-        held_out: where they are from.
-        step: radians between neighbours; pairs count as the nearest number of steps apart.
-        most: largest number of steps.
+        held_out: held-out images.
+        step: angle between neighbours, radians; angles are rounded to a number of steps.
+        most: maximum number of steps.
     """
     if held_out is None:
-        return None, "there are no held-out pictures"
+        return None, "there are no held-out images"
     if held_out.identities is None or held_out.depth(0) is None:
-        return None, "the held-out pictures have no depth, or no identities"
+        return None, "the held-out images have no depth, or no identities"
     agreements: dict[int, list[ReprojectionError]] = {}
     motion: list[Tensor] = []
     for views in _real_views(held_out):
         for source in range(len(views.depth)):
+            # one view warped onto all views of its identity
             j = DepthView(*(part[source].expand_as(part) for part in views))
             steps = (_angle(j.cam2world, views.cam2world) / step).round().int()
-            found = agreement(warp(j, views, fov=held_out.fov), views)
+            pairs = agreement(warp(j, views, fov=held_out.fov), views)
             for distance in range(1, most + 1):
                 at = steps == distance
-                agreements.setdefault(distance, []).append(ReprojectionError(*(part[at] for part in found)))
+                agreements.setdefault(distance, []).append(ReprojectionError(*(part[at] for part in pairs)))
             near = steps == 1
             motion.append(
                 errors_of_motion(*(DepthView(*(p[near] for p in v)) for v in (j, views)), fov=held_out.fov)
             )
     if not motion:
-        return None, "no held-out head or car is seen from two sides"
+        return None, "no held-out head or car has two views"
     return Comparison(agreements, texture_lock(torch.stack(motion).sum(0))), ""
 
 
 def _real_views(held_out: ImageDataset) -> Iterator[DepthView]:
-    """All views of each of the first identities that have several."""
+    """Views of the first TRUTH_IDENTITIES identities, of each all if it has several with depth."""
     assert held_out.identities is not None
     identities = torch.tensor(held_out.identities)
     for identity in identities.unique()[:TRUTH_IDENTITIES]:
@@ -197,7 +200,7 @@ def _real_views(held_out: ImageDataset) -> Iterator[DepthView]:
 
 
 def _angle(one: Tensor, other: Tensor) -> Tensor:
-    """Between the directions of cameras (batch, 4, 4) from the origin, radians."""
+    """Angle between the directions of cameras (batch, 4, 4) from the origin, radians."""
     return (one[:, :3, 3] * other[:, :3, 3]).sum(-1).clamp(-1.0, 1.0).acos()
 
 
@@ -206,7 +209,7 @@ def _mean(values: Sequence[Tensor]) -> float:
 
 
 def _values(ours: Comparison, mean: Comparison, truth: Comparison | None) -> dict[str, float]:
-    """All that was measured; what could not be, has no name."""
+    """Finite numbers by name."""
     values: dict[str, float] = {}
     for steps in ours.agreements:
         values |= {f"error_{steps}": ours.error(steps), f"coverage_{steps}": ours.coverage(steps)}
@@ -230,13 +233,13 @@ def _protocol(subject: EvaluatedModel, sweep: Sweep, step: float, missing: str) 
         "resolution": subject.size,
         "psi": settings.psi,
         "seed": settings.seed,
-        "error_n": "mean absolute difference, colours in [0, 1], of views n steps apart, warped both ways",
+        "error_n": "mean absolute difference, colours in [0, 1], of views n steps apart, in both directions",
         "coverage_n": "share of the object's pixels that are compared, of views n steps apart",
         "spread": "standard deviation of error_1 over the pairs of neighbours, divided by their mean",
         "texture_lock": "share of the surface's motion that colours follow between neighbours; 1 is locked",
-        "depth": "median of a ray's light; mean_depth_*: its mean, which is what depth pictures show",
+        "depth": "median depth of a ray; mean_depth_*: its mean depth, which depth images show",
         "depth_tolerance": TOLERANCE,
         "steepest_slope": STEEPEST,
-        "truth": missing or "held-out pictures and their true depth, pairs at about the same angles",
+        "truth": missing or "held-out images and their true depth, pairs at about the same angles",
         "unrelated": "views warped onto neighbours with the colours of another sample",
     }

@@ -1,4 +1,4 @@
-"""Distances between pictures of the model and real ones: of the trained model, of the untrained, of reals."""
+"""Distances to real images: of the trained and of an untrained model, and between two sets of real ones."""
 
 from gram.analysis.distances import Evaluator
 from gram.metrics import Measurement, load_extractor
@@ -11,10 +11,10 @@ from pipeline.evaluate.part import EvaluatedModel
 
 
 def measure(subject: EvaluatedModel) -> dict[str, Measurement]:
-    """Name ('' is the trained model) -> measurement, of the metrics that there are enough pictures for.
+    """Measurements by name ('' is the trained model), of all metrics for which there are enough images.
 
     Raises:
-        ValueError: the extractor's weights cannot be used.
+        ValueError: the extractor's weights are unusable.
     """
     config, settings = subject.config, subject.config.evaluate
     weights = settings.inception_weights
@@ -31,7 +31,7 @@ def measure(subject: EvaluatedModel) -> dict[str, Measurement]:
         show=progress_of,
     )
     if evaluator.count < settings.images:
-        say(f"evaluate: {evaluator.count} pictures of each kind, as there are no more real ones")
+        say(f"evaluate: {evaluator.count} images of each kind, as there are no more real ones")
     metrics, measured = evaluator.measurable(), {}
     if not metrics:
         return {}
@@ -45,6 +45,6 @@ def measure(subject: EvaluatedModel) -> dict[str, Measurement]:
 
 
 def too_few(subject: EvaluatedModel) -> str:
-    """Why there is no measurement where `measure` gave none."""
+    """Reason why `measure` returned no measurement."""
     count, fewest = min(subject.config.evaluate.images, len(subject.dataset)), min(SMALLEST_SET.values())
-    return f"{count} real picture to compare with, but distances need at least {fewest}"
+    return f"{count} real image to compare with, but distances need at least {fewest}"

@@ -1,4 +1,4 @@
-"""Heads or cars that a model never saw, each in several views."""
+"""Held-out heads or cars with several views each."""
 
 import io
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from gram.shapes import Float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """One head or car, the most frontal view first.
+class HeldOutIdentity:
+    """Views of one head or car, the most frontal view first.
 
     Attributes:
-        identity: its number in the data set.
-        images: in [-1, 1].
+        identity: index of the identity in the data set.
+        images: real images in [-1, 1].
         poses: (pitch, yaw) of the cameras, radians.
-        depth: true distance along rays, NaN for background; None where it is not known.
-        mesh: true surface in world coordinates; None where it is not known.
+        depth: true distance along rays, NaN for background; None if unknown.
+        mesh: true surface in world coordinates; None if unknown.
     """
 
     identity: int
@@ -30,8 +30,8 @@ class Seen:
     mesh: trimesh.Trimesh | None
 
 
-def first_identities(dataset: ImageDataset, count: int, *, views: int) -> list[Seen]:
-    """The first of a data set's identities with at least so many views, `count` or as many as there are."""
+def first_identities(dataset: ImageDataset, count: int, *, views: int) -> list[HeldOutIdentity]:
+    """Read the first identities of a data set with at least `views` views, `count` at most."""
     members: dict[int, list[int]] = {}
     for index, identity in enumerate(dataset.identities or []):
         members.setdefault(identity, []).append(index)
@@ -39,11 +39,11 @@ def first_identities(dataset: ImageDataset, count: int, *, views: int) -> list[S
     return [_read(dataset, identity, members[identity]) for identity in chosen]
 
 
-def _read(dataset: ImageDataset, identity: int, members: list[int]) -> Seen:
+def _read(dataset: ImageDataset, identity: int, members: list[int]) -> HeldOutIdentity:
     frontal = dataset.cam2world[members, 2, 3].argsort(descending=True, stable=True)  # nearest to +z
     order = [members[i] for i in frontal.tolist()]
     depth = [one for one in map(dataset.depth, order) if one is not None]
-    return Seen(
+    return HeldOutIdentity(
         identity=identity,
         images=dataset.load_images(order).float() / 127.5 - 1.0,
         poses=dataset.poses[order],

@@ -1,4 +1,4 @@
-"""How well a model knows heads or cars that it never saw: fitted to some views, measured on others."""
+"""Reconstruction of held-out identities: inversion from some views, measured on the others."""
 
 import math
 from collections.abc import Sequence
@@ -16,75 +16,74 @@ from gram.metrics.surface_distance import POINTS, compare_points, seen_points
 from gram.model.generator import Generator
 from gram.model.latents import write_latents
 from pipeline.cli.progress import Progress
-from pipeline.evaluate.figures.inversions import Drawn, plot
-from pipeline.evaluate.held_out import Seen, first_identities
+from pipeline.evaluate.figures.inversions import RenderedIdentity, plot
+from pipeline.evaluate.held_out import HeldOutIdentity, first_identities
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 LATENTS = "inversions.safetensors"
-"""File of the latents that were found, which `export.latents` reads."""
+"""File of the fitted latents, input of `export.latents`."""
 OPAQUE = 0.5
-"""A pixel shows something where so much light is stopped before the background."""
+"""Minimum opacity of foreground pixels."""
 THRESHOLD = 0.02
-"""Within which points of surfaces count as right, as a share of the depth of the space that rays cross."""
+"""Distance below which surface points count as correct in the F-score, relative to far - near."""
 RESOLUTION = 64
-"""Lattice points along the longest side of the box in which surfaces are looked for."""
+"""Lattice points along the longest side of the bounding box for surface extraction."""
 Numbers = dict[str, float]
 
 
-def find(subject: EvaluatedModel) -> PartResult:
-    """PSNR, SSIM, depth, normals, outlines and surfaces of inversions against held-out views."""
+def measure(subject: EvaluatedModel) -> PartResult:
+    """PSNR, SSIM, depth, normals, masks and surfaces of inversions, on views that were not fitted."""
     latents = Path(subject.config.paths.evaluate) / LATENTS
-    if why_not := _why_not(subject):
-        write_latents(latents, torch.zeros(0, subject.generator.z_dim))  # DVC wants what a stage promises
-        return PartResult.skip(why_not, pictures=["inversions"])
-    seen, fitted = _held_out(subject), subject.config.evaluate.inversion_views
-    found = _invert(subject, seen)
-    write_latents(latents, found.z)
-    values = _measure_all(subject, seen, found)
-    shown = [
-        Drawn(
+    identities, fitted = inverted_identities(subject), subject.config.evaluate.inversion_views
+    if not identities:
+        write_latents(latents, torch.zeros(0, subject.generator.z_dim))  # DVC requires all outputs
+        return PartResult.skip(_why_not(subject), images=["inversions"])
+    inversion = _invert(subject, identities)
+    write_latents(latents, inversion.z)
+    values = _measure_all(subject, identities, inversion)
+    rendered = [
+        RenderedIdentity(
             one,
-            _look(subject.generator, z, one.poses, one.images.shape[-1]),
-            _look(found.tuned[i], z, one.poses, one.images.shape[-1]) if found.tuned else None,
+            _render(subject.generator, z, one.poses, one.images.shape[-1]),
+            _render(inversion.tuned[i], z, one.poses, one.images.shape[-1]) if inversion.tuned else None,
         )
-        for i, (one, z) in enumerate(zip(seen, found.z, strict=True))
+        for i, (one, z) in enumerate(zip(identities, inversion.z, strict=True))
     ]
     return PartResult(
         values=values,
-        protocol=_protocol(subject, seen) | {"not_measured": _not_measured(seen, values)},
-        pictures={"inversions": plot(shown, fitted=fitted)},
+        protocol=_protocol(subject, identities) | {"not_measured": _not_measured(identities, values)},
+        images={"inversions": plot(rendered, fitted=fitted)},
     )
 
 
+def inverted_identities(subject: EvaluatedModel) -> list[HeldOutIdentity]:
+    """Held-out identities whose inversions the evaluation makes, in the order of their latents."""
+    settings, held_out = subject.config.evaluate, subject.held_out
+    if held_out is None:
+        return []
+    return first_identities(held_out, settings.inversion_identities, views=settings.inversion_views + 1)
+
+
 def _why_not(subject: EvaluatedModel) -> str:
-    """Why nothing can be measured; empty if something can."""
+    """Reason why no identity is inverted."""
     settings = subject.config.evaluate
     if not settings.inversion_identities:
         return "evaluate.inversion_identities = 0"
     if subject.held_out is None:
-        return "there are no held-out pictures"
+        return "there are no held-out images"
     if subject.held_out.identities is None:
-        return "the held-out pictures have no identities: nothing tells which of them show the same one"
-    if not _held_out(subject):
-        return f"no held-out head or car has more than {settings.inversion_views} views"
-    return ""
+        return "the held-out images have no identities, so that views of the same one are unknown"
+    return f"no held-out head or car has more than {settings.inversion_views} views"
 
 
-def _held_out(subject: EvaluatedModel) -> list[Seen]:
-    settings = subject.config.evaluate
-    assert subject.held_out is not None
-    return first_identities(
-        subject.held_out, settings.inversion_identities, views=settings.inversion_views + 1
-    )
-
-
-def _invert(subject: EvaluatedModel, seen: Sequence[Seen]) -> Inversion:
+def _invert(subject: EvaluatedModel, identities: Sequence[HeldOutIdentity]) -> Inversion:
     settings, device = subject.config.evaluate, subject.device
     views = slice(0, settings.inversion_views)
     images, poses = (
-        torch.stack([getattr(one, name)[views] for one in seen]).to(device) for name in ("images", "poses")
+        torch.stack([getattr(one, name)[views] for one in identities]).to(device)
+        for name in ("images", "poses")
     )
-    total = settings.inversion_steps + settings.inversion_tuning * len(seen)
+    total = settings.inversion_steps + settings.inversion_tuning * len(identities)
     with Progress("inversions", total=total, items="updates") as progress:
         return invert(
             subject.generator,
@@ -97,64 +96,73 @@ def _invert(subject: EvaluatedModel, seen: Sequence[Seen]) -> Inversion:
         )
 
 
-def _measure_all(subject: EvaluatedModel, seen: Sequence[Seen], found: Inversion) -> Numbers:
-    """Means over identities; no number that not a single one has."""
+def _measure_all(
+    subject: EvaluatedModel, identities: Sequence[HeldOutIdentity], inversion: Inversion
+) -> Numbers:
+    """Means over the identities that have a number; finite ones only."""
     generator, unseen = subject.generator, slice(subject.config.evaluate.inversion_views, None)
     fitted = slice(0, unseen.start)
-    numbers: list[Numbers] = []
-    for i, one in enumerate(seen):
-        z, start = found.z[i], found.start[i]
-        own = _of_views(generator, z, one, unseen) | _of_surface(generator, z, one)
-        own["fitted_psnr"] = _of_views(generator, z, one, fitted)["psnr"]
-        own["start_psnr"] = _of_views(generator, start, one, unseen)["psnr"]
+    rows: list[Numbers] = []
+    for i, one in enumerate(identities):
+        # the inversion
+        z, start = inversion.z[i], inversion.start[i]
+        row = _view_metrics(generator, z, one, unseen) | _surface_metrics(generator, z, one)
+        row["fitted_psnr"] = _view_metrics(generator, z, one, fitted)["psnr"]
+        # baselines: the best random latent, a mask without background, the mean image
+        row["start_psnr"] = _view_metrics(generator, start, one, unseen)["psnr"]
         if one.depth is not None:
-            there = one.depth[unseen].isfinite()
-            own["whole_picture_mask_iou"] = _mean(mask_iou(torch.ones_like(there), there).tolist())
-        average = _of_views(generator, z, one, unseen, psi=0.0) | _of_surface(generator, z, one, psi=0.0)
-        own |= {f"average_{name}": value for name, value in average.items()}
-        if found.tuned:
-            tuned = _of_views(found.tuned[i], z, one, unseen) | _of_surface(found.tuned[i], z, one)
-            tuned["fitted_psnr"] = _of_views(found.tuned[i], z, one, fitted)["psnr"]
-            own |= {f"tuned_{name}": value for name, value in tuned.items()}
-        numbers.append(own)
-    names = dict.fromkeys(name for of_one in numbers for name in of_one)
-    means = {name: _mean([of_one[name] for of_one in numbers if name in of_one]) for name in names}
+            mask = one.depth[unseen].isfinite()
+            row["whole_picture_mask_iou"] = _mean(mask_iou(torch.ones_like(mask), mask).tolist())
+        average = _view_metrics(generator, z, one, unseen, psi=0.0)
+        average |= _surface_metrics(generator, z, one, psi=0.0)
+        row |= {f"average_{name}": value for name, value in average.items()}
+        # the inversion with its radiance field tuned to the fitted views
+        if inversion.tuned:
+            network = inversion.tuned[i]
+            tuned = _view_metrics(network, z, one, unseen) | _surface_metrics(network, z, one)
+            tuned["fitted_psnr"] = _view_metrics(network, z, one, fitted)["psnr"]
+            row |= {f"tuned_{name}": value for name, value in tuned.items()}
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    means = {name: _mean([row[name] for row in rows if name in row]) for name in names}
     return {name: value for name, value in means.items() if math.isfinite(value)}
 
 
-def _of_views(generator: Generator, z: Tensor, one: Seen, views: slice, *, psi: float = 1.0) -> Numbers:
-    """Means over some views of one head or car."""
+def _view_metrics(
+    generator: Generator, z: Tensor, one: HeldOutIdentity, views: slice, *, psi: float = 1.0
+) -> Numbers:
+    """Mean metrics over some views of one head or car."""
     truth, poses = one.images[views], one.poses[views]
-    image, depth = _look(generator, z, poses, truth.shape[-1], psi=psi)
-    found = {"psnr": psnr(image, truth)}
+    image, depth = _render(generator, z, poses, truth.shape[-1], psi=psi)
+    metrics = {"psnr": psnr(image, truth)}
     if truth.shape[-1] >= SMALLEST:
-        found["ssim"] = ssim(image, truth)
+        metrics["ssim"] = ssim(image, truth)
     if one.depth is not None:
         true_depth = one.depth[views]
         normals, true_normals = (
             normals_from_depth(part, poses, fov=generator.fov) for part in (depth, true_depth)
         )
-        found |= {
+        metrics |= {
             "depth_error": depth_error(depth, true_depth),
             "depth_correlation": depth_correlation(depth, true_depth),
             "normal_error": normal_error(normals, true_normals),
             "mask_iou": mask_iou(depth.isfinite(), true_depth.isfinite()),
         }
-    return {name: _mean(of_views.tolist()) for name, of_views in found.items()}
+    return {name: _mean(values.tolist()) for name, values in metrics.items()}
 
 
-def _look(
+def _render(
     generator: Generator, z: Tensor, poses: Tensor, size: int, *, psi: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Images of a latent, and depth, NaN where they show the background; both on the CPU."""
+    """Images of a latent and their depth, NaN for background; both on the CPU."""
     latents, cameras = z.expand(len(poses), -1), poses.to(z.device)
     image = generator.render(latents, cameras, size=size, psi=psi).image
     front = generator.render(latents, cameras, size=size, psi=psi, background=False)
     return image.cpu(), torch.where(front.opacity >= OPAQUE, front.depth, torch.nan).cpu()
 
 
-def _of_surface(generator: Generator, z: Tensor, one: Seen, *, psi: float = 1.0) -> Numbers:
-    """Distances between the latent's surface and the true one, of what the cameras of all views see."""
+def _surface_metrics(generator: Generator, z: Tensor, one: HeldOutIdentity, *, psi: float = 1.0) -> Numbers:
+    """Distances between a latent's surface and the true one, of the parts visible from all views' cameras."""
     if one.mesh is None:
         return {}
     try:
@@ -162,7 +170,7 @@ def _of_surface(generator: Generator, z: Tensor, one: Seen, *, psi: float = 1.0)
         points = seen_points(surface, one.poses, fov=generator.fov)
         truth = seen_points(one.mesh, one.poses, fov=generator.fov)
         distance = compare_points(points, truth, threshold=_threshold(generator))
-    except ValueError:  # no surface at all, or none that a camera sees
+    except ValueError:  # no surface, or none that is visible
         return {}
     return {"chamfer": distance.chamfer, "f_score": distance.f_score}
 
@@ -172,45 +180,46 @@ def _threshold(generator: Generator) -> float:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of the numbers among them."""
+    """Mean of the values that are not NaN; NaN without any."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
 
 
-def _protocol(subject: EvaluatedModel, seen: Sequence[Seen]) -> dict[str, Any]:
+def _protocol(subject: EvaluatedModel, identities: Sequence[HeldOutIdentity]) -> dict[str, Any]:
     settings = subject.config.evaluate
+    unseen = sum(len(one.poses) - settings.inversion_views for one in identities)
     return {
-        "identities": [one.identity for one in seen],
+        "identities": [one.identity for one in identities],
         "fitted_views": settings.inversion_views,
-        "unseen_views": sum(len(one.poses) - settings.inversion_views for one in seen) / len(seen),
+        "unseen_views": unseen / len(identities),
         "resolution": subject.size,
         "steps": settings.inversion_steps,
         "tuning_steps": settings.inversion_tuning,
         "candidates": CANDIDATES,
         "seed": settings.seed,
-        "measured_on": "views that the fit did not see; fitted_*: those that it saw, the most frontal",
+        "measured_on": "views that were not fitted; fitted_*: views that were, the most frontal ones",
         "means": "over views, then over identities",
         "compared_with": "start_*: the best of the random latents; average_*: the mean image, psi = 0; "
         "tuned_*: radiance field fitted, too",
         "whole_picture_mask_iou": "mask_iou of a mask without any background",
-        "foreground": f"pixels where {OPAQUE:.0%} of the light is stopped in front of the background",
-        "depth_error": "mean absolute difference along the ray, world units, where both show something",
-        "depth_correlation": "Pearson, per view, where both show something",
+        "foreground": f"pixels where {OPAQUE:.0%} of the light is absorbed in front of the background",
+        "depth_error": "mean absolute difference along the ray, world units, where both are foreground",
+        "depth_correlation": "Pearson, per view, where both are foreground",
         "normal_error": "mean angle in degrees, of normals from neighbouring depths",
-        "surfaces": f"{POINTS} points on each, those that a camera of any view sees, world units",
+        "surfaces": f"{POINTS} points on each, visible from a camera of any view, world units",
         "f_score_threshold": _threshold(subject.generator),
     }
 
 
-def _not_measured(seen: Sequence[Seen], values: Numbers) -> dict[str, str]:
-    """Which numbers are missing, and why."""
+def _not_measured(identities: Sequence[HeldOutIdentity], values: Numbers) -> dict[str, str]:
+    """Reasons for missing numbers, by the names of these."""
     missing: dict[str, str] = {}
-    if all(one.depth is None for one in seen):
-        missing["depth, normals and outlines"] = "the held-out pictures have no depth at this size"
+    if all(one.depth is None for one in identities):
+        missing["depth, normals and outlines"] = "the held-out images have no depth at this resolution"
     elif "depth_error" not in values:
-        missing["depth and normals"] = "the model shows nothing in front of its background where it should"
-    if all(one.mesh is None for one in seen):
+        missing["depth and normals"] = "the model renders no foreground where the truth has one"
+    if all(one.mesh is None for one in identities):
         missing["surfaces"] = "the held-out data set has no meshes"
     elif "chamfer" not in values:
-        missing["surfaces"] = "the model has no surface that a camera sees"
+        missing["surfaces"] = "the model has no visible surface"
     return missing

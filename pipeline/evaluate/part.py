@@ -1,4 +1,4 @@
-"""What every part of an evaluation is given, and what it gives back."""
+"""Interface of the parts of an evaluation: the evaluated model as input, numbers and images as result."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +20,15 @@ from pipeline.tracking import identity
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedModel:
-    """A trained model and the pictures that it is measured against.
+    """A trained model and the images that it is compared with.
 
     Attributes:
-        config: of the evaluation.
-        generator: in evaluation mode, on `device`.
-        described: the settings in the model's folder, see `gram.model.folder.load_settings`.
-        dataset: what it was trained on, at the size that it draws.
-        held_out: pictures of others, None where there are none.
-        prior: where the cameras stand.
+        config: configuration of the evaluation.
+        generator: generator in evaluation mode, on `device`.
+        described: settings from the model's folder, see `gram.model.folder.load_settings`.
+        dataset: training data, at the model's resolution.
+        held_out: held-out images at the same resolution; None without any.
+        prior: prior of camera poses.
     """
 
     config: Config
@@ -40,11 +40,11 @@ class EvaluatedModel:
 
     @classmethod
     def of(cls, config: Config, generator: Generator, described: Mapping[str, Any]) -> "EvaluatedModel":
-        """With the pictures that the configuration names.
+        """Open the data sets that the configuration names.
 
         Raises:
-            ValueError: there are none of the size that the model draws, or they are others than the
-                configuration's, or not those that were prepared.
+            ValueError: a data set has no images of the model's resolution, was prepared with another
+                configuration, or has changed since.
         """
         size = described["discriminator"]["size"]
         dataset = _at_size(config, config.paths.train_data, size)
@@ -82,56 +82,56 @@ class EvaluatedModel:
 
     @property
     def size(self) -> int:
-        """Pixels along one side of the model's pictures."""
+        """Side length of the model's images, pixels."""
         return self.dataset.size
 
     @property
     def device(self) -> torch.device:
-        """Where the generator is."""
+        """Device of the generator."""
         return next(self.generator.parameters()).device
 
 
 def _at_size(config: Config, path: str, size: int) -> ImageDataset:
-    """A data set at the size that the model draws."""
+    """Open a data set at the model's resolution."""
     try:
         return ImageDataset(path, size=size)
     except SizeError as error:
-        told = Path(config.paths.model) / "params.yaml"  # of models that were packed
-        its_own = f"--params {shlex.quote(str(told))}" if told.is_file() else f"data.size={size}"
-        beside = f"paths.train_data=data/{size}/train paths.test_data=data/{size}/test"
+        packed = Path(config.paths.model) / "params.yaml"  # part of packed models
+        options = f"--params {shlex.quote(str(packed))}" if packed.is_file() else f"data.size={size}"
+        places = f"paths.train_data=data/{size}/train paths.test_data=data/{size}/test"
         raise ValueError(
-            f"{config.paths.model} draws {size} x {size} pixels, and {path} holds pictures of "
-            f"{error.stored} x {error.there}: prepare some of its size with python -m pipeline.prepare "
-            f"{its_own} {beside}, and give these arguments here, too"
+            f"{config.paths.model} renders {size} x {size} pixels, but the images in {path} have "
+            f"{error.stored} x {error.stored}: prepare images of its size with python -m pipeline.prepare "
+            f"{options} {places}, and give these arguments here, too"
         ) from None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartResult:
-    """What one part found.
+    """Result of one part.
 
     Attributes:
-        values: name to number; no number that was not measured.
-        protocol: everything that has to be equal for two findings to be comparable, fit for JSON.
-        pictures: file name without suffix to what a person has to see.
-        skipped: why there are no values, in words; empty where there are.
+        values: numbers by name; measured ones only.
+        protocol: all settings that must be equal for two results to be comparable, JSON values.
+        images: figures by file name without suffix.
+        skipped: reason why there are no values; empty if there are.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
-    pictures: Mapping[str, Pixels] = field(default_factory=dict)
+    images: Mapping[str, Pixels] = field(default_factory=dict)
     skipped: str = ""
 
     @classmethod
-    def skip(cls, why: str, *, pictures: Sequence[str] = ()) -> "PartResult":
-        """Nothing was measured; promised pictures are blank, for DVC wants what a stage promises."""
-        return cls(skipped=why, pictures=dict.fromkeys(pictures, blank()))
+    def skip(cls, why: str, *, images: Sequence[str] = ()) -> "PartResult":
+        """Result without values, and with blank images, as DVC requires all outputs of a stage."""
+        return cls(skipped=why, images=dict.fromkeys(images, blank()))
 
     @property
-    def account(self) -> dict[str, Any]:
-        """What protocol.json says of it."""
+    def protocol_entry(self) -> dict[str, Any]:
+        """Entry of this part in protocol.json."""
         return {"skipped": self.skipped} if self.skipped else dict(self.protocol)
 
 
 Part = Callable[[EvaluatedModel], PartResult]
-"""One part of an evaluation; it reads how much to do from `subject.config.evaluate`."""
+"""Function that computes one part of an evaluation; options are in `subject.config.evaluate`."""

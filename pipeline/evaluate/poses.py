@@ -1,4 +1,4 @@
-"""Whether samples are seen from where they are asked to be: a network tells that learned real pictures."""
+"""Accuracy of camera poses, estimated from rendered images by a network trained on real ones."""
 
 import json
 import math
@@ -27,48 +27,47 @@ from pipeline.display.pictures import Pixels
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 VERSION = 1
-"""Raised when the network or its training change: kept networks are then not found."""
-MOST_PICTURES = 20_000
-"""That the network learns from; they are held in memory."""
-READ_TOGETHER = 500
+"""Version of the network and its training; a new one invalidates cached networks."""
+MAX_IMAGES = 20_000
+"""Maximum number of training images of the network, bounds memory."""
+READ_BATCH = 500
 HELD_BACK = 10
-"""One picture in so many tells the network's own error where there are no held-out ones."""
+"""Reciprocal share of the training images that are held back if there is no held-out set."""
 AXES = ("pitch", "yaw")
 
 
 class PosePairs(NamedTuple):
-    """Poses that were asked for and estimates, (count, 2) radians on the CPU."""
+    """Requested camera poses and their estimates, (count, 2) radians on the CPU."""
 
-    asked: Tensor
+    requested: Tensor
     estimated: Tensor
 
     def errors(self) -> Tensor:
-        """Differences (count, 2) in degrees, on the circle."""
-        return torch.rad2deg(turn_between(self.estimated, self.asked))
+        """Signed differences (count, 2) in degrees, in [-180, 180]."""
+        return torch.rad2deg(turn_between(self.estimated, self.requested))
 
 
-def find(subject: EvaluatedModel) -> PartResult:
-    """Mean absolute errors in degrees, beside those on real pictures that the network has not seen."""
+def measure(subject: EvaluatedModel) -> PartResult:
+    """Mean absolute errors in degrees, beside those of the network on held-out real images."""
     settings = subject.config.evaluate
     if not settings.pose_images:
-        return PartResult.skip("evaluate.pose_images = 0", pictures=["poses"])
-    learned, unseen, source = _split(subject)
-    if not learned or not unseen[1]:
-        few = f"{len(subject.dataset)} pictures are too few to learn poses from"
-        return PartResult.skip(few, pictures=["poses"])
+        return PartResult.skip("evaluate.pose_images = 0", images=["poses"])
+    learned, (data, held_out), source = _split(subject)
+    if not learned or not held_out:
+        few = f"{len(subject.dataset)} images are too few to learn poses from"
+        return PartResult.skip(few, images=["poses"])
     network, made_from = _network(subject, learned)
-    data, which = unseen
-    floor = PosePairs(data.poses[which], network.estimate(_read(data, which)).cpu())
+    floor = PosePairs(data.poses[held_out], network.estimate(_read(data, held_out)).cpu())
     ours = _samples(subject, network)
     values: dict[str, float] = {}
     for k, axis in enumerate(AXES):
-        apart = turn_between(ours.asked.roll(1, 0), ours.asked)
+        unrelated = turn_between(ours.requested.roll(1, 0), ours.requested)
         values |= {
             f"{axis}_error": float(ours.errors()[:, k].abs().mean()),
             f"{axis}_floor": float(floor.errors()[:, k].abs().mean()),
-            f"{axis}_unrelated": float(torch.rad2deg(apart)[:, k].abs().mean()),
+            f"{axis}_unrelated": float(torch.rad2deg(unrelated)[:, k].abs().mean()),
             f"{axis}_bias": float(ours.errors()[:, k].mean()),
-            f"{axis}_correlation": circular_correlation(ours.asked[:, k], ours.estimated[:, k]),
+            f"{axis}_correlation": circular_correlation(ours.requested[:, k], ours.estimated[:, k]),
         }
     protocol = {
         "samples": settings.pose_images,
@@ -76,36 +75,36 @@ def find(subject: EvaluatedModel) -> PartResult:
         "resolution": subject.size,
         "psi": settings.psi,
         "seed": settings.seed,
-        "unit": "degrees, on the circle; errors are absolute, bias is estimated minus asked",
-        "floor": f"error on {len(floor.asked)} {source}",
+        "unit": "degrees, on the circle; errors are absolute, bias is estimated minus requested",
+        "floor": f"error on {len(floor.requested)} {source}",
         "unrelated": "difference between the poses of two samples",
         "correlation": "Fisher and Lee's, of angles on the circle",
         "network": made_from,
     }
-    found = {name: value for name, value in values.items() if math.isfinite(value)}
-    return PartResult(values=found, protocol=protocol, pictures={"poses": _plot(ours, floor, values)})
+    finite = {name: value for name, value in values.items() if math.isfinite(value)}
+    return PartResult(values=finite, protocol=protocol, images={"poses": _plot(ours, floor, values)})
 
 
 def _split(subject: EvaluatedModel) -> tuple[list[int], tuple[ImageDataset, list[int]], str]:
-    """Pictures to learn from, pictures that the network will not have seen, and what these are.
+    """Indices of the network's training images, data set and indices of its test images, and their name.
 
-    What is held back is the end of the training pictures: mirrored twins and views of one person often stand
-    side by side, and would tell the answer.
+    Without a held-out set, the last training images are held back: a random choice would leave mirrored
+    copies and views of the same person in the training set.
     """
     everything = list(range(len(subject.dataset)))
     if subject.held_out is not None:
         held_out = subject.held_out
-        return everything, (held_out, list(range(min(len(held_out), MOST_PICTURES)))), "held-out pictures"
+        return everything, (held_out, list(range(min(len(held_out), MAX_IMAGES)))), "held-out images"
     cut = len(everything) - len(everything) // HELD_BACK
-    unseen = everything[cut:][:MOST_PICTURES]
-    return everything[:cut], (subject.dataset, unseen), "training pictures that were held back"
+    held_back = everything[cut:][:MAX_IMAGES]
+    return everything[:cut], (subject.dataset, held_back), "training images that were held back"
 
 
 def _network(subject: EvaluatedModel, learned: list[int]) -> tuple[PoseNetwork, dict[str, Any]]:
-    """The network, trained unless it is kept from another time, and what it was made from."""
+    """Pose network, loaded from the cache or trained, and the settings that identify it."""
     settings = subject.config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
-    order = torch.randperm(len(learned), generator=rng)[:MOST_PICTURES].tolist()
+    order = torch.randperm(len(learned), generator=rng)[:MAX_IMAGES].tolist()
     made_from = {
         "version": VERSION,
         "data_hash": subject.dataset.content_hash,
@@ -131,10 +130,10 @@ def _network(subject: EvaluatedModel, learned: list[int]) -> tuple[PoseNetwork, 
 
 
 def _read(dataset: ImageDataset, which: list[int]) -> Tensor:
-    """Pictures, uint8, no larger than the network sees them."""
+    """Images, uint8, at the network's input size or smaller."""
     parts: list[Tensor] = []
-    for start in range(0, len(which), READ_TOGETHER):
-        images = dataset.load_images(which[start : start + READ_TOGETHER])
+    for start in range(0, len(which), READ_BATCH):
+        images = dataset.load_images(which[start : start + READ_BATCH])
         small = shrink(images.float(), min(LARGEST_SIZE, dataset.size))
         parts.append(small.round().to(torch.uint8))
     return torch.cat(parts)
@@ -159,22 +158,21 @@ def _samples(subject: EvaluatedModel, network: PoseNetwork) -> PosePairs:
 
 
 def _plot(ours: PosePairs, floor: PosePairs, values: dict[str, float]) -> Pixels:
-    """PosePairs against estimated, pitch and yaw; of samples and of real pictures."""
+    """Estimated over requested pitch and yaw, of rendered and of real images."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 4.9), layout="constrained")
     for k, (axis, axes) in enumerate(zip(AXES, figure.subplots(1, 2), strict=True)):
-        for what, points, color in (("samples", ours, BLUE), ("real, not learned", floor, VERMILION)):
-            asked = torch.rad2deg(points.asked[:, k]) - 90.0
-            error = float(points.errors()[:, k].abs().mean())
-            near = asked + points.errors()[:, k]  # the estimate, on the side of the circle where it was asked
-            label = f"{what}: {error:.1f}° off"
-            axes.plot(asked, near, "o", color=color, ms=4, alpha=0.6, mew=0, label=label)
-        both = torch.cat([points.asked[:, k] for points in (ours, floor)])
+        for name, pairs, color in (("samples", ours, BLUE), ("real, held out", floor, VERMILION)):
+            requested, errors = torch.rad2deg(pairs.requested[:, k]) - 90.0, pairs.errors()[:, k]
+            unwrapped = requested + errors  # estimate without the jump at 180 degrees
+            label = f"{name}: {float(errors.abs().mean()):.1f}° off"
+            axes.plot(requested, unwrapped, "o", color=color, ms=4, alpha=0.6, mew=0, label=label)
+        both = torch.cat([pairs.requested[:, k] for pairs in (ours, floor)])
         ends = [math.degrees(float(end)) - 90.0 for end in (both.min(), both.max())]
         axes.plot(ends, ends, color="black", lw=1)
         zero = "0 is the frontal view" if axis == "yaw" else "0 is the horizon, positive is below"
-        axes.set(title=f"{axis}, degrees; {zero}", xlabel="asked for", ylabel="estimated from the picture")
+        axes.set(title=f"{axis}, degrees; {zero}", xlabel="requested", ylabel="estimated from the image")
         axes.legend(frameon=False, title=f"two poses: {values[f'{axis}_unrelated']:.1f}° apart")
         plain(axes)
     return to_pixels(figure)

@@ -1,4 +1,4 @@
-"""What the model draws, for people: samples and real pictures, people turned, one person becoming another."""
+"""Grids of generated and real images, yaw sweeps and latent interpolations."""
 
 import numpy as np
 import torch
@@ -12,15 +12,17 @@ from pipeline.evaluate.part import EvaluatedModel
 from pipeline.runtime import scene
 
 GRID = 32
-TURNED = 4
+"""Number of images in a grid."""
+SWEPT = 4
+"""Number of latents in the yaw sweep and in the interpolation."""
 STEPS = 9
-"""Pictures from one latent to another, both of them included."""
+"""Number of images from one latent to the next, both included."""
 SHOWN_PSI = 0.7
-"""Truncation of pictures that are for looking at, not for measuring."""
+"""Truncation of images that are shown, but not measured."""
 
 
 def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
-    """File name without suffix -> picture."""
+    """Render all images of a model, by file name without suffix."""
     generator, dataset, settings = subject.generator, subject.dataset, subject.config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
     z = torch.randn(GRID, generator.z_dim, generator=rng).to(subject.device)
@@ -28,36 +30,35 @@ def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
     order = torch.randperm(len(dataset), generator=rng)[:GRID].tolist()
     reals = torch.stack([dataset[i][0] for i in order]).permute(0, 2, 3, 1).numpy()
     meta = dataset.meta
-    turned = z[:TURNED]
     return {
         "samples": pictures.sample_grid(generator, z, poses, size=subject.size, psi=settings.psi),
         "truncated": pictures.sample_grid(generator, z, poses, size=subject.size, psi=SHOWN_PSI),
         "sweep": pictures.yaw_sweep(
             generator,
-            turned,
+            z[:SWEPT],
             size=subject.size,
             yaw=scene.shown_yaw(subject.config.data, meta),
             near=meta.near,
             far=meta.far,
             psi=SHOWN_PSI,
-            also=lambda rendered, seen_from: _normals(rendered, seen_from, generator.fov),
+            also=lambda rendered, cameras: _normals(rendered, cameras, generator.fov),
         ),
-        "interpolation": _interpolation(subject, turned),
+        "interpolation": _interpolation(subject, z[:SWEPT]),
         "reals": pictures.tile(reals, columns=8),
     }
 
 
 def _interpolation(subject: EvaluatedModel, z: Tensor) -> pictures.Pixels:
-    """From each latent (n, z_dim) to the next in STEPS pictures, a row each, seen from the front."""
+    """Frontal images from each latent (n, z_dim) to the next, one row of STEPS images each."""
     pairs = (torch.stack(pair) for pair in zip(z, z.roll(-1, 0), strict=True))
-    ways = torch.cat([interpolate_latents(pair, STEPS - 2)[:STEPS] for pair in pairs])
-    poses = torch.full((len(ways), 2), torch.pi / 2, device=z.device)
+    rows = torch.cat([interpolate_latents(pair, STEPS - 2)[:STEPS] for pair in pairs])
+    poses = torch.full((len(rows), 2), torch.pi / 2, device=z.device)
     return pictures.sample_grid(
-        subject.generator, ways, poses, size=subject.size, columns=STEPS, psi=SHOWN_PSI
+        subject.generator, rows, poses, size=subject.size, columns=STEPS, psi=SHOWN_PSI
     )
 
 
 def _normals(rendered: RenderedImages, poses: Tensor, fov: float) -> pictures.Pixels:
-    """World axes as colours: red to the right, green up, blue to the front; white where there are none."""
+    """Normals as colours of the world axes: red right, green up, blue front; white without a surface."""
     normals = normals_from_depth(rendered.depth, poses, fov=fov).cpu().numpy()
     return np.where(np.isnan(normals), 255, np.rint((np.nan_to_num(normals) + 1.0) * 127.5)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Sampling noise of fields, measured, written as noise.json, and drawn."""
+"""Sampling noise of fields: measurements, noise.json and figures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ from pipeline.config.schema import EvaluateConfig
 from pipeline.display.pictures import Pixels, to_pixels
 from pipeline.evaluate.figures.sampling_noise import Crops, plot_crops, plot_curves
 
-PICTURES = ("noise", "noise_crops")
-"""Numbers over points per ray, and parts of pictures side by side: names of files without suffix."""
+FIGURES = ("noise", "noise_crops")
+"""File names without suffix: numbers over points per ray, and crops side by side."""
 ANALYTIC_SEEDS, SHOWN_SIZE = 16, 128
-LARGEST_SIZE = 64
-"""Pixels along one side of pictures of a trained model; what a ray sees does not depend on their number."""
+MAX_SIZE = 64
+"""Maximum side length of images of a trained model, pixels; noise per ray does not depend on it."""
 SHOWN_NAMES = {"hierarchical": "NeRF", "manifold": "GRAM"}
-"""Of samplers in the figure, where they are others than in configurations."""
+"""Names of samplers in the figure, if they differ from sampler.kind."""
 PROTOCOL = {
     "unit": "images in [-1, 1]",
     "volume_reference": f"{REFERENCE_POINTS} evenly spaced points of the volume integral",
@@ -48,7 +48,7 @@ PROTOCOL = {
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseReport:
-    """What was measured of one field, how, and a part of a picture of it; `made_of` where it is a model's."""
+    """Measurements of one field, their protocol and crops of its images; `made_of` for models only."""
 
     title: str
     protocol: dict[str, Any]
@@ -58,7 +58,7 @@ class NoiseReport:
     made_of: Mapping[str, str | None] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in noise.json."""
+        """Entry in noise.json."""
         return {
             "made_of": self.made_of,
             "protocol": self.protocol,
@@ -67,7 +67,7 @@ class NoiseReport:
         }
 
     def own_numbers(self) -> dict[str, float]:
-        """Noise and error with the sampler that the model was trained with, by name."""
+        """Noise and error with the model's sampler, by name."""
         own = self.protocol["trained_with"]
         return {
             name: getattr(one, name)
@@ -77,19 +77,19 @@ class NoiseReport:
         }
 
 
-def of_analytic_field(
+def measure_analytic_field(
     points: Sequence[int],
     *,
     seeds: int = ANALYTIC_SEEDS,
     views: int = len(ANALYTIC_POSES),
     size: int,
 ) -> NoiseReport:
-    """The field in closed form, from up to four sides; its numbers are the same for every model."""
+    """Measure the analytic field from up to four sides, independently of any model."""
     protocol = {
         **PROTOCOL,
         "field": "gram.analysis.analytic_field.AnalyticField",
-        "manifold": "surfaces that follow the field, as learned ones should",
-        "neusample": "F before training: the middles of n equal bins",
+        "manifold": "surfaces that follow the field, as ideal learned ones",
+        "neusample": "F before training: the centres of n equal bins",
         "poses": ANALYTIC_POSES[:views],
         "size": size,
     }
@@ -97,10 +97,10 @@ def of_analytic_field(
     assert shown.integral is not None
     whole = _pixels(shown.integral, SHOWN_SIZE)
     subject = analytic_subject(size=size, views=views)
-    return _report("a field in closed form", protocol, subject, shown, whole, points, seeds)
+    return _report("analytic field", protocol, subject, shown, whole, points, seeds)
 
 
-def of_model(
+def measure_model(
     generator: Generator,
     untrained: Generator,
     prior: PosePrior,
@@ -110,27 +110,27 @@ def of_model(
     size: int,
     made_of: Mapping[str, str | None] | None = None,
 ) -> NoiseReport:
-    """A trained model, with its own sampler and others in its place.
+    """Measure a trained model, with its own sampler and others in its place.
 
     Args:
-        generator: trained.
-        untrained: the same before training.
-        prior: where cameras stand.
-        settings: how many pictures, seeds and points.
-        kind: of the model's own sampler.
-        size: pixels along one side of the model's pictures.
-        made_of: digests of the generator and of pictures, for noise.json.
+        generator: trained generator.
+        untrained: generator of the same configuration before training.
+        prior: prior of camera poses.
+        settings: numbers of images, seeds and points.
+        kind: sampler.kind of the model.
+        size: side length of the model's images, pixels.
+        made_of: digests of the generator and of the data sets, for noise.json.
     """
-    rng = torch.Generator().manual_seed(settings.seed)
-    z = torch.randn(settings.noise_views, generator.z_dim, generator=rng).to(_device(generator))
-    poses = prior.sample(settings.noise_views, generator=rng).to(_device(generator))
-    size = min(size, LARGEST_SIZE)
+    rng, device = torch.Generator().manual_seed(settings.seed), next(generator.parameters()).device
+    z = torch.randn(settings.noise_views, generator.z_dim, generator=rng).to(device)
+    poses = prior.sample(settings.noise_views, generator=rng).to(device)
+    size = min(size, MAX_SIZE)
     own = generator.sampler
     points = sorted({*settings.noise_points, own.points_per_ray})
     protocol = {
         **PROTOCOL,
         "trained_with": {"sampler": kind, "points": own.points_per_ray},
-        "density": "of a field trained on surfaces, times its delta over the distance between its surfaces",
+        "density": "for fields trained on surfaces, times their delta over the distance between surfaces",
         "manifold": "learned M",
         "spheres": "M before training",
         "neusample": "trained F with its own number of points, or F before training: equal bins",
@@ -143,23 +143,23 @@ def of_model(
     def subject(views: int, size: int) -> SampledScene:
         return trained_subject(generator, untrained, z[:views], poses[:views], size=size)
 
-    shown, title = subject(1, 2 * size), "the trained model"
+    shown, title = subject(1, 2 * size), "trained model"
     whole = _pixels(draw(shown.build(kind, own.points_per_ray), shown.views), 2 * size)
     report = _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
     return replace(report, made_of=made_of)
 
 
 def write_numbers(out: Path, reports: Mapping[str, NoiseReport]) -> None:
-    """noise.json in a folder."""
+    """Write noise.json to a folder."""
     content = {name: report.as_dict() for name, report in reports.items()}
     (out / "noise.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def draw_all(reports: Mapping[str, NoiseReport]) -> dict[str, Pixels]:
-    """PICTURES of some reports."""
+def draw_figures(reports: Mapping[str, NoiseReport]) -> dict[str, Pixels]:
+    """FIGURES of some reports."""
     curves = plot_curves({report.title: report.measured for report in reports.values()})
     crops = plot_crops([report.crops for report in reports.values()])
-    return dict(zip(PICTURES, (curves, crops), strict=True))
+    return dict(zip(FIGURES, (curves, crops), strict=True))
 
 
 def _report(
@@ -185,8 +185,9 @@ def _report(
 
 
 def _crops(title: str, subject: SampledScene, whole: Pixels, points: Sequence[int]) -> Crops:
-    """Two seeds of NeRF's sampler and of one on surfaces, with every number of points, and the references."""
+    """Crops of two seeds of NeRF's and of a surface sampler, for every number of points, and references."""
     (view,) = subject.views
+    # crop of a quarter of the side, left of the middle
     size = int(view.rays.origins.shape[1] ** 0.5)
     side, row, column = size // 4, size * 5 // 16, size // 4
     part = SceneView(view.radiance, _part(view.rays, size, row, column, side))
@@ -222,7 +223,3 @@ def _part(rays: Rays, size: int, row: int, column: int, side: int) -> Rays:
 
 def _pixels(colors: Tensor, size: int) -> Pixels:
     return to_pixels(colors.reshape(1, size, size, 3).permute(0, 3, 1, 2))[0]
-
-
-def _device(generator: Generator) -> torch.device:
-    return next(generator.parameters()).device

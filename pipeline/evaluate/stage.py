@@ -1,4 +1,4 @@
-"""`python -m pipeline.evaluate`: how far a model's pictures are from real ones, with the protocol."""
+"""`python -m pipeline.evaluate`: metrics of a trained model, with their protocol."""
 
 import json
 from dataclasses import replace
@@ -21,46 +21,46 @@ from pipeline.tracking import identity, runs
 STAGE = Stage(
     name="evaluate",
     summary="""
-Measures the Frechet distance (fid), the kernel distance (kid), precision and recall between pictures of the
-model and the pictures that it was trained on, and draws grids of both.
+Measures the Frechet distance (fid), the kernel distance (kid), precision and recall between generated images
+and the training images, and draws grids of both.
 
-A number is called fid or kid only where it comes from Inception; with the embedded extractor it is
+A number is called fid or kid only if it comes from Inception; with the embedded extractor it is
 fid_effnetlite0, which needs no download and is not comparable with published values. protocol.json, beside
-metrics.json, says for each number how it was measured.
+metrics.json, describes how each number was measured.
 
-Where there are held-out heads or cars, the model is fitted to a view of each and draws the others, which are
-compared with the truth, in three dimensions, too, where that is known: inversions.png, and
+With held-out heads or cars, the model is fitted to a view of each and renders the other views, which are
+compared with the real ones, including depth and surfaces where these are known: inversions.png, and
 inversions.safetensors with the latents.
 
-noise.json, noise.png and noise_crops.png tell how noisy and how wrong pictures become with few points a ray,
-of this model and of a field in closed form, with its own sampler and with all others in its place.""",
+noise.json, noise.png and noise_crops.png show noise and error of images with few points per ray, of this
+model and of an analytic field, with the model's sampler and with all others in its place.""",
     groups=("evaluate", "paths"),
     examples=(
         ("python -m pipeline.evaluate", "the model that was trained last"),
         ("python -m pipeline.evaluate experiment=heads64small model=models/heads64", "a model from a folder"),
-        ("python -m pipeline.evaluate evaluate=inception", "published FID and KID, on 20 thousand pictures"),
+        ("python -m pipeline.evaluate evaluate=inception", "published FID and KID, on 20 thousand images"),
     ),
     reads_model=True,
     require_room=partial(estimates.require_room, "evaluate"),
 )
 PARTS: dict[str, Part] = {
-    "inversions": inversions.find,
-    "consistency": consistency.find,
-    "poses": poses.find,
-    "surfaces": surfaces.find,
-    "sampling_noise": sampler_comparison.find,
+    "inversions": inversions.measure,
+    "consistency": consistency.measure,
+    "poses": poses.measure,
+    "surfaces": surfaces.measure,
+    "sampling_noise": sampler_comparison.measure,
 }
-"""Name in metrics.json -> what finds it, in the order of the report."""
+"""Parts of the evaluation by their name in metrics.json, in the order of the report."""
 TRAINED = "trained"
-"""Name of the model's own distances in protocol.json."""
+"""Name of the trained model's distances in protocol.json."""
 
 
 def run(config: Config) -> None:
-    """Write metrics.json, protocol.json and pictures to paths.evaluate.
+    """Write metrics.json, protocol.json and images to paths.evaluate.
 
     Raises:
-        ValueError: the model, the data or the extractor's weights cannot be used, or something that this
-            stage did not write is in its place.
+        ValueError: the model, the data or the extractor's weights are unusable, or paths.evaluate holds
+            something that this stage did not write.
     """
     out = Path(config.paths.evaluate)
     with (
@@ -70,52 +70,49 @@ def run(config: Config) -> None:
     ):
         described = build.described(config.paths.model, "run", "seed")
         paths = replace(config.paths, evaluate=str(aside))
-        values, findings = _evaluate(replace(config, paths=paths), described, aside)
+        values, results = _evaluate(replace(config, paths=paths), described, aside)
     _track(config, out, values, described["made_from"]["run"])
     for name, numbers in values.items():
-        say(f"{name or TRAINED:20} " + "  ".join(f"{what} {x:.4g}" for what, x in numbers.items()))
-    for name, finding in findings.items():
-        if finding.skipped:
-            say(f"{name:20} skipped: {finding.skipped}")
+        say(f"{name or TRAINED:20} " + "  ".join(f"{metric} {x:.4g}" for metric, x in numbers.items()))
+    for name, result in results.items():
+        if result.skipped:
+            say(f"{name:20} skipped: {result.skipped}")
 
 
 def _evaluate(
     config: Config, described: dict[str, Any], out: Path
 ) -> tuple[dict[str, dict[str, float]], dict[str, PartResult]]:
-    """All parts: numbers by whose they are, and what was found."""
+    """Run all parts: numbers by part ("" is the trained model's distances), and results by part."""
     generator = device.place(load_model(config.paths.model), config.train)
     subject = EvaluatedModel.of(config, generator, described)
     measured = distances.measure(subject)
-    findings = {name: part(subject) for name, part in PARTS.items()}
+    results = {name: part(subject) for name, part in PARTS.items()}
     values = {name: m.values for name, m in measured.items()}
     protocols = {name or TRAINED: m.protocol for name, m in measured.items()}
     if not measured:
         protocols[TRAINED] = {"skipped": distances.too_few(subject)}
         say(f"{TRAINED:20} skipped: {distances.too_few(subject)}")
-    values |= {name: dict(finding.values) for name, finding in findings.items() if not finding.skipped}
-    _write_json(out / "metrics.json", _nested(values))
-    protocols |= {name: finding.account for name, finding in findings.items()}
+    values |= {name: dict(result.values) for name, result in results.items() if not result.skipped}
+    named = {name: numbers for name, numbers in values.items() if name}
+    _write_json(out / "metrics.json", {**values.get("", {}), **named})
+    protocols |= {name: result.protocol_entry for name, result in results.items()}
     _write_json(out / "protocol.json", protocols | {identity.KEY: subject.made_of})
-    drawn = samples.draw(subject)
-    for finding in findings.values():
-        drawn |= finding.pictures
-    for name, pixels in drawn.items():
+    images = samples.draw(subject)
+    for result in results.values():
+        images |= result.images
+    for name, pixels in images.items():
         pictures.write_png(out / f"{name}.png", pixels)
-    return values, findings
+    return values, results
 
 
 def _track(config: Config, out: Path, values: dict[str, dict[str, float]], run_id: str | None) -> None:
-    """Add to the run that trained the model."""
+    """Add numbers and files to the run that trained the model."""
     prefixed = ((f"{name}." if name else "", numbers) for name, numbers in values.items())
     flat = {f"{prefix}{metric}": x for prefix, numbers in prefixed for metric, x in numbers.items()}
     checkpoints = lasting(config.paths.checkpoints)
     runs.add(
         config.tracking, run_id, "evaluate", values=flat, artifacts={out: "evaluate"}, checkpoints=checkpoints
     )
-
-
-def _nested(values: dict[str, dict[str, float]]) -> dict[str, Any]:
-    return {**values.get("", {}), **{name: numbers for name, numbers in values.items() if name}}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

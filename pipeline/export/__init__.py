@@ -1,1 +1,1 @@
-"""The parts of an export: files of one latent, and files about all of them."""
+"""Export stage: meshes, layered representations, videos and the 3D viewer."""

@@ -1,4 +1,4 @@
-"""Where the cameras of an export stand: heads are seen from the front, what is on white from all round."""
+"""Camera poses of an export: around the front for heads, all around for objects on white."""
 
 import math
 
@@ -12,25 +12,26 @@ from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
 
 AROUND = 8
-"""Cameras in a circle."""
-ABOVE = (math.pi / 4, math.radians(75))
-"""Pitches of the circles: what is seen from all round is seen from above."""
+"""Number of cameras in a circle."""
+CIRCLES = (math.pi / 4, math.radians(75))
+"""Pitches of the circles of cameras around objects on white, radians; both are above the horizon."""
 LEVEL = math.pi / 2
+"""Pitch of the horizon, radians."""
 
 
 def turntable(generator: Generator, settings: ExportConfig, count: int) -> Float[Tensor, "{count} 2"]:
-    """(pitch, yaw) of pictures that repeat without a jump: to and fro by export.yaw, or once round."""
-    return turntable_poses(count, swing=None if _seen_all_round(generator) else settings.yaw)
+    """(pitch, yaw) of a closed loop of views: to and fro by export.yaw, or a full turn."""
+    return turntable_poses(count, swing=None if _all_around(generator) else settings.yaw)
 
 
-def witnesses(generator: Generator, settings: ExportConfig) -> Float[Tensor, "views 2"]:
-    """(pitch, yaw) of the cameras whose pictures the surface is to agree with.
+def surface_poses(generator: Generator, settings: ExportConfig) -> Float[Tensor, "views 2"]:
+    """(pitch, yaw) of the cameras from whose depth the visible surface is extracted.
 
-    In front of heads they turn half as far as a turntable, where training has seen most: pictures from
-    farther aside show where surfaces end.
+    For heads they turn half as far as a turntable, where most training images are: views from farther aside
+    show the ends of the surfaces.
     """
-    if _seen_all_round(generator):
-        pitches = torch.tensor(ABOVE)
+    if _all_around(generator):
+        pitches = torch.tensor(CIRCLES)
         yaws = torch.arange(AROUND) * (2 * math.pi / AROUND)
     else:
         pitches = LEVEL + torch.tensor([-0.25, 0.0, 0.25]) * settings.yaw
@@ -39,17 +40,17 @@ def witnesses(generator: Generator, settings: ExportConfig) -> Float[Tensor, "vi
 
 
 def prior(generator: Generator, settings: ExportConfig) -> PosePrior:
-    """Where people look from: two standard deviations are the turn of a turntable, or all round."""
-    if _seen_all_round(generator):
+    """Prior of the viewer's camera poses: export.yaw is two standard deviations, or all around."""
+    if _all_around(generator):
         return SphericalPoses()
     return GaussianPoses(yaw_std=settings.yaw / 2.0, pitch_std=settings.yaw / 4.0)
 
 
-def across(settings: ExportConfig, count: int) -> Float[Tensor, "{count} 2"]:
-    """(pitch, yaw) from one side, over the front, to the other."""
+def side_to_side(settings: ExportConfig, count: int) -> Float[Tensor, "{count} 2"]:
+    """(pitch, yaw) from one side over the front to the other."""
     yaws = math.pi / 2 - torch.linspace(-settings.yaw, settings.yaw, count)
     return torch.stack([torch.full_like(yaws, LEVEL), yaws], dim=1)
 
 
-def _seen_all_round(generator: Generator) -> bool:
+def _all_around(generator: Generator) -> bool:
     return generator.sampler.white_background

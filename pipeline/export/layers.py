@@ -1,4 +1,4 @@
-"""The isosurfaces of a model with the colours of a latent on them, as one file that any viewer draws."""
+"""Layered representation: the model's isosurfaces with a latent's textures, as one GLB file."""
 
 import math
 from functools import cached_property
@@ -17,20 +17,20 @@ from pipeline.export.cameras import prior
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
 RESOLUTION = 128
-"""Of textures, where the configuration leaves it open."""
-SEEN = 64
-"""Cameras that tell how far surfaces reach."""
+"""Default side length of textures, pixels."""
+CAMERAS = 64
+"""Number of cameras that determine the extent of the surfaces."""
 COMPARED, COMPARED_SIZE = 8, 128
-"""Pictures of the file that are compared with the model's own, and pixels along one side of them."""
+"""Number of images compared between file and model, and their side length in pixels."""
 
 
-class Manifolds:
-    """Bakes latents of one model; where its surfaces are is found once, as no latent has a part in it.
+class LayerBaker:
+    """Bakes layered representations of a model's latents; they share charts, as the geometry has no latent.
 
     Args:
-        generator: whose sampler is on isosurfaces.
-        settings: of the export.
-        resolution: pixels along one side of a texture.
+        generator: generator with isosurfaces.
+        settings: options of the export.
+        resolution: side length of a texture, pixels.
     """
 
     def __init__(self, generator: Generator, settings: ExportConfig, *, resolution: int) -> None:
@@ -38,28 +38,28 @@ class Manifolds:
         self.resolution = resolution
         rng = torch.Generator().manual_seed(0)
         cameras = prior(generator, settings)
-        self.poses = cameras.sample(SEEN, generator=rng)
+        self.poses = cameras.sample(CAMERAS, generator=rng)
         self.compared = cameras.sample(COMPARED, generator=rng)
         self.protocol = (
-            f"decibels, {COMPARED} pictures of {COMPARED_SIZE} x {COMPARED_SIZE} pixels from {cameras}, "
-            "the file drawn in order against the model's own pictures, range of colours 1"
+            f"decibels, {COMPARED} images of {COMPARED_SIZE} x {COMPARED_SIZE} pixels from {cameras}, "
+            "the file rendered in order against the model's images, range of colours 1"
         )
 
     def bake(self, z: Float[torch.Tensor, " z_dim"]) -> BakedManifolds:
-        """The manifolds of a latent."""
+        """Bake the layered representation of a latent."""
         return bake(
             self._generator, z, self.poses.to(z.device),
             resolution=self.resolution, psi=self._settings.psi, charts=self._charts,
         )  # fmt: skip
 
-    def likeness(self, path: Path, z: Float[torch.Tensor, " z_dim"]) -> float:
-        """PSNR of a file's pictures against the model's own of the latent, decibels."""
+    def psnr(self, path: Path, z: Float[torch.Tensor, " z_dim"]) -> float:
+        """PSNR of a file's images against the model's images of the latent, decibels."""
         generator, poses = self._generator, self.compared
-        drawn = draw_layers(read_layers(path), poses, size=COMPARED_SIZE, fov=generator.fov)
-        own = generator.render(
+        layered = draw_layers(read_layers(path), poses, size=COMPARED_SIZE, fov=generator.fov)
+        rendered = generator.render(
             z.expand(len(poses), -1), poses.to(z.device), size=COMPARED_SIZE, psi=self._settings.psi
         )
-        error = float(((own.image.cpu() - drawn) / 2.0).square().mean())
+        error = float(((rendered.image.cpu() - layered) / 2.0).square().mean())
         return -10.0 * math.log10(max(error, 1e-10))
 
     @cached_property
@@ -69,15 +69,15 @@ class Manifolds:
         return bake(self._generator, z, poses, resolution=self.resolution).charts
 
 
-def manifolds_of(generator: Generator, settings: ExportConfig) -> Manifolds | None:
-    """What bakes the latents of a model; None where no layers are wanted, or left open and impossible.
+def layer_baker(generator: Generator, settings: ExportConfig) -> LayerBaker | None:
+    """Baker for a model; None if export.layers is 0, or null and the model has no isosurfaces.
 
     Raises:
-        ValueError: layers are asked for, and the model has no isosurfaces.
+        ValueError: export.layers is set, but the model has no isosurfaces.
     """
     sampler = generator.sampler
     if sampler.has_isosurfaces and settings.layers != 0:
-        return Manifolds(generator, settings, resolution=settings.layers or RESOLUTION)
+        return LayerBaker(generator, settings, resolution=settings.layers or RESOLUTION)
     if settings.layers:
         kinds = " or ".join(kind for kind, cls in SAMPLERS.items() if cls.has_isosurfaces)
         raise ValueError(
@@ -88,16 +88,17 @@ def manifolds_of(generator: Generator, settings: ExportConfig) -> Manifolds | No
 
 
 def export_layers(subject: ExportedLatent) -> ExportedFiles:
-    """NAME_layers.glb, and how much its pictures are like the model's own."""
-    if subject.manifolds is None:
+    """Write NAME_layers.glb, and measure its PSNR against the model."""
+    baker = subject.baker
+    if baker is None:
         return ExportedFiles(files=[], facts={"layers": 0})
     path = subject.file("_layers.glb")
-    layers = subject.manifolds.bake(subject.z).layers()
+    layers = baker.bake(subject.z).layers()
     write_layers(layers, path)
     facts = {
         "layers": len(layers),
-        "layers_texture": subject.manifolds.resolution,
-        "layers_psnr": round(subject.manifolds.likeness(path, subject.z), 2),
-        "layers_psnr_protocol": subject.manifolds.protocol,
+        "layers_texture": baker.resolution,
+        "layers_psnr": round(baker.psnr(path, subject.z), 2),
+        "layers_psnr_protocol": baker.protocol,
     }
     return ExportedFiles(files=[path], facts=facts)

@@ -1,4 +1,4 @@
-"""viewer.html: all latents of an export, layered and as meshes, to be turned in a browser."""
+"""viewer.html: 3D viewer of the layered representations and meshes of an export."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,55 +12,54 @@ from gram.model.latents import interpolate_latents
 from pipeline.cli.progress import Progress
 from pipeline.export import viewer
 from pipeline.export.cameras import prior
-from pipeline.export.layers import SEEN
+from pipeline.export.layers import CAMERAS
 from pipeline.export.part import ExportedLatent
 from pipeline.export.surface import colors_of
 
 
 def export_viewer(subjects: Sequence[ExportedLatent]) -> list[Path]:
-    """viewer.html, where there are layers or meshes; between latents its slider passes export.between others
-    that have layers."""
+    """Write viewer.html if there are layers or meshes, with export.between latents between neighbours."""
     first = subjects[0]
     settings, generator = first.settings, first.generator
     baked, meshes = _bake(subjects), _meshes(subjects)
     if not baked and not meshes:
         return []
-    poses = prior(generator, settings).sample(SEEN, generator=torch.Generator().manual_seed(0))
+    poses = prior(generator, settings).sample(CAMERAS, generator=torch.Generator().manual_seed(0))
     path = viewer.write(
         first.out / "viewer.html",
         baked,
         fov=generator.fov,
-        poses=first.manifolds.poses if first.manifolds else poses,
+        poses=first.baker.poses if first.baker else poses,
         labels=[subject.name.replace("_", " ") for subject in subjects],
         meshes=meshes,
-        about=f"{generator.sampler.points_per_ray} points a ray, truncated to {settings.psi:g}",
+        about=f"{generator.sampler.points_per_ray} points per ray, truncated to {settings.psi:g}",
     )
     return [path]
 
 
 def _bake(subjects: Sequence[ExportedLatent]) -> list[BakedManifolds]:
-    """Layers of the latents and of those between, none where there are none."""
-    manifolds, between = subjects[0].manifolds, subjects[0].settings.between
-    if manifolds is None:
+    """Layered representations of all latents and of the interpolated ones; empty without a baker."""
+    baker, between = subjects[0].baker, subjects[0].settings.between
+    if baker is None:
         return []
     ends = torch.stack([subject.z for subject in subjects])
-    way = interpolate_latents(ends, between)[: (len(ends) - 1) * (between + 1) + 1]
+    latents = interpolate_latents(ends, between)[: (len(ends) - 1) * (between + 1) + 1]
     baked = []
-    with Progress("viewer", total=len(way), items="latents") as progress:
-        for z in way:
-            baked.append(manifolds.bake(z))
+    with Progress("viewer", total=len(latents), items="latents") as progress:
+        for z in latents:
+            baked.append(baker.bake(z))
             progress.update(len(baked))
     return baked
 
 
 def _meshes(subjects: Sequence[ExportedLatent]) -> list[trimesh.Trimesh]:
-    """The surfaces as they were written, none where neither GLB nor PLY was."""
+    """Read the exported surfaces; empty if neither GLB nor PLY was written."""
     kind = next((kind for kind in ("glb", "ply") if kind in subjects[0].settings.formats), None)
     return [_read(subject, f".{kind}") for subject in subjects] if kind else []
 
 
 def _read(subject: ExportedLatent, kind: str) -> trimesh.Trimesh:
-    """A mesh with its texture, or with colours of its vertices, which trimesh cannot read from GLB."""
+    """Read a mesh with its texture, or with recomputed vertex colours, which trimesh drops in GLB."""
     mesh = trimesh.load_mesh(subject.file(kind), process=False)
     assert isinstance(mesh, trimesh.Trimesh)
     bare = kind == ".glb" and getattr(mesh.visual, "uv", None) is None

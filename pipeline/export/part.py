@@ -1,4 +1,4 @@
-"""What every part of an export is given, and what it gives back."""
+"""Interface of the parts of an export: a latent as input, files and facts about them as result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,70 +13,61 @@ from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
 
 if TYPE_CHECKING:
-    from pipeline.export.layers import Manifolds
+    from pipeline.export.layers import LayerBaker
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedLatent:
-    """One latent of a trained model.
+    """One latent of a trained model."""
 
-    Attributes:
-        generator: in evaluation mode.
-        name: of the latent; files begin with it.
-        z: the latent, on the generator's device.
-        settings: of the export.
-        out: where files go.
-        manifolds: what bakes latents of the generator, where it has isosurfaces and they are wanted.
-    """
-
-    generator: Generator
-    name: str
-    z: Float[torch.Tensor, " z_dim"]
+    generator: Generator  # in evaluation mode
+    name: str  # prefix of its files
+    z: Float[torch.Tensor, " z_dim"]  # on the generator's device
     settings: ExportConfig
     out: Path
-    manifolds: "Manifolds | None" = None
+    baker: "LayerBaker | None" = None  # None without isosurfaces, or with export.layers=0
 
     def file(self, ending: str) -> Path:
-        """The file whose name is the latent's and `ending`, such as `.glb` or `_layers.glb`."""
+        """Path of the file NAME`ending`; endings are such as `.glb` or `_layers.glb`."""
         return self.out / f"{self.name}{ending}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedFiles:
-    """What a part wrote, and what meshes.json says of it."""
+    """Files that a part wrote, and their entries in meshes.json."""
 
     files: Sequence[Path]
     facts: Mapping[str, Any]
 
 
 Part = Callable[[ExportedLatent], ExportedFiles]
-"""Writes files of one latent."""
+"""Writer of the files of one latent."""
 
-Ending = Callable[[Sequence[ExportedLatent]], Sequence[Path]]
-"""Writes files about all latents together when those of each are there."""
+SharedPart = Callable[[Sequence[ExportedLatent]], Sequence[Path]]
+"""Writer of files of all latents together, called after those of each latent."""
 
 
-def subjects(
-    generator: Generator, settings: ExportConfig, out: Path, manifolds: "Manifolds | None" = None
+def exported_latents(
+    generator: Generator, settings: ExportConfig, out: Path, baker: "LayerBaker | None" = None
 ) -> list[ExportedLatent]:
-    """The latents that are to be exported: those of a file, or one for each seed.
+    """Latents to export: those of a file, or one per seed.
 
     Raises:
-        ValueError: the file of latents cannot be read, or is of another model.
+        ValueError: the file of latents is unreadable, or of another model.
     """
     device = next(generator.parameters()).device
     if settings.latents is not None:
         read = read_latents(settings.latents, z_dim=generator.z_dim)
         named = {f"latent_{i:03d}": z for i, z in enumerate(read)}
     else:
-        named = {f"seed_{seed:04d}": _of_seed(seed, generator.z_dim) for seed in settings.seeds}
+        rng = torch.Generator()
+        named = {
+            f"seed_{seed:04d}": torch.randn(generator.z_dim, generator=rng.manual_seed(seed))
+            for seed in settings.seeds
+        }
     return [
         ExportedLatent(
-            generator=generator, name=name, z=z.to(device), settings=settings, out=out, manifolds=manifolds
+            generator=generator, name=name, z=z.to(device), settings=settings, out=out, baker=baker
         )
         for name, z in named.items()
     ]
-
-
-def _of_seed(seed: int, z_dim: int) -> Float[torch.Tensor, " z_dim"]:
-    return torch.randn(z_dim, generator=torch.Generator().manual_seed(seed))

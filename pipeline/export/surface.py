@@ -1,4 +1,4 @@
-"""The surface of one latent as a mesh: files that other programs open, and a picture of it."""
+"""Visible surface of one latent as a mesh: GLB, OBJ and PLY files, and a rendered image."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,34 +20,34 @@ from gram.meshing import (
     write_ply,
 )
 from pipeline.display import pictures
-from pipeline.export.cameras import across, turntable, witnesses
+from pipeline.export.cameras import side_to_side, surface_poses, turntable
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
 SHOWN_SIZE = 256
 SHOWN_VIEWS = 3
 DEPTH_VIEWS = 8
 DEPTH_SIZE = 64
-"""Pixels along one side of the pictures whose depth is compared."""
+"""Side length of the images whose depth is compared, pixels."""
 
 
 def export_surface(subject: ExportedLatent) -> ExportedFiles:
-    """Meshes in all formats that are asked for, and NAME.png.
+    """Write meshes in the formats export.formats, and NAME.png.
 
     Raises:
-        ValueError: there is no surface, or it cannot be as small as is asked for.
+        ValueError: there is no surface, or it cannot be decimated to export.faces.
     """
     mesh = _mesh(subject)
     colors = colors_of(subject)
     colored = color_vertices(mesh, colors)
     files = _write(subject, colored, colors)
-    picture = subject.file(".png")
-    views = across(subject.settings, SHOWN_VIEWS)
+    image = subject.file(".png")
+    views = side_to_side(subject.settings, SHOWN_VIEWS)
     shown = [
         render_mesh(colored, views, size=SHOWN_SIZE, fov=subject.generator.fov, colored=in_color)
         for in_color in (True, False)
     ]
-    pictures.write_png(picture, pictures.tile(np.concatenate(shown), columns=SHOWN_VIEWS))
-    return ExportedFiles(files=[*files, picture], facts=_facts(subject, mesh))
+    pictures.write_png(image, pictures.tile(np.concatenate(shown), columns=SHOWN_VIEWS))
+    return ExportedFiles(files=[*files, image], facts=_facts(subject, mesh))
 
 
 def _mesh(subject: ExportedLatent) -> trimesh.Trimesh:
@@ -56,7 +56,7 @@ def _mesh(subject: ExportedLatent) -> trimesh.Trimesh:
         mesh = visible_surface(
             subject.generator,
             subject.z,
-            witnesses(subject.generator, settings),
+            surface_poses(subject.generator, settings),
             psi=settings.psi,
             resolution=settings.resolution,
             level=settings.level,
@@ -69,9 +69,9 @@ def _mesh(subject: ExportedLatent) -> trimesh.Trimesh:
 
 
 def colors_of(subject: ExportedLatent) -> SeenColors:
-    """What `color_vertices` and `bake_texture` ask for colours at points: those that cameras see."""
+    """Colours of surface points, projected from rendered images, for `color_vertices` and `bake_texture`."""
     generator, settings = subject.generator, subject.settings
-    return SeenColors(generator, subject.z, witnesses(generator, settings), psi=settings.psi)
+    return SeenColors(generator, subject.z, surface_poses(generator, settings), psi=settings.psi)
 
 
 def _write(subject: ExportedLatent, colored: trimesh.Trimesh, colors: SeenColors) -> list[Path]:
@@ -82,17 +82,14 @@ def _write(subject: ExportedLatent, colored: trimesh.Trimesh, colors: SeenColors
     files: list[Path] = []
     for kind in settings.formats:
         path = subject.file(f".{kind}")
-        match kind:
-            case "glb":
-                write_glb(textured, path)
-                files += [path]
-            case "obj":
-                files += write_obj(textured, path)
-            case "ply":  # has no textures that programs agree on
-                write_ply(colored, path)
-                files += [path]
-            case unknown:
-                raise ValueError(f"there is no writer of {unknown!r} meshes")
+        if kind == "obj":
+            files += write_obj(textured, path)
+            continue
+        if kind == "glb":
+            write_glb(textured, path)
+        else:  # PLY: vertex colours only, as its textures are not standardised
+            write_ply(colored, path)
+        files.append(path)
     return files
 
 
@@ -111,5 +108,5 @@ def _facts(subject: ExportedLatent, mesh: trimesh.Trimesh) -> Mapping[str, Any]:
         "bounds": np.round(mesh.bounds, 4).tolist(),
         "depth_error": error,
         "depth_error_protocol": f"mean over {DEPTH_VIEWS} views of the turntable at {DEPTH_SIZE} x "
-        f"{DEPTH_SIZE} pixels, world units along rays, against the model's own depth",
+        f"{DEPTH_SIZE} pixels, world units along rays, against the model's depth",
     }

@@ -1,4 +1,4 @@
-"""Turntables of one latent, and videos in which one latent becomes the next."""
+"""Turntable videos of one latent, and interpolation videos of all."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,27 +19,26 @@ from pipeline.export.cameras import LEVEL, turntable
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
 INTERPOLATION = "interpolation"
-"""Name of the files that show all latents."""
+"""Name of the interpolation files, without suffix."""
 BATCH = 8
-"""Pictures drawn at a time."""
+"""Number of images rendered at a time."""
 WRITERS = {"gif": write_gif, "mp4": write_mp4}
-Update = Callable[[int], None]
 
 
 def export_turntable(subject: ExportedLatent) -> ExportedFiles:
-    """NAME.gif and NAME.mp4, as far as they are asked for: the latent turned, endlessly."""
+    """Write NAME.gif and NAME.mp4, as in export.videos: a closed loop of views."""
     settings = subject.settings
     if not settings.videos:
         return ExportedFiles(files=[], facts={})
     poses = turntable(subject.generator, settings, settings.frames)
-    frames = _drawn(subject.generator, subject.z.expand(len(poses), -1), poses, settings)
+    frames = _render(subject.generator, subject.z.expand(len(poses), -1), poses, settings)
     return ExportedFiles(files=_write(frames, subject.file, settings), facts={})
 
 
 def export_interpolation(subjects: Sequence[ExportedLatent]) -> list[Path]:
-    """interpolation.gif and .mp4: every latent, export.between others on the way to the next, and back.
+    """Write interpolation.gif and .mp4: frontal views of all latents, export.between steps to the next.
 
-    The camera stands in front. One latent alone has no neighbours, and no such video.
+    It is a closed loop; a single latent has none.
     """
     first = subjects[0]
     settings = first.settings
@@ -47,23 +46,24 @@ def export_interpolation(subjects: Sequence[ExportedLatent]) -> list[Path]:
         return []
     z = interpolate_latents(torch.stack([subject.z for subject in subjects]), settings.between)
     poses = torch.tensor([[LEVEL, math.pi / 2]]).expand(len(z), -1)
-    with Progress(INTERPOLATION, total=len(z), items="pictures") as progress:
-        frames = _drawn(first.generator, z, poses, settings, progress.update)
+    with Progress(INTERPOLATION, total=len(z), items="images") as progress:
+        frames = _render(first.generator, z, poses, settings, progress.update)
     return _write(frames, lambda ending: first.out / f"{INTERPOLATION}{ending}", settings)
 
 
-def _drawn(
+def _render(
     generator: Generator,
     z: Tensor,
     poses: Tensor,
     settings: ExportConfig,
-    update: Update = lambda done: None,
+    update: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.uint8]:
-    """Pictures of latents (count, z_dim) from poses (count, 2), some at a time."""
+    """Images of latents (count, z_dim) from poses (count, 2), rendered in batches."""
     parts: list[NDArray[np.uint8]] = []
-    for some, seen_from in zip(z.split(BATCH), poses.to(z.device).split(BATCH), strict=True):
-        drawn = generator.render(some, seen_from, size=settings.size, psi=settings.psi)
-        parts.append(to_pixels(drawn.image))
+    for latents, cameras in zip(z.split(BATCH), poses.to(z.device).split(BATCH), strict=True):
+        parts.append(
+            to_pixels(generator.render(latents, cameras, size=settings.size, psi=settings.psi).image)
+        )
         update(sum(map(len, parts)))
     return np.concatenate(parts)
 

@@ -1,1 +1,1 @@
-"""`pipeline.train`: the training loop, its checkpoints, its best model and its end."""
+"""Training stage: loop, checkpoints, best model and collapse detection."""

@@ -1,7 +1,7 @@
-"""Distances to real pictures while training goes on, and the model that came closest.
+"""Distances to real images during training, and the model with the smallest one.
 
-The first average is measured as `pipeline.evaluate` measures it with the same number of pictures. The best
-model lies beside the checkpoints, where a resumed run finds it again, and is published as it appears.
+The first average is measured with the protocol of `pipeline.evaluate` at the same number of images. The best
+model lies beside the checkpoints, so that a resumed run finds it again, and is published as it appears.
 """
 
 from pathlib import Path
@@ -20,21 +20,17 @@ if TYPE_CHECKING:
 
 FOLDER = "best"
 SEED = 0
-"""Of the choice of real pictures, of latents and poses: that of the presets of evaluate."""
+"""Seed of the real images, latents and poses that are compared, the same as in the presets of evaluate."""
 BATCH = 50
-FEWEST = 2
-"""Pictures on each side of a distance."""
+MIN_IMAGES = 2
+"""Minimum number of images on each side of a distance."""
 
 
-class Best:
-    """Measures the averaged generator of a run and keeps the best.
-
-    Args:
-        run: whose generator is measured.
-        record: where it is kept.
+class BestModel:
+    """Measures the averaged generator of a run and keeps the best one.
 
     Raises:
-        ValueError: distances are asked for, and what they need is not installed.
+        ValueError: train.measure_every is set, but packages or real images are missing.
     """
 
     def __init__(self, run: Run, record: Record) -> None:
@@ -48,7 +44,7 @@ class Best:
 
     def _make_evaluator(self) -> "Evaluator":
         config, every = self._config, self._config.train.measure_every
-        try:  # heavy, and only needed where distances are asked for
+        try:  # heavy imports, needed with train.measure_every only
             from gram.analysis.distances import Evaluator
             from gram.metrics import load_extractor
         except ImportError as error:
@@ -56,10 +52,10 @@ class Best:
                 f"train.measure_every = {every} needs packages that are missing ({error}): "
                 "install them, or measure with pipeline.evaluate elsewhere and set it to 0"
             ) from error
-        if len(self._dataset) < FEWEST:
+        if len(self._dataset) < MIN_IMAGES:
             raise ValueError(
-                f"train.measure_every = {every}, but there is {len(self._dataset)} picture to compare with: "
-                f"distances need {FEWEST}; set it to 0"
+                f"train.measure_every = {every}, but there is {len(self._dataset)} image to compare with: "
+                f"distances need {MIN_IMAGES}; set it to 0"
             )
         return Evaluator(
             self._dataset,
@@ -74,14 +70,15 @@ class Best:
 
     @property
     def is_measured(self) -> bool:
-        """Whether there is a model that was the best when it was measured."""
+        """True if a best model has been measured, in this run or before its interruption."""
         return (self._kept / SETTINGS).exists()
 
     def measure(self) -> dict[str, float]:
-        """The distance now, named after its protocol (`distance/fid_effnetlite0_1000`: 1,000 pictures on each
-        side); the model is kept if it is the smallest so far.
+        """Measure the distance and keep the model if it is the smallest so far.
+
+        The name tells the protocol: `distance/fid_effnetlite0_1000` is of 1,000 images on each side.
         """
-        assert self._evaluator is not None, "measuring is asked for"
+        assert self._evaluator is not None, "train.measure_every is set"
         measurement = self._evaluator.measure(build.averaged(self._state), "first average", metrics=("fid",))
         ((name, value),) = measurement.values.items()
         before = self._before(measurement)
@@ -91,12 +88,12 @@ class Best:
         return {f"distance/{name}_{self._evaluator.count}": value}
 
     def finish(self, last: Path) -> None:
-        """See to it that there is a best model: where none was ever measured, the last one."""
+        """Publish `last` as the best model if none was ever measured."""
         if not (self.published / SETTINGS).exists():
             _copy(last, self.published)
 
     def _before(self, measurement: "Measurement") -> float | None:
-        """The smallest distance so far, if it was measured in the same way."""
+        """Smallest distance so far under the same protocol; None without one."""
         if not self.is_measured:
             return None
         kept = build.described(self._kept, "measured")["made_from"]["measured"]

@@ -1,4 +1,4 @@
-"""Unfinished training on disk: one folder a configuration, one process at a time."""
+"""Checkpoint folders of unfinished training: one per fingerprint, held by one process at a time."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from pipeline.cli.console import say
 from pipeline.config.schema import Config, TrainConfig
 from pipeline.runtime.processes import Team
 from pipeline.tracking.fingerprint import made_by_another_program
-from pipeline.train import beginnings
+from pipeline.train import earlier_runs
 
 LOCK = "lock"
 _STEP = "step"
@@ -25,17 +25,17 @@ _STEP = "step"
 
 @contextmanager
 def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
-    """The folder of a fingerprint, held by this process alone.
+    """Lock and yield the checkpoint folder of a fingerprint.
 
-    Where training has gone beyond `steps` already, a folder for that shorter training: what was trained
-    longer stays for whoever asks for it again.
+    If training has gone beyond `steps` already, a separate folder for the shorter training, so that the
+    longer one is kept.
 
     Raises:
         BusyError: another process holds it.
     """
     folder = folder_of(checkpoints, mark, steps=steps)
     if folder.name != mark:
-        say(f"train: {checkpoints / mark} is beyond train.steps = {steps} already: training apart")
+        say(f"train: {checkpoints / mark} is beyond train.steps = {steps} already: training in {folder.name}")
     folder.mkdir(parents=True, exist_ok=True)
     with locks.held(folder / LOCK, what=folder, task="train"):
         sweep_inside(folder)
@@ -43,25 +43,25 @@ def work_folder(checkpoints: Path, mark: str, *, steps: int) -> Iterator[Path]:
 
 
 def folder_of(checkpoints: Path, mark: str, *, steps: int) -> Path:
-    """Where training of a fingerprint to `steps` steps keeps its checkpoints."""
+    """Checkpoint folder for training a fingerprint to `steps` steps."""
     newest = checkpoint.newest_step(checkpoints / mark)
     return checkpoints / (mark if newest is None or newest <= steps else f"{mark}-to-{steps}")
 
 
-def tell_what_is_replaced(model: Path, checkpoints: Path, mark: str, *, steps: int) -> None:
-    """Say that a published model of another training goes, and how it comes back.
+def announce_replacement(model: Path, checkpoints: Path, mark: str, *, steps: int) -> None:
+    """Report that the published model of another training will be replaced, and how to restore it.
 
     Args:
-        model: folder of the published model, if there is one.
-        checkpoints: of all trainings.
+        model: folder of the published model; it may be missing.
+        checkpoints: folder of the checkpoints of all trainings.
         mark: fingerprint of the training that begins.
-        steps: of it.
+        steps: number of steps of that training.
     """
     try:
         made = load_settings(model)["made_from"]
         before, done = str(made["fingerprint"]), int(made["steps"])
     except (ValueError, OSError, KeyError, TypeError):
-        return  # no model that tells
+        return  # no model, or one that does not record its training
     if before == mark and done <= steps:
         return
     say(f"train: {model}, {done:,} steps of {before}, will be replaced by {steps:,} steps of {mark}")
@@ -69,24 +69,24 @@ def tell_what_is_replaced(model: Path, checkpoints: Path, mark: str, *, steps: i
     kept = [folder for folder in places if checkpoint.newest_step(folder) == done]
     if kept and before.partition("-")[2] == mark.partition("-")[2]:
         options = "" if before == mark else " and its options"
-        say(f"train: to get it back: train.steps={done}{options}; its checkpoint stays in {kept[0]}")
+        say(f"train: to restore it: train.steps={done}{options}; its checkpoint stays in {kept[0]}")
     else:
-        say(f"train: no checkpoint gives it back: to keep it, stop now and copy it, cp -r {model} ELSEWHERE")
+        say(f"train: no checkpoint restores it: to keep it, stop now and copy it, cp -r {model} ELSEWHERE")
 
 
 def holder(folder: Path) -> locks.Holder | None:
-    """The process that trains in a folder; None where nobody does."""
+    """Process that trains in a folder; None if there is none."""
     return locks.holder(folder / LOCK)
 
 
 def changes(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    """Conditions that are not those of a checkpoint, in words."""
+    """Conditions that differ from those of a checkpoint, as text."""
     known = {name: before.get(name, value) for name, value in now.items()}
     return [f"{name} {now[name]}, not {known[name]}" for name in now if now[name] != known[name]]
 
 
 def conditions(config: Config, team: Team) -> dict[str, Any]:
-    """What the bits of the next steps depend on beside the checkpoint."""
+    """Conditions beside the checkpoint that the exact bits of the next steps depend on."""
     train = config.train
     return {
         "processes": team.processes.size,
@@ -109,15 +109,17 @@ def resume(
     start_from: str | None = None,
     matters: Mapping[str, Any] | None = None,
 ) -> None:
-    """Bring every process to the newest checkpoint of the first one's folder, and say so.
+    """Restore the newest checkpoint in the first process's folder on every process, and report it.
 
-    Where there is none yet, `start_from` names that of another training, which is gone on with under the
-    settings of this one.
-
-    Where `now`, the conditions of this run, are not those of the checkpoint, it says what differs; where
-    training begins anew beside unfinished training, what `matters` that was another there.
+    Args:
+        state: state of a new training, overwritten.
+        folder: checkpoint folder, read by the first process only.
+        team: all processes of the training.
+        now: conditions of this run; differences from the checkpoint's are reported.
+        start_from: folder of another training to continue if `folder` has no checkpoint.
+        matters: settings of this training, compared with unfinished ones if it begins at step 0.
     """
-    found = _newest_whole(folder) if team.is_first else None
+    found = _newest_intact(folder) if team.is_first else None
     if team.is_first and found is None and start_from is not None:
         found, folder = checkpoint.read(Path(start_from)), Path(start_from)
     mine = None if found is None else {**found.tensors, _STEP: torch.tensor(found.step)}
@@ -128,14 +130,14 @@ def resume(
     if not team.is_first:
         return
     if matters is not None:
-        beginnings.write(folder, matters)
+        earlier_runs.write_settings(folder, matters)
     if found is not None:
         say(f"train: going on from step {found.step} in {folder}")
         if changed := changes(now, found.conditions):
-            say(f"train: now {'; '.join(changed)}: as good, but not bit for bit what it would have become")
+            say(f"train: now {'; '.join(changed)}: results will be equivalent, but not bit-identical")
         return
     say(f"train: beginning at step 0, checkpoints go to {folder.absolute()}")
-    if matters is not None and (note := beginnings.told(folder, matters)):
+    if matters is not None and (note := earlier_runs.describe_closest(folder, matters)):
         say(f"train: {note}")
     others = made_by_another_program(folder.parent, folder.name)
     if others:
@@ -143,20 +145,20 @@ def resume(
         say(f"train: to go on from there all the same: mv {others[-1]}/* {folder}/")
 
 
-def _newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
-    """The newest checkpoint that can be read; damaged ones are put aside, and that is said."""
+def _newest_intact(folder: Path) -> checkpoint.Checkpoint | None:
+    """Read the newest intact checkpoint; rename damaged ones to `damaged-*`, and report it."""
     found = checkpoint.read_newest(folder)
     for path, error in () if found is None else found.damaged:
         aside = path.with_name(f"damaged-{path.name}")
         if aside.exists():
             shutil.rmtree(aside)
         path.rename(aside)
-        say(f"train: {path} is damaged, and now {aside.name}: an older one goes on ({error})")
+        say(f"train: {path} is damaged, renamed to {aside.name}: using an older one ({error})")
     return found
 
 
 def save(state: TrainingState, folder: Path, config: TrainConfig, now: Mapping[str, Any]) -> None:
-    """Write a checkpoint, then remove those that need not stay.
+    """Write a checkpoint, then remove those that train.keep_checkpoints and train.keep_every do not keep.
 
     Raises:
         OSError: it cannot be written, for instance on a full disk; the checkpoint before it is intact.

@@ -1,4 +1,4 @@
-"""The loop of a training run: steps on every process, which agree on when to stop."""
+"""Training loop: steps on every process, which agree on when to stop."""
 
 from collections.abc import Mapping
 
@@ -17,21 +17,21 @@ from pipeline.train.run import Run
 
 
 def load_reals(dataset: ImageDataset, device: torch.device) -> Reals:
-    """All pictures with their poses.
+    """Load all images with their poses.
 
     Raises:
-        DatasetError: they cannot be used, or are not those that were prepared.
+        DatasetError: images are unusable, or differ from those that were prepared.
     """
     return Reals(images=dataset.load_images().to(device), poses=dataset.poses.to(device))
 
 
 def train(run: Run, observer: Observer | NoObserver) -> int | None:
-    """Steps until train.steps are done or a signal arrives at any process; returns the signal's exit code.
+    """Train until train.steps or a signal to any process; return the signal's exit code.
 
-    Every process gets to the same step, whoever the signal was for.
+    All processes stop after the same step.
 
     Raises:
-        CollapseError: in every process, if the first one sees that the run learns nothing any more.
+        CollapseError: the first process detected collapse; raised in every process.
     """
     settings, team = run.config.train, run.team
     prior, shape = (
@@ -51,7 +51,7 @@ def train(run: Run, observer: Observer | NoObserver) -> int | None:
             if due(step, settings.sample_every) or step == settings.steps:
                 observer.draw()
             if due(step, settings.checkpoint_every) or last:
-                _raise_together(observer.unfit(), team, agreement)
+                _raise_together(observer.check_state(), team, agreement)
                 _require_equal_weights(run.state, team)
                 observer.save()
             if code and step < settings.steps:
@@ -63,7 +63,7 @@ def train(run: Run, observer: Observer | NoObserver) -> int | None:
 
 
 class Averages:
-    """Means over the steps since the last report; a metric counts in the steps that have it."""
+    """Means over the steps since the last report; each metric over the steps that have it."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -77,21 +77,21 @@ class Averages:
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
-        """The means, which start anew."""
+        """Return the means and reset them."""
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         return means
 
 
 def _require_equal_weights(state: TrainingState, team: Team) -> None:
-    """Stop before a checkpoint is written of processes that have drifted apart."""
+    """Stop before a checkpoint if the weights differ between processes."""
     if team.processes.size > 1:
         remedy = "a device is faulty, or one machine runs other software; run again from the last checkpoint"
         team.require_equal(f"weights of step {state.step}", state.digest(), remedy=remedy)
 
 
 def _raise_together(error: CollapseError | None, team: Team, agreement: DelayedMaximum) -> None:
-    """Raise in every process what the first one found."""
+    """Raise the first process's error in every process."""
     if team.processes.largest(int(error is not None)):
         agreement.close()
-        raise error or CollapseError("the first process has seen why")
+        raise error or CollapseError("the first process reports the reason")

@@ -1,4 +1,4 @@
-"""Reports, images, distances and checkpoints of a training run, as the first process makes them."""
+"""Reports, images, distances and checkpoints of a training run, written by the first process."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,18 +15,24 @@ from pipeline.runtime import build, scene
 from pipeline.tracking import runlog
 from pipeline.tracking.runlog import RunLog
 from pipeline.train import checkpoints
-from pipeline.train.best_model import Best
-from pipeline.train.collapse import CollapseError, Watch, collapse, not_finite, real_diversity
+from pipeline.train.best_model import BestModel
+from pipeline.train.collapse import (
+    CollapseDetector,
+    CollapseError,
+    collapse_error,
+    nonfinite_error,
+    real_diversity,
+)
 from pipeline.train.run import Record, Run
 
-SHOWN = 32
-"""Images of the grid."""
+GRID_IMAGES = 32
+"""Number of images in the grid."""
 SWEPT = 3
-"""Latents that are turned, and whose occupancy the surfaces show."""
+"""Number of latents in the yaw sweep and in the cross-section of occupancies."""
 
 
 class NoObserver:
-    """Sees and keeps nothing, as all processes but the first."""
+    """Observer of all processes but the first: does nothing."""
 
     def __enter__(self) -> "NoObserver":
         return self
@@ -34,18 +40,13 @@ class NoObserver:
     def __exit__(self, *error: Any) -> None: ...
     def report(self, step: int, means: Mapping[str, float]) -> None: ...
     def draw(self) -> None: ...
-    def unfit(self) -> None: ...
+    def check_state(self) -> None: ...
     def save(self) -> None: ...
     def stopped(self, step: int) -> None: ...
 
 
 class Observer:
-    """Reports, images, distances and checkpoints of a run.
-
-    Args:
-        run: that is watched.
-        record: where to.
-    """
+    """Observer of the first process: writes reports, images, distances and checkpoints of a run."""
 
     def __init__(self, run: Run, record: Record) -> None:
         self._run, self._record = run, record
@@ -54,15 +55,15 @@ class Observer:
         runlog.write_origin(published, record.origin)
         prior = scene.training_poses(config.data, run.dataset.meta)
         rng = torch.Generator().manual_seed(config.seed)
-        self._z = torch.randn(SHOWN, config.model.z_dim, generator=rng)
-        self._poses = prior.sample(SHOWN, generator=rng)
+        self._z = torch.randn(GRID_IMAGES, config.model.z_dim, generator=rng)
+        self._poses = prior.sample(GRID_IMAGES, generator=rng)
         self._probe = Probe.draw(config.model.z_dim, prior, seed=config.seed)
-        self._watch = Watch(
+        self._detector = CollapseDetector(
             real_diversity=real_diversity(run.dataset),
             every=config.train.log_every,
             history=runlog.read(self._log.metrics),
         )
-        self._best = Best(run, record)
+        self._best = BestModel(run, record)
         self._progress = Progress(
             "train", total=config.train.steps, done=state.step, items_per_unit=config.train.batch_size
         )
@@ -71,7 +72,7 @@ class Observer:
         self._progress.__enter__()
         if self._run.state.step == 0:
             self.draw()
-        else:  # what a run before this one could not send
+        else:  # files that the interrupted run did not send
             self._record.tracker.follow(self._log.metrics)
             self._record.tracker.pictures(self._log.samples, step=self._run.state.step)
         return self
@@ -80,10 +81,10 @@ class Observer:
         self._progress.__exit__(*error)
 
     def report(self, step: int, means: Mapping[str, float]) -> CollapseError | None:
-        """Show and record the means since the last report, and what there is to see now.
+        """Show and record the means since the last report and the current diagnostics.
 
         Returns:
-            The error that ends the run, if nothing good can come of it any more.
+            The error that ends the run if it has collapsed, else None.
         """
         shown = {"D": "loss/discriminator", "G": "loss/generator", "pose": "pose/fake"}
         self._progress.update(step, {short: means[name] for short, name in shown.items() if name in means})
@@ -94,24 +95,24 @@ class Observer:
             "memory_gib": peak_memory_gib(),
             **diagnose(self._run.state.generator, self._probe),
         }
-        error = self._judge(step, numbers)
+        error = self._detect_collapse(step, numbers)
         if error is None and measured(self._run.config.train, step):
             numbers |= self._best.measure()
         self._log.report(step, numbers)
         self._record.tracker.follow(self._log.metrics)
         return error
 
-    def _judge(self, step: int, numbers: Mapping[str, float]) -> CollapseError | None:
-        findings = self._watch.see({"step": step, **numbers})
+    def _detect_collapse(self, step: int, numbers: Mapping[str, float]) -> CollapseError | None:
+        symptoms = self._detector.add({"step": step, **numbers})
         fatal = {"not finite", "collapse"} if self._run.config.train.stop_on_collapse else {"not finite"}
-        for finding in findings:
-            if finding.kind not in fatal and finding.new:
-                say(f"train: step {step}: {finding.problem}. If it stays: {finding.remedy}")
-        worst = [finding for finding in findings if finding.kind in fatal]
-        return collapse(worst, step, self._record.folder) if worst else None
+        for symptom in symptoms:
+            if symptom.kind not in fatal and symptom.new:
+                say(f"train: step {step}: {symptom.problem}. If it persists: {symptom.remedy}")
+        worst = [symptom for symptom in symptoms if symptom.kind in fatal]
+        return collapse_error(worst, step, self._record.folder) if worst else None
 
     def draw(self) -> None:
-        """The first average of the generator, always on the same latents and poses."""
+        """Render the first average of the generator for fixed latents and poses, and write the images."""
         generator, meta = build.averaged(self._run.state), self._run.dataset.meta
         device = next(generator.parameters()).device
         z, poses = self._z.to(device), self._poses.to(device)
@@ -127,9 +128,9 @@ class Observer:
             self._log.picture(name, self._run.state.step, pixels)
         self._record.tracker.pictures(self._log.samples, step=self._run.state.step)
 
-    def unfit(self) -> CollapseError | None:
-        """The error that ends the run, if its state is not worth a checkpoint."""
-        return not_finite(self._run.state, self._record.folder)
+    def check_state(self) -> CollapseError | None:
+        """Return the error that ends the run if its state is not finite, so that no checkpoint holds it."""
+        return nonfinite_error(self._run.state, self._record.folder)
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -138,11 +139,11 @@ class Observer:
         )
 
     def stopped(self, step: int) -> None:
-        """Tell that a signal has ended training."""
+        """Report that a signal has ended training."""
         say(f"train: stopped at step {step} of {self._run.config.train.steps}; run again to go on")
 
     def finish(self, model: Path) -> None:
-        """Write the curves, and the best model, which is `model`, the last one, where none was measured."""
+        """Write the learning curves and the best model; `model`, the last one, if none was measured."""
         self._log.finish()
         self._best.finish(model)
         if self._best.is_measured:
@@ -155,5 +156,5 @@ def measured(train: TrainConfig, step: int) -> bool:
 
 
 def due(step: int, every: int) -> bool:
-    """True after steps at which something happens that is done every so many steps."""
+    """True after every `every`-th step."""
     return step % every == 0

@@ -1,4 +1,4 @@
-"""What to change when training does not fit into the memory."""
+"""Advice on settings when training runs out of memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ from pipeline.runtime.processes import Team
 
 
 class OutOfMemoryError(ValueError):
-    """The device has not enough memory; the message says which setting to change, and to what."""
+    """Out of memory on the device; the message names the setting to change and its new value."""
 
 
 @contextmanager
 def explained(config: Config, team: Team) -> Iterator[None]:
-    """Turn an allocation that fails, on a GPU or on a CPU, into advice.
+    """Convert failed allocations, on a GPU or CPU, into advice.
 
     Raises:
-        OutOfMemoryError: in place of the error of torch or of Python.
+        OutOfMemoryError: replaces the error of torch or Python.
     """
     try:
         yield
@@ -30,11 +30,11 @@ def explained(config: Config, team: Team) -> Iterator[None]:
 
 
 def remedy(config: Config, *, share: int, device: str) -> str:
-    """The next setting to change, from the one that costs least time to the one that changes the result.
+    """Next setting to change: those that keep the result first, the cheapest in time before the others.
 
     Args:
-        config: that did not fit.
-        share: pictures of each process in an update.
+        config: configuration that ran out of memory.
+        share: images per process and update.
         device: `cpu` or `cuda`.
     """
     train = config.train
@@ -50,7 +50,7 @@ def remedy(config: Config, *, share: int, device: str) -> str:
     else:
         return "use more processes, or a smaller model, sampler.points or data.size"
     return (
-        f"set {setting}, which leaves the result as it is, and run again to go on from the last checkpoint; "
+        f"set {setting}, which does not change the result, and run again to go on from the last checkpoint; "
         "python -m pipeline.plan with the same arguments finds what fits"
     )
 
@@ -59,7 +59,7 @@ def _situation(config: Config, share: int, device: str) -> str:
     train = config.train
     where = "the GPU's memory is" if device == "cuda" else "main memory is"
     settings = (
-        f"{min(train.micro_batch or share, share)} of {share} pictures at a time (train.micro_batch), "
+        f"{min(train.micro_batch or share, share)} of {share} images at a time (train.micro_batch), "
         f"train.patches = {train.patches}, train.recompute = {str(train.recompute).lower()}, "
         f"train.precision = {train.precision}, {config.data.size} x {config.data.size} pixels"
     )

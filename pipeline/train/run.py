@@ -1,4 +1,4 @@
-"""A training run: what every process trains, and where the first one records it."""
+"""Parts of a training run: state and data on every process, and the records of the first one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from pipeline.tracking.tracker import Tracker
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a process trains.
+    """State and data of a training on one process.
 
     Attributes:
-        config: of the run.
-        state: that is trained; its step is where this process takes over.
-        dataset: that is trained on.
-        reals: its images with their poses, on the device.
+        config: configuration of the run.
+        state: networks and optimizers; training continues at its step.
+        dataset: training data.
+        reals: images of the data set with their poses, on the device.
         team: this process and the others.
     """
 
@@ -34,13 +34,13 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Where the first process records a run.
+    """Records that the first process keeps of a run.
 
     Attributes:
-        folder: of the checkpoints.
-        tracker: of the run.
-        conditions: of the checkpoints.
-        origin: what a model tells about where it comes from, beside its step and its distance.
+        folder: checkpoint folder.
+        tracker: tracking client of the run.
+        conditions: conditions stored in every checkpoint.
+        origin: provenance stored in every model, without its step and distance.
     """
 
     folder: Path

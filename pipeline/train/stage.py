@@ -1,4 +1,4 @@
-"""`python -m pipeline.train`: adversarial training that goes on where it was interrupted."""
+"""`python -m pipeline.train`: adversarial training that resumes after interruptions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,35 +25,35 @@ from pipeline.train.run import Record, Run
 
 
 def _require_room(config: Config) -> None:
-    if not exit_status.is_worker():  # whoever started workers has asked
+    if not exit_status.is_worker():  # the launcher has checked
         estimates.require_room("train", config)
 
 
 STAGE = Stage(
     name="train",
     summary="""
-Trains a generator and a discriminator on data/train. Every train.checkpoint_every steps all that is needed to
-go on exactly is written to checkpoints/<fingerprint of the configuration without its length>/; the same
-command goes on from there after any interruption, and raising train.steps goes on from the last step.
+Trains a generator and a discriminator on data/train. Every train.checkpoint_every steps a checkpoint is
+written to checkpoints/<fingerprint of the configuration without its length>/; the same command resumes from
+it exactly after any interruption, and raising train.steps continues from the last step.
 
-runs/train/ receives metrics.jsonl and samples/*.png while training goes on, and model/ at its end. With
-train.measure_every it receives best/ too, the model whose pictures came closest to real ones.
+runs/train/ receives metrics.jsonl and samples/*.png during training, and model/ at its end. With
+train.measure_every it receives best/ too, the model with the smallest distance to real images.
 
 A run whose numbers are not finite ends at once; so does one that has collapsed, unless
-train.stop_on_collapse=false. docs/watching.md tells what is logged and what counts as collapse.
+train.stop_on_collapse=false. docs/watching.md lists what is logged and what counts as collapse.
 
-train.launch.processes=2 trains on several processes of this machine, one a GPU; docs/multi-node.md tells how
-several machines train together. The result does not depend on their number, but for rounding.""",
+train.launch.processes=2 trains with several processes of this machine, one per GPU; docs/multi-node.md
+describes training on several machines. The result does not depend on their number, except for rounding.""",
     groups=("model", "sampler", "train", "tracking"),
     examples=(
-        ("python -m pipeline.train", "what params.yaml says: eight minutes on two cores"),
+        ("python -m pipeline.train", "the experiment in params.yaml: eight minutes on two cores"),
         ("python -m pipeline.train train.steps=4000", "go on to twice the steps"),
         ("python -m pipeline.train sampler.points=12 tracking=none", "more surfaces, without MLflow"),
         ("python -m pipeline.train experiment=heads64 train.launch.processes=8", "eight GPUs"),
     ),
     exit_codes=f"""\
   {EXIT_REQUEUE}   stopped by SIGTERM or SIGUSR1 with a checkpoint: schedulers may requeue
-  {EXIT_HANGUP}  stopped with a checkpoint as its terminal was closed
+  {EXIT_HANGUP}  stopped with a checkpoint because its terminal was closed
   {EXIT_INTERRUPTED}  stopped by Ctrl-C with a checkpoint""",
     require_room=_require_room,
 )
@@ -63,11 +63,11 @@ def run(config: Config) -> int | None:
     """Train, and write the model, metrics.jsonl, curves.csv and samples to paths.train.
 
     Returns:
-        An exit code where a signal stopped training, or a collapse did, which is told; else None.
+        Exit code if a signal or a collapse, which is reported, stopped training; else None.
 
     Raises:
-        ValueError: data and configuration do not fit, the machine cannot do what is asked, or something that
-            training did not write is in its place.
+        ValueError: data and configuration do not match, the machine cannot run the configuration, or
+            paths.train holds something that training did not write.
         OSError: a checkpoint cannot be written; the one before it is intact.
     """
     outputs.require_run(Path(config.paths.train))
@@ -95,7 +95,7 @@ def run(config: Config) -> int | None:
 
 
 def _end_together(error: CollapseError, team: Team) -> int:
-    """Have the first process say why before any ends: a launcher kills all as soon as one has failed."""
+    """Report the reason on the first process before any ends: launchers kill all processes when one fails."""
     if team.is_first:
         say(f"train: {error}")
     team.processes.largest(0)
@@ -103,14 +103,14 @@ def _end_together(error: CollapseError, team: Team) -> int:
 
 
 def _run_first(run: Run, mark: str) -> int | None:
-    """Train as the process that writes files and talks to people."""
+    """Train as the process that writes files and messages."""
     config, dataset = run.config, run.dataset
     places, steps = lasting(config.paths.checkpoints), config.train.steps
     with (
         checkpoints.work_folder(places, mark, steps=steps) as folder,
         outputs.publishing(Path(config.paths.train)),
     ):
-        checkpoints.tell_what_is_replaced(Path(config.paths.train) / "model", places, mark, steps=steps)
+        checkpoints.announce_replacement(Path(config.paths.train) / "model", places, mark, steps=steps)
         now = checkpoints.conditions(config, run.team)
         matters = what_matters(config, data_hash=dataset.content_hash)
         start_from = config.train.start_from
@@ -129,7 +129,7 @@ def _run_first(run: Run, mark: str) -> int | None:
 
 @contextmanager
 def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> Iterator[Tracker]:
-    """The run that this training is recorded as; whatever ends the block ends it, too."""
+    """Open the tracked run of this training; any error in the block ends it, too."""
     tracker = runs.start(config.tracking, state=folder / runs.STATE)
     try:
         tracker.parameters(dict(leaves(as_dict(config))))
@@ -142,7 +142,7 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
 
 
 def _publish(run: Run, record: Record) -> Path:
-    """Write the model folder, and say what it was made from."""
+    """Write the model folder with its provenance."""
     config, steps = run.config, run.state.step
     made_from = {**record.origin, "images": steps * config.train.batch_size, "steps": steps}
     model = Path(config.paths.train) / "model"

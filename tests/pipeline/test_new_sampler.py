@@ -81,7 +81,7 @@ def test_it_trains_and_is_loaded_measured_and_exported(data: list[str], tmp_path
 
 
 def test_tables_and_figures_show_it(tmp_path: Path) -> None:
-    report = sampling_noise.of_analytic_field([4, 8], seeds=2, views=1, size=8)
+    report = sampling_noise.measure_analytic_field([4, 8], seeds=2, views=1, size=8)
     assert "\nsquares " in noise.table(report)
     color, marker = sampler_style("squares")
     assert len({sampler_style(kind) for kind in SAMPLERS}) == len(SAMPLERS)

@@ -1,4 +1,4 @@
-/** The cameras of the network: on the unit sphere, looking at its middle. Zoom is that of a lens. */
+/** Cameras of the network: on the unit sphere, looking at the origin. Zoom changes the field of view. */
 import { MathUtils, Matrix4, PerspectiveCamera } from "three";
 
 const POLE = 0.05;
@@ -9,12 +9,12 @@ export class Camera {
   constructor(view) {
     this.view = view;
     this.free = false;
-    this.widened = 1; // tangent of the field of view in that of the network
+    this.widened = 1; // tangent of the half field of view, relative to the network's
     this.three = new PerspectiveCamera(0, 1, 0.05, 4);
     this.reset();
   }
 
-  /** The picture that the network draws from the front. */
+  /** Return to the frontal view. */
   reset() {
     [this.pitch, this.yaw] = this.view.start;
     this.zoom = 1;
@@ -29,7 +29,7 @@ export class Camera {
   }
 
   /**
-   * Look from there, or from as near as the model was trained to be seen, unless the camera is free.
+   * Look from a pose, clamped to the range of the training data unless the camera is free.
    * @param {number} pitch
    * @param {number} yaw
    */
@@ -46,15 +46,15 @@ export class Camera {
     this.zoom = MathUtils.clamp(this.zoom * factor, ZOOM.low, ZOOM.high);
   }
 
-  /** @param {boolean} free whether poses are allowed that the model never saw */
+  /** @param {boolean} free true to allow poses outside the range of the training data */
   set unlimited(free) {
     this.free = free;
     this.look(this.pitch, this.yaw);
   }
 
   /**
-   * The camera of a square picture. Its rays pass through pixel centres, the outermost of them on the border
-   * of the field of view.
+   * Camera of a square image. Rays pass through pixel centres, the outermost ones on the border of the field
+   * of view.
    * @param {number} pixels along one side
    */
   of(pixels) {
@@ -67,7 +67,7 @@ export class Camera {
     return this.three;
   }
 
-  /** From the world to the picture, whose borders are the middles of its outermost pixels. */
+  /** Projection from the world to the image, whose borders are the centres of its outermost pixels. */
   matrix() {
     const camera = this.of(Infinity);
     camera.updateMatrixWorld();

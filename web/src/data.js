@@ -1,7 +1,7 @@
 /**
- * What a page shows, as Python wrote it (pipeline/export/viewer/packing.py), and how its numbers are read.
+ * Content of a page, as encoded by pipeline/export/viewer/packing.py, and its decoding.
  *
- * World: y up, faces look at +z. Angles are radians; a pose is [pitch, yaw], both pi/2 from the front.
+ * World: y up, faces look at +z. Angles are in radians; a pose is [pitch, yaw], both pi/2 at the front.
  */
 
 /**
@@ -18,12 +18,12 @@
  */
 
 /**
- * @typedef {object} View where cameras stand: on the unit sphere, looking at its middle
+ * @typedef {object} View range of cameras on the unit sphere, looking at the origin
  * @property {number} fov between the outermost pixel centres
  * @property {[number, number]} start
- * @property {[number, number]} low least pitch and yaw that the model was trained on
- * @property {[number, number]} high
- * @property {boolean} around all yaws were
+ * @property {[number, number]} low smallest pitch and yaw of the training data
+ * @property {[number, number]} high largest pitch and yaw
+ * @property {boolean} around true if the training data has all yaws
  */
 
 /**
@@ -31,16 +31,16 @@
  * @property {number} count
  * @property {number} side vertices along one side of a surface
  * @property {Box} positions (count, side, side)
- * @property {number[]} axis the way they are pulled apart
- * @property {number} near where the network looks for surfaces, distance from the camera
- * @property {number} far
- * @property {{z: number, extent: [number, number]} | null} plane behind them; none is white
+ * @property {number[]} axis direction in which they are pulled apart
+ * @property {number} near smallest distance of surfaces from the camera
+ * @property {number} far largest distance
+ * @property {{z: number, extent: [number, number]} | null} plane background plane; null is white
  * @property {Atlas} atlas
  */
 
 /**
- * @typedef {object} Atlas how surfaces, and last the plane, lie in the pictures: colours in the upper half,
- *   occupancies at the same places of the lower half
+ * @typedef {object} Atlas layout of the tiles of surfaces, and last the plane: colours in the upper half,
+ *   occupancies at the same positions of the lower half
  * @property {number} resolution pixels along one side of a tile
  * @property {number} columns
  * @property {number} rows of tiles in one half
@@ -53,17 +53,17 @@
  * @property {Packed} faces
  * @property {Packed | null} colors sRGB, by vertex
  * @property {Packed | null} uv
- * @property {string | null} picture texture in place of `colors`
+ * @property {string | null} texture image in place of `colors`
  */
 
 /**
  * @typedef {object} Content
  * @property {View} view
- * @property {Layers | null} layers none of a model that has no surfaces
- * @property {string[]} pictures one atlas for each latent, neighbours on the slider one after the other
- * @property {string[]} labels names of every so many places of the slider
- * @property {number} stride from one label to the next
- * @property {Surface[]} meshes one for each label, or none
+ * @property {Layers | null} layers null without surfaces
+ * @property {string[]} atlases one per latent, in the order of the slider
+ * @property {string[]} labels names of every `stride`-th latent
+ * @property {number} stride number of latents from one label to the next
+ * @property {Surface[]} meshes one per label, or none
  */
 
 const TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, uint32: Uint32Array };

@@ -1,12 +1,12 @@
 /**
- * The manifolds: surfaces with colours and occupancies, drawn from the innermost to the outermost, unlit, over
- * the background. This is how the network composites, in sRGB values and without any conversion.
+ * Layered representation: surfaces with colours and occupancies, drawn unlit from the innermost to the outermost
+ * over the background. Like the network, it composites sRGB values without any conversion.
  */
 import { BufferAttribute, BufferGeometry, Group, Mesh, ShaderMaterial, Vector2, Vector3 } from "three";
 
 import { positions } from "./data.js";
 
-const SPREAD = 0.042; // between neighbours, at most, beyond what is there
+const SPREAD = 0.042; // maximum distance added between neighbours
 
 const VERTEX = /* glsl */ `
   attribute float place;
@@ -49,14 +49,14 @@ const FRAGMENT = /* glsl */ `
     gl_FragColor = mix(vec4(vec3(0.5), 0.75), surface, min(inside, 1.0));
   }`;
 
-/** Surfaces that are pulled apart end where the picture from the front does, so that it is that which parts. */
-const FRAMED = 0.2; // share of the way apart at which they do
+/** Surfaces that are pulled apart are cropped to the frontal image. */
+const FRAMED = 0.2; // spread at which they are
 const UNFRAMED = 1e4;
 
 export class Layers {
   /**
    * @param {import("./data.js").Layers} layers
-   * @param {import("three").Matrix4} front from the world to the picture of the frontal view
+   * @param {import("three").Matrix4} front projection from the world to the frontal image
    */
   constructor(layers, front) {
     this.layers = layers;
@@ -93,19 +93,19 @@ export class Layers {
   }
 
   /**
-   * Show a latent between two neighbours.
+   * Show a blend of two neighbouring latents.
    * @param {import("three").Texture} first
    * @param {import("three").Texture} second
-   * @param {number} mixed 0 is the first
+   * @param {number} mixed weight of the second
    */
-  wear(first, second, mixed) {
+  blend(first, second, mixed) {
     this.shared.first.value = first;
     this.shared.second.value = second;
     this.shared.mixed.value = mixed;
   }
 
-  /** @param {import("./panel.js").Wishes} wishes which surfaces are seen, and how far apart */
-  obey({ shown, from, to, background, spread }) {
+  /** @param {import("./panel.js").Settings} settings visible surfaces, and their spread */
+  apply({ shown, from, to, background, spread }) {
     const each = 6 * (this.layers.side - 1) ** 2;
     this.three.visible = shown === "layers";
     this.surfaces.geometry.setDrawRange((this.layers.count - 1 - to) * each, (to - from + 1) * each);
@@ -140,7 +140,7 @@ function surfaces(layers) {
   return geometry.setIndex(new BufferAttribute(index, 1));
 }
 
-/** The picture behind, a rectangle. */
+/** Background plane, a rectangle. */
 function plane(layers, { z, extent }) {
   const geometry = new BufferGeometry();
   const corners = [0, 1, 2, 3].map((i) => [i % 2, i >> 1]);
@@ -153,7 +153,7 @@ function plane(layers, { z, extent }) {
   return geometry.setIndex([0, 1, 2, 1, 3, 2]);
 }
 
-/** Where a tile's (u, v) lies in the atlas; 0 and 1 are the middles of the tile's outermost pixels. */
+/** Coordinates in the atlas of a tile's (u, v); 0 and 1 are the centres of the tile's outermost pixels. */
 function tileUv({ resolution, columns, rows }, tile, u, v) {
   const x = (tile % columns) * resolution + 0.5 + u * (resolution - 1);
   const y = Math.floor(tile / columns) * resolution + 0.5 + v * (resolution - 1);

@@ -1,35 +1,35 @@
-/** Pictures are drawn when something changed, at most one for each of the screen's, and their rate is counted. */
+/** Rendering on demand, at most one frame per frame of the screen, with a counter of the frame rate. */
 
 const COUNTED = 500; // milliseconds
 
 export class Loop {
   /**
-   * @param {(now: number) => boolean} draw gives whether another picture has to follow
-   * @param {(rate: number | null) => void} tell frames per second while pictures follow each other, null at rest
+   * @param {(now: number) => boolean} draw renders a frame, and returns true if another one has to follow
+   * @param {(rate: number | null) => void} report receives frames per second, null at rest
    */
-  constructor(draw, tell) {
+  constructor(draw, report) {
     this.draw = draw;
-    this.tell = tell;
-    this.asked = 0;
+    this.report = report;
+    this.requested = 0;
     this.drawn = 0;
     this.since = 0;
     this.rest = 0;
     this.frame = this.#frame.bind(this);
     this.still = () => {
-      if (this.asked) return; // slow, not at rest
+      if (this.requested) return; // slow, not at rest
       this.since = 0;
-      this.tell(null);
+      this.report(null);
     };
   }
 
-  /** Something changed. */
+  /** Request a frame. */
   request() {
-    if (!this.asked) this.asked = requestAnimationFrame(this.frame);
+    if (!this.requested) this.requested = requestAnimationFrame(this.frame);
   }
 
   /** @param {number} now milliseconds */
   #frame(now) {
-    this.asked = 0;
+    this.requested = 0;
     this.#count(now);
     if (this.draw(now)) this.request();
   }
@@ -40,7 +40,7 @@ export class Loop {
     if (!this.since) [this.since, this.drawn] = [now, 0];
     else this.drawn += 1;
     if (now - this.since < COUNTED) return;
-    this.tell((1000 * this.drawn) / (now - this.since));
+    this.report((1000 * this.drawn) / (now - this.since));
     [this.since, this.drawn] = [now, 0];
   }
 }

@@ -1,9 +1,9 @@
-/** The form beside the picture: what it says, and what is said to it. */
+/** Form beside the image: reads its settings, and labels them. */
 
 /**
- * @typedef {object} Wishes
+ * @typedef {object} Settings
  * @property {"layers" | "mesh" | "clay"} shown
- * @property {number} latent place on the slider; whole numbers are pictures that were made
+ * @property {number} latent position on the slider; whole numbers are baked latents
  * @property {number} from outermost surface shown, from 0
  * @property {number} to
  * @property {boolean} background
@@ -16,14 +16,14 @@ export class Panel {
   /**
    * @param {HTMLFormElement} form
    * @param {import("./data.js").Content} content
-   * @param {(wishes: Wishes) => void} changed
+   * @param {(settings: Settings) => void} changed
    */
   constructor(form, content, changed) {
     this.form = form;
     this.content = content;
     this.changed = changed;
     this.fields = /** @type {Record<string, HTMLInputElement & RadioNodeList>} */ (form.elements);
-    form.addEventListener("input", () => this.tell());
+    form.addEventListener("input", () => this.update());
     form.addEventListener("submit", (event) => event.preventDefault());
     for (const button of form.querySelectorAll("[data-latent]"))
       button.addEventListener("click", () => this.#go(Number(button.dataset.latent)));
@@ -31,35 +31,35 @@ export class Panel {
 
   #go(latent) {
     this.fields.latent.value = String(latent);
-    this.tell();
+    this.update();
   }
 
   set turning(on) {
     if (this.fields.turning.checked === on) return;
     this.fields.turning.checked = on;
-    this.tell();
+    this.update();
   }
 
   get turning() {
     return this.fields.turning.checked;
   }
 
-  /** Read the form, show what it means, and pass it on. */
-  tell() {
-    const wishes = this.#read();
-    this.form.dataset.shown = wishes.shown;
-    if (this.content.layers) this.#tellSurfaces();
-    if (this.fields.latent) this.#write("who", this.#latentInWords(wishes));
-    this.changed(wishes);
+  /** Read the form, label its values, and call `changed`. */
+  update() {
+    const settings = this.#read();
+    this.form.dataset.shown = settings.shown;
+    if (this.content.layers) this.#labelSurfaces();
+    if (this.fields.latent) this.#write("who", this.#latentLabel(settings));
+    this.changed(settings);
   }
 
-  #tellSurfaces() {
+  #labelSurfaces() {
     const range = this.fields.range.value;
     this.fields.layer.disabled = range === "all";
-    this.#write("which", surfacesInWords(range, Number(this.fields.layer.value), this.content.layers.count));
+    this.#write("which", surfacesLabel(range, Number(this.fields.layer.value), this.content.layers.count));
   }
 
-  /** @returns {Wishes} */
+  /** @returns {Settings} */
   #read() {
     const { fields } = this;
     const layer = Number(fields.layer?.value ?? 1) - 1;
@@ -80,7 +80,7 @@ export class Panel {
     this.form.querySelector(`output[name=${name}]`).textContent = text;
   }
 
-  #latentInWords({ shown, latent }) {
+  #latentLabel({ shown, latent }) {
     const { labels, stride } = this.content;
     const at = latent / stride;
     const nearest = Math.round(at);
@@ -96,7 +96,7 @@ export class Panel {
  * @param {number} layer from 1
  * @param {number} count
  */
-function surfacesInWords(range, layer, count) {
+function surfacesLabel(range, layer, count) {
   if (range === "all") return `all ${count}`;
   if (range === "one") return `${layer} of ${count}`;
   return range === "outer" ? `1 to ${layer} of ${count}` : `${layer} to ${count}, background`;

@@ -1,4 +1,4 @@
-/** Surface meshes, with their colours as they are or as clay lit from the camera's upper left. */
+/** Surface meshes, with their colours unlit or as clay lit from the camera's upper left. */
 import { BufferAttribute, BufferGeometry, DoubleSide, Group, Mesh, ShaderMaterial } from "three";
 
 import { numbers, positions } from "./data.js";
@@ -22,10 +22,10 @@ const VERTEX = /* glsl */ `
     gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
   }`;
 
-/** As the pictures of meshes beside the export are lit. */
+/** Lit like the images of meshes in the export. */
 const FRAGMENT = /* glsl */ `
   uniform bool clay;
-  uniform sampler2D picture;
+  uniform sampler2D image;
   varying vec3 facing;
   varying vec3 painted;
   varying vec2 at;
@@ -33,7 +33,7 @@ const FRAGMENT = /* glsl */ `
   void main() {
     float light = 0.18 + 0.82 * max(dot(normalize(facing), normalize(vec3(-0.4, 0.6, 1.0))), 0.0);
     #ifdef TEXTURED
-    vec3 color = texture2D(picture, at).rgb;
+    vec3 color = texture2D(image, at).rgb;
     #else
     vec3 color = painted;
     #endif
@@ -43,26 +43,26 @@ const FRAGMENT = /* glsl */ `
 export class Surfaces {
   /**
    * @param {import("./data.js").Surface[]} surfaces
-   * @param {() => void} arrived called when a picture is there
+   * @param {() => void} loaded called when a texture is loaded
    */
-  constructor(surfaces, arrived) {
+  constructor(surfaces, loaded) {
     this.clay = { value: false };
     this.three = new Group();
-    for (const surface of surfaces) this.three.add(this.#mesh(surface, arrived));
+    for (const surface of surfaces) this.three.add(this.#mesh(surface, loaded));
   }
 
-  #mesh(surface, arrived) {
-    const uniforms = { clay: this.clay, picture: { value: null } };
-    if (surface.picture)
-      decode(surface.picture).then((texture) => {
-        uniforms.picture.value = texture;
-        arrived();
+  #mesh(surface, loaded) {
+    const uniforms = { clay: this.clay, image: { value: null } };
+    if (surface.texture)
+      decode(surface.texture).then((texture) => {
+        uniforms.image.value = texture;
+        loaded();
       });
     return new Mesh(
       geometry(surface),
       new ShaderMaterial({
         uniforms,
-        defines: surface.picture ? { TEXTURED: "" } : {},
+        defines: surface.texture ? { TEXTURED: "" } : {},
         vertexShader: VERTEX,
         fragmentShader: FRAGMENT,
         side: DoubleSide,
@@ -70,17 +70,17 @@ export class Surfaces {
     );
   }
 
-  /** @param {number} chosen which of them is seen */
-  show(chosen) {
-    this.three.children.forEach((mesh, i) => (mesh.visible = i === chosen));
+  /** @param {number} index the visible one */
+  show(index) {
+    this.three.children.forEach((mesh, i) => (mesh.visible = i === index));
   }
 }
 
 function geometry(surface) {
-  const made = new BufferGeometry();
-  made.setAttribute("position", new BufferAttribute(positions(surface.positions), 3));
-  made.setAttribute("normal", new BufferAttribute(numbers(surface.normals), 3, true));
-  if (surface.uv) made.setAttribute("uv", new BufferAttribute(numbers(surface.uv), 2, true));
-  if (surface.colors) made.setAttribute("paint", new BufferAttribute(numbers(surface.colors), 3, true));
-  return made.setIndex(new BufferAttribute(numbers(surface.faces), 1));
+  const buffers = new BufferGeometry();
+  buffers.setAttribute("position", new BufferAttribute(positions(surface.positions), 3));
+  buffers.setAttribute("normal", new BufferAttribute(numbers(surface.normals), 3, true));
+  if (surface.uv) buffers.setAttribute("uv", new BufferAttribute(numbers(surface.uv), 2, true));
+  if (surface.colors) buffers.setAttribute("paint", new BufferAttribute(numbers(surface.colors), 3, true));
+  return buffers.setIndex(new BufferAttribute(numbers(surface.faces), 1));
 }

@@ -1,18 +1,18 @@
-/** The atlases of all latents as textures, decoded when they are needed and kept. */
+/** Atlases of all latents as textures, decoded on first use and kept. */
 import { LinearFilter, NoColorSpace, Texture } from "three";
 
 import { bytes } from "./data.js";
 
 /**
- * A picture whose bytes reach the shader as they are: sRGB values, no premultiplied alpha, the first row first.
- * @param {string} base64 of a WebP
+ * Texture with unconverted values: sRGB, no premultiplied alpha, the first row first.
+ * @param {string} base64 WebP image
  */
 export async function decode(base64) {
-  const picture = await createImageBitmap(new Blob([bytes(base64)], { type: "image/webp" }), {
+  const image = await createImageBitmap(new Blob([bytes(base64)], { type: "image/webp" }), {
     colorSpaceConversion: "none",
     premultiplyAlpha: "none",
   });
-  const texture = new Texture(picture);
+  const texture = new Texture(image);
   texture.flipY = false;
   texture.colorSpace = NoColorSpace;
   texture.generateMipmaps = false;
@@ -23,34 +23,34 @@ export async function decode(base64) {
 
 export class Atlases {
   /**
-   * @param {string[]} pictures
-   * @param {() => void} arrived called when a texture can be used that was asked for in vain
+   * @param {string[]} atlases WebP images in base64
+   * @param {() => void} loaded called when a texture that `at` did not have is loaded
    */
-  constructor(pictures, arrived) {
-    this.pictures = pictures;
-    this.arrived = arrived;
+  constructor(atlases, loaded) {
+    this.atlases = atlases;
+    this.loaded = loaded;
     /** @type {(Texture | undefined)[]} */
-    this.ready = pictures.map(() => undefined);
+    this.ready = atlases.map(() => undefined);
     /** @type {(Promise<void> | undefined)[]} */
-    this.coming = pictures.map(() => undefined);
+    this.pending = atlases.map(() => undefined);
   }
 
   /** @param {number} i */
   at(i) {
-    if (!this.ready[i]) this.load(i).then(this.arrived);
+    if (!this.ready[i]) this.load(i).then(this.loaded);
     return this.ready[i];
   }
 
   /** @param {number} i */
   load(i) {
-    this.coming[i] ??= decode(this.pictures[i]).then((texture) => {
+    this.pending[i] ??= decode(this.atlases[i]).then((texture) => {
       this.ready[i] = texture;
     });
-    return this.coming[i];
+    return this.pending[i];
   }
 
-  /** All of them, one after the other, so that the slider never waits. */
+  /** Load all of them one after the other, ahead of the slider. */
   async loadAll() {
-    for (let i = 0; i < this.pictures.length; i++) await this.load(i);
+    for (let i = 0; i < this.atlases.length; i++) await this.load(i);
   }
 }

@@ -1,4 +1,4 @@
-"""The figure of consistency: views, one of them warped onto the other, and errors by distance."""
+"""Figure of consistency: views, one of them warped onto the other, and errors by distance."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from pipeline.display.pictures import Pixels
 from pipeline.display.pictures import to_pixels as images_to_pixels
 
 SHOWN = 4
-"""Samples in the figure, one a row."""
-LARGEST_ERROR = 0.2
-"""White in pictures of the error."""
+"""Number of samples in the figure, one per row."""
+MAX_ERROR = 0.2
+"""Error that is white in error images."""
 COMPARED, LEFT_OUT = (255, 255, 255), (150, 170, 200)
 
 
@@ -25,9 +25,9 @@ class Curves:
     """Numbers by the angle between cameras.
 
     Attributes:
-        degrees: between two cameras.
-        errors: label to mean absolute differences, NaN where there is none.
-        coverage: share of pixels that were compared.
+        degrees: angles between two cameras.
+        errors: mean absolute differences by label, NaN if not measured.
+        coverage: shares of pixels that were compared.
     """
 
     degrees: Sequence[float]
@@ -36,7 +36,7 @@ class Curves:
 
 
 def plot(views: Sequence[DepthView], yaws: Tensor, curves: Curves, *, fov: float) -> Pixels:
-    """Samples from either side of the middle of a sweep, and all errors."""
+    """Plot samples from either side of the centre of a sweep, and all errors."""
     from matplotlib.figure import Figure
 
     middle, rows = len(views) // 2, min(SHOWN, len(views[0].image))
@@ -50,9 +50,9 @@ def plot(views: Sequence[DepthView], yaws: Tensor, curves: Curves, *, fov: float
         f"from {turns[1]:+.0f}°",
         f"{turns[0]:+.0f}° warped\nto {turns[1]:+.0f}°",
         "compared: white\nleft out: blue",
-        f"difference\nwhite: {LARGEST_ERROR:g} or more",
+        f"difference\nwhite: {MAX_ERROR:g} or more",
     ]
-    difference = (warped.image - target.image).abs().mean(1, keepdim=True) / (2.0 * LARGEST_ERROR)
+    difference = (warped.image - target.image).abs().mean(1, keepdim=True) / (2.0 * MAX_ERROR)
     shown = [
         images_to_pixels(source.image),
         images_to_pixels(target.image),
@@ -61,15 +61,15 @@ def plot(views: Sequence[DepthView], yaws: Tensor, curves: Curves, *, fov: float
         _where(warped.valid, images_to_pixels(2.0 * difference.clamp(max=1.0).expand(-1, 3, -1, -1) - 1.0)),
     ]
     for row, axes in enumerate(left.subplots(rows, len(shown), squeeze=False)):
-        for axis, pictures, title in zip(axes, shown, titles, strict=True):
-            show(axis, pictures[row], "" if row else title)
+        for axis, images, title in zip(axes, shown, titles, strict=True):
+            show(axis, images[row], "" if row else title)
     _plot_curves(right.subplots(2, 1, sharex=True), curves)
     return to_pixels(figure)
 
 
-def _where(valid: Tensor, pictures: Pixels) -> Pixels:
-    """Pictures (n, h, w, 3), in one colour where nothing is valid."""
-    return np.where(valid.cpu().numpy()[..., None], pictures, np.array(LEFT_OUT, np.uint8))
+def _where(valid: Tensor, images: Pixels) -> Pixels:
+    """Images (n, h, w, 3), with invalid pixels in the colour LEFT_OUT."""
+    return np.where(valid.cpu().numpy()[..., None], images, np.array(LEFT_OUT, np.uint8))
 
 
 def _plot_curves(axes: np.ndarray, curves: Curves) -> None:

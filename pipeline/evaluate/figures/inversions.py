@@ -1,4 +1,4 @@
-"""The figure of inversions: what was fitted, and views that the fit never saw beside the truth."""
+"""Figure of inversions: fitted and other views, rendered beside the truth."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,65 +10,65 @@ from torch import Tensor
 from pipeline.display.figures import show, to_pixels
 from pipeline.display.pictures import Pixels
 from pipeline.display.pictures import to_pixels as images_to_pixels
-from pipeline.evaluate.held_out import Seen
+from pipeline.evaluate.held_out import HeldOutIdentity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHOWN = 6
-"""Heads or cars in the figure, two rows each."""
+"""Maximum number of heads or cars in the figure, one row each."""
 COLORS = "viridis_r"
-"""Of depth: near is bright."""
-NOTHING = "#d0d0d0"
+"""Colour map of depth: near is bright."""
+BACKGROUND = "#d0d0d0"
 
 
-class Drawn(NamedTuple):
-    """One head or car, and all its views as the model draws them: images and depths."""
+class RenderedIdentity(NamedTuple):
+    """One head or car with the images and depths of all its views, as rendered."""
 
-    seen: Seen
+    truth: HeldOutIdentity
     latent: tuple[Tensor, Tensor]
     tuned: tuple[Tensor, Tensor] | None
 
 
-def plot(drawn: Sequence[Drawn], *, fitted: int) -> Pixels:
-    """A row for every head or car: the first fitted view, then the leftmost and the rightmost unseen one."""
+def plot(rendered: Sequence[RenderedIdentity], *, fitted: int) -> Pixels:
+    """Plot a row per identity: the first fitted view, then the leftmost and rightmost of the others."""
     from matplotlib.figure import Figure
 
-    drawn = drawn[:SHOWN]
-    columns = [_row(one, fitted) for one in drawn]
-    depths = torch.cat([cell.flatten() for row in columns for _, cell in row if cell.ndim == 2])
+    rendered = rendered[:SHOWN]
+    rows = [_row(one, fitted) for one in rendered]
+    depths = torch.cat([cell.flatten() for row in rows for _, cell in row if cell.ndim == 2])
     near, far = _range(depths)
-    figure = Figure(figsize=(1.25 * len(columns[0]) + 1.1, 1.2 * len(drawn) + 0.6), layout="constrained")
-    axes = figure.subplots(len(drawn), len(columns[0]), squeeze=False)
+    figure = Figure(figsize=(1.25 * len(rows[0]) + 1.1, 1.2 * len(rendered) + 0.6), layout="constrained")
+    axes = figure.subplots(len(rendered), len(rows[0]), squeeze=False)
     colored: Any = None
-    for i, row in enumerate(columns):
+    for i, row in enumerate(rows):
         for j, (title, cell) in enumerate(row):
             place = axes[i, j]
             if cell.ndim == 3:
                 show(place, images_to_pixels(cell[None])[0], title if i == 0 else "")
             else:
                 colored = _show_depth(place, cell, title if i == 0 else "", near, far)
-        axes[i, 0].set_ylabel(f"identity {drawn[i].seen.identity}", fontsize=9)
+        axes[i, 0].set_ylabel(f"identity {rendered[i].truth.identity}", fontsize=9)
     if colored is not None:
         label = "distance along the ray (grey: background)"
         figure.colorbar(colored, ax=axes, fraction=0.02, pad=0.01).set_label(label, fontsize=8)
     return to_pixels(figure)
 
 
-def _row(one: Drawn, fitted: int) -> list[tuple[str, Tensor]]:
-    """Titles and pictures: (3, size, size) images, (size, size) depths."""
-    seen = one.seen
-    cells = [("fitted view:\ntruth", seen.images[0]), ("latent", one.latent[0][0])]
+def _row(one: RenderedIdentity, fitted: int) -> list[tuple[str, Tensor]]:
+    """Titles with images (3, size, size) or depths (size, size)."""
+    truth = one.truth
+    cells = [("fitted view:\ntruth", truth.images[0]), ("latent", one.latent[0][0])]
     if one.tuned is not None:
         cells.append(("tuned", one.tuned[0][0]))
-    yaws = seen.poses[fitted:, 1]
+    yaws = truth.poses[fitted:, 1]
     sides = {"one side": fitted + int(yaws.argmax()), "the other": fitted + int(yaws.argmin())}
     for name, view in sides.items():
-        cells += [(f"unseen, {name}:\ntruth", seen.images[view]), ("latent", one.latent[0][view])]
+        cells += [(f"unseen, {name}:\ntruth", truth.images[view]), ("latent", one.latent[0][view])]
         if one.tuned is not None:
             cells.append(("tuned", one.tuned[0][view]))
-        if seen.depth is not None:
-            cells.append(("true\ndepth", seen.depth[view]))
+        if truth.depth is not None:
+            cells.append(("true\ndepth", truth.depth[view]))
         cells.append(("depth of\nlatent", one.latent[1][view]))
         if one.tuned is not None:
             cells.append(("depth of\ntuned", one.tuned[1][view]))
@@ -78,7 +78,7 @@ def _row(one: Drawn, fitted: int) -> list[tuple[str, Tensor]]:
 def _show_depth(axes: "Axes", depth: Tensor, title: str, near: float, far: float) -> Any:
     from matplotlib import colormaps
 
-    colors = colormaps[COLORS].with_extremes(bad=NOTHING)
+    colors = colormaps[COLORS].with_extremes(bad=BACKGROUND)
     values = np.ma.masked_invalid(depth.numpy())
     image = axes.imshow(values, cmap=colors, vmin=near, vmax=far, interpolation="nearest")
     axes.set_xticks([])

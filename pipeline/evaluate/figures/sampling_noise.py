@@ -1,4 +1,4 @@
-"""Figures of sampling noise: how it falls with the number of points, and what it looks like."""
+"""Figures of sampling noise: curves over the number of points, and crops of images."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,35 +13,31 @@ from pipeline.display.pictures import Pixels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NOTHING = 1e-4
-"""Where 0 stands on a logarithmic axis."""
+ZERO = 1e-4
+"""Position of 0 on a logarithmic axis."""
 
 
 class Crops(NamedTuple):
-    """One field: a picture, and a part of it as samplers draw it; all pixels are (height, width, 3)."""
+    """Image of one field and a crop of it by several samplers; all pixels are (height, width, 3)."""
 
     title: str
     whole: Pixels
-    corner: tuple[int, int]  # row and column of the part
+    corner: tuple[int, int]  # row and column of the crop
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Pixels]]]  # a label, and a part for every column
+    rows: Sequence[tuple[str, Sequence[Pixels]]]  # a label, and a crop per column
 
 
 def plot_curves(fields: Mapping[str, Sequence[SamplingNoise]]) -> Pixels:
-    """Noise and error over points per ray, one line a sampler, one row of panels a field.
-
-    Args:
-        fields: title to measurements.
-    """
+    """Plot noise and error over points per ray, a line per sampler, a row of panels per field title."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12.5, 0.9 + 3.5 * len(fields)), layout="constrained")
     axes = figure.subplots(len(fields), 3, squeeze=False)
     for row, (title, measured) in zip(axes, fields.items(), strict=True):
         _panel(row[0], measured, "std", f"{title}: noise")
-        _panel(row[1], measured, "rmse", "error against 1,024 points of its kind")
+        _panel(row[1], measured, "rmse", "error, 1,024 points of its kind as reference")
         if any(one.integral_rmse is not None for one in measured):
-            _panel(row[2], measured, "integral_rmse", "error against the exact volume integral")
+            _panel(row[2], measured, "integral_rmse", "error, exact volume integral as reference")
         else:
             row[2].set_axis_off()
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -57,20 +53,20 @@ def _panel(axes: "Axes", measured: Sequence[SamplingNoise], name: str, title: st
         values = [float(getattr(one, name) or 0.0) for one in measured if one.sampler == kind]
         if points:
             axes.plot(
-                points, np.maximum(values, NOTHING), line, color=color,
+                points, np.maximum(values, ZERO), line, color=color,
                 marker=marker, markersize=5, label=kind, clip_on=False,
             )  # fmt: skip
     numbers = sorted({one.points for one in measured})
-    axes.set(title=title, xlabel="points per ray", xscale="log", yscale="log", ylim=(NOTHING, 1.0))
+    axes.set(title=title, xlabel="points per ray", xscale="log", yscale="log", ylim=(ZERO, 1.0))
     axes.set_xticks(numbers, [str(number) for number in numbers])
     axes.set_xticks([], minor=True)
     exponents = range(-3, 1)
-    axes.set_yticks([NOTHING, *(10.0**e for e in exponents)], ["0", *(f"$10^{{{e}}}$" for e in exponents)])
+    axes.set_yticks([ZERO, *(10.0**e for e in exponents)], ["0", *(f"$10^{{{e}}}$" for e in exponents)])
     plain(axes)
 
 
 def plot_crops(fields: Sequence[Crops]) -> Pixels:
-    """The parts side by side, each field with the picture that they are from."""
+    """Plot crops side by side, each field with the image that they are from."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 

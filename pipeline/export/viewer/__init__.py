@@ -1,4 +1,4 @@
-"""viewer.html: the layered manifolds and meshes of an export as one page that needs nothing else."""
+"""3D viewer: layered representations and meshes on one self-contained HTML page."""
 
 from pipeline.export.viewer.document import page, write
 

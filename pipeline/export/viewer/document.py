@@ -1,4 +1,4 @@
-"""The page, made of a template, a style, the bundle of web/ and what is shown."""
+"""HTML page of the viewer, from its template, style sheet, the bundle of web/ and the data."""
 
 import json
 import math
@@ -20,11 +20,11 @@ HERE = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT = HERE / "viewer.html.jinja", HERE / "style.css", HERE / "viewer.js"
 FRONT = math.pi / 2
 ALL_AROUND = 0.9
-"""Yaws that spread over so much of a turn are not limited."""
+"""Share of a full turn above which the yaw of the view is not limited."""
 
 
 def write(path: str | Path, manifolds: Sequence[BakedManifolds], **arguments: Any) -> Path:
-    """Write `page` of these arguments to a file; it appears only when complete."""
+    """Write `page` of these arguments to a file, atomically."""
     return html.write(Path(path), page(manifolds, **arguments))
 
 
@@ -38,21 +38,19 @@ def page(
     title: str = "GRAM",
     about: str = "",
 ) -> str:
-    """A page without any reference to elsewhere, as fit for a file as for the `srcdoc` of a frame.
+    """Self-contained page, for a file or the `srcdoc` of a frame.
 
     Args:
-        manifolds: of latents in the order of the slider, all on the same charts; none of a model that has no
-            surfaces.
-        fov: of the model's pictures, radians.
-        poses: (pitch, yaw) that were given to `bake`, radians: the view is kept between the extremes.
-        labels: of the latents that have a name, the first and the last included and equally many others
-            between one and the next.
-        meshes: surface of each of these, in world coordinates, with vertex colours or a texture; or none.
-        title: heading.
-        about: a line on the model and where it comes from.
+        manifolds: baked latents in the order of the slider, all on the same charts; empty without surfaces.
+        fov: field of view of the model's images, radians.
+        poses: (pitch, yaw) given to `bake`, radians; their extremes limit the view.
+        labels: names of evenly spaced latents, including the first and the last.
+        meshes: surface of each named latent, in world coordinates, with vertex colours or a texture; or none.
+        title: heading of the page.
+        about: line on the model and its origin.
 
     Raises:
-        ValueError: the numbers of manifolds, labels and meshes do not fit, or there is nothing to show.
+        ValueError: the numbers of manifolds, labels and meshes do not match, or there is nothing to show.
     """
     from markupsafe import Markup
 
@@ -61,7 +59,7 @@ def page(
     content = {
         "view": _view(poses, fov),
         "layers": first and packing.layers(first),
-        "pictures": [packing.picture(one) for one in manifolds],
+        "atlases": [packing.atlas(one) for one in manifolds],
         "labels": list(labels),
         "stride": stride,
         "meshes": [packing.surface(mesh) for mesh in meshes],
@@ -79,7 +77,7 @@ def page(
 
 
 def _stride(manifolds: Sequence[Any], labels: Sequence[str], meshes: Sequence[Any]) -> int:
-    """Manifolds from one label to the next."""
+    """Number of manifolds from one label to the next."""
     if meshes and len(meshes) != len(labels):
         raise ValueError(f"{len(meshes)} meshes for {len(labels)} labels: give one for each, or none")
     if meshes and not manifolds:
@@ -101,9 +99,9 @@ def _view(poses: Tensor, fov: float) -> dict[str, Any]:
 
 
 def _facts(baked: BakedManifolds | None, latents: int) -> str:
-    of = f"{latents} {'latent' if latents == 1 else 'latents'}"
+    shown = f"{latents} {'latent' if latents == 1 else 'latents'}"
     if baked is None:
-        return f"surface meshes of {of}"
+        return f"surface meshes of {shown}"
     count, _, height, width = baked.surfaces.shape
     background = "white" if baked.plane is None else "a plane"
-    return f"{count} surfaces in front of {background}, {width} x {height} texels each, of {of}"
+    return f"{count} surfaces in front of {background}, {width} x {height} texels each, of {shown}"

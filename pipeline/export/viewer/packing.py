@@ -1,4 +1,4 @@
-"""Geometry and pictures as text that the page reads (web/src/data.js says the same from its side)."""
+"""Geometry and textures encoded as JSON for the page; web/src/data.js decodes it."""
 
 import base64
 import io
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MOST_VERTICES = 65
-"""Along one side of a surface: between them it is flat, which shows nowhere as surfaces are smooth."""
-FINEST = 2**16 - 1
-"""Steps along one side of the box of a mesh."""
+MAX_VERTICES = 65
+"""Maximum number of vertices along one side of a surface; enough, as surfaces are smooth."""
+STEPS = 2**16 - 1
+"""Quantisation steps along one side of the bounding box."""
 QUALITY = 95
-"""Of lossy WebP."""
+"""Quality of lossy WebP images."""
 
 
 def layers(baked: BakedManifolds) -> Json:
-    """Geometry of the surfaces and of the plane, which all latents share."""
+    """Geometry of the surfaces and of the background plane, shared by all latents."""
     count, _, height, _ = baked.surfaces.shape
-    side = min(height, MOST_VERTICES)
+    side = min(height, MAX_VERTICES)
     radii = interpolate(baked.charts.radii[None], size=(side, side), mode="bilinear", align_corners=True)[0]
     points = replace(baked.charts, radii=radii).points()
     columns, rows = _grid(count + 1)
@@ -46,10 +46,10 @@ def layers(baked: BakedManifolds) -> Json:
     }
 
 
-def picture(baked: BakedManifolds) -> str:
-    """The atlas of one latent: tiles of colours, and below them tiles of occupancies, row by row.
+def atlas(baked: BakedManifolds) -> str:
+    """Texture atlas of one latent: colour tiles, and below them occupancy tiles, row by row.
 
-    Colour and occupancy apart, as decoders of pictures with transparency spoil colours that are hardly seen.
+    Occupancies are no alpha channel, as decoders do not preserve the colours of transparent pixels.
     """
     plane = torch.ones_like(baked.surfaces[0, :3]) if baked.plane is None else baked.plane
     opaque = torch.ones_like(baked.surfaces[:1, :1])
@@ -60,7 +60,7 @@ def picture(baked: BakedManifolds) -> str:
 
 
 def surface(mesh: "trimesh.Trimesh") -> Json:
-    """A mesh with a texture or with vertex colours."""
+    """Mesh with a texture or vertex colours."""
     from trimesh.visual import ColorVisuals
 
     visual = mesh.visual
@@ -70,21 +70,23 @@ def surface(mesh: "trimesh.Trimesh") -> Json:
         "faces": _numbers(np.asarray(mesh.faces).astype(np.uint32)),
         "colors": None,
         "uv": None,
-        "picture": None,
+        "texture": None,
     }
     if isinstance(visual, ColorVisuals):
         packed["colors"] = _numbers(np.ascontiguousarray(np.asarray(visual.vertex_colors)[:, :3], np.uint8))
         return packed
     assert visual is not None
     assert visual.uv is not None, "a texture has coordinates"
-    place = np.stack([visual.uv[:, 0], 1.0 - visual.uv[:, 1]], axis=-1)  # trimesh counts v from below
-    packed["uv"] = _numbers(np.rint(place.clip(0.0, 1.0) * FINEST).astype(np.uint16))
-    packed["picture"] = _webp(np.asarray(_texture(visual.material).convert("RGB")))
+    uv = np.stack([visual.uv[:, 0], 1.0 - visual.uv[:, 1]], axis=-1)  # v of trimesh grows upwards
+    packed["uv"] = _numbers(np.rint(uv.clip(0.0, 1.0) * STEPS).astype(np.uint16))
+    # the image of either kind of material in trimesh
+    texture: Any = getattr(visual.material, "baseColorTexture", None) or visual.material.image
+    packed["texture"] = _webp(np.asarray(texture.convert("RGB")))
     return packed
 
 
 def _normals(mesh: "trimesh.Trimesh") -> Float[ndarray, "n 3"]:
-    """Of a smooth surface: vertices that a texture's seam has split have one and the same."""
+    """Smooth vertex normals, equal for the copies of a vertex at texture seams."""
     import trimesh
 
     points, which = np.unique(np.asarray(mesh.vertices), axis=0, return_inverse=True)
@@ -92,13 +94,8 @@ def _normals(mesh: "trimesh.Trimesh") -> Float[ndarray, "n 3"]:
     return np.asarray(whole.vertex_normals)[which.reshape(-1)]
 
 
-def _texture(material: Any) -> Any:
-    """The picture of either kind of material that trimesh has."""
-    return getattr(material, "baseColorTexture", None) or material.image
-
-
 def _grid(tiles: int) -> tuple[int, int]:
-    """Columns and rows of a nearly square atlas, whose halves lie one above the other."""
+    """Columns and rows of one half of a nearly square atlas; the halves lie one above the other."""
     columns = int(np.ceil(np.sqrt(2 * tiles)))
     return columns, -(-tiles // columns)
 
@@ -112,9 +109,9 @@ def _tiled(tiles: UInt8[Tensor, "n 3 height width"]) -> UInt8[ndarray, "rows col
 
 
 def _box(points: Float[ndarray, "n 3"]) -> Json:
-    """Positions in as many steps of their box as 16 bits have."""
+    """Positions quantised to 16 bits within their bounding box."""
     low = points.min(0).astype(np.float64)
-    step = np.maximum(points.max(0) - low, 1e-9) / FINEST
+    step = np.maximum(points.max(0) - low, 1e-9) / STEPS
     numbers = np.rint((points - low) / step).astype(np.uint16)
     return {"numbers": _numbers(numbers), "low": low.tolist(), "step": step.tolist()}
 

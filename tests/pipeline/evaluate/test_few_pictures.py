@@ -39,7 +39,7 @@ def test_training_on_one_picture_cannot_measure_distances_and_says_so_at_once(
     given = ["data=images", "data.size=16", *arguments(model, tmp_path, 1)[3:], "train.measure_every=1"]
     assert training_runs.run(given, tmp_path) == 1
     message = capsys.readouterr().err
-    assert "train.measure_every = 1, but there is 1 picture to compare with: distances need 2" in message
+    assert "train.measure_every = 1, but there is 1 image to compare with: distances need 2" in message
     assert "train 1/" not in message
 
 
@@ -57,7 +57,7 @@ def test_what_pictures_suffice_for_is_measured(
     assert [n for n, x in metrics.items() if not isinstance(x, dict)] == [f"{n}_effnetlite0" for n in names]
     assert list(metrics.get("real_against_real", [])) == [f"{n}_effnetlite0" for n in halves or []]
     assert "sampling_noise" in metrics and (tmp_path / "evaluate/samples.png").is_file()
-    why = "1 real picture to compare with, but distances need at least 2"
+    why = "1 real image to compare with, but distances need at least 2"
     assert protocol["trained"].get("skipped") == (None if names else why)
     assert main(report.STAGE, report.run, given) == 0
     text = " ".join(" ".join(Page((tmp_path / "report.html").read_text()).words).split())

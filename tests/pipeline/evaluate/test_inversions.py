@@ -14,7 +14,7 @@ from gram.model.folder import build_generator
 from gram.model.latents import read_latents
 from pipeline.config.loader import load
 from pipeline.evaluate.held_out import first_identities
-from pipeline.evaluate.inversions import find
+from pipeline.evaluate.inversions import measure
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 from pipeline.runtime import build, scene
 
@@ -60,34 +60,34 @@ def own(finding: PartResult) -> set[str]:
 
 
 def test_everything_is_measured_where_the_truth_is_known(subject: EvaluatedModel) -> None:
-    finding = find(subject)
+    finding = measure(subject)
     assert not finding.skipped
     assert OF_IMAGES | OF_DEPTH <= own(finding)
     assert {"average_psnr", "average_mask_iou", "tuned_psnr", "tuned_fitted_psnr"} <= set(finding.values)
     assert np.isfinite(list(finding.values.values())).all()
     assert finding.values["fitted_psnr"] < finding.values["tuned_fitted_psnr"]
-    assert finding.pictures["inversions"].dtype == np.uint8
-    assert finding.pictures["inversions"].std() > 0
-    assert json.loads(json.dumps(finding.account))["identities"] == [0]
+    assert finding.images["inversions"].dtype == np.uint8
+    assert finding.images["inversions"].std() > 0
+    assert json.loads(json.dumps(finding.protocol_entry))["identities"] == [0]
     assert finding.protocol["not_measured"] == {}
     assert read_latents(latents(subject), z_dim=subject.generator.z_dim).shape[0] == 1
 
 
 def test_the_same_seed_finds_the_same(subject: EvaluatedModel) -> None:
-    first, again = find(subject), find(subject)
+    first, again = measure(subject), measure(subject)
     assert first.values == again.values
-    assert np.array_equal(first.pictures["inversions"], again.pictures["inversions"])
+    assert np.array_equal(first.images["inversions"], again.images["inversions"])
 
 
 def test_without_depth_nothing_is_said_of_depth(subject: EvaluatedModel, tmp_path: Path) -> None:
-    finding = find(without(subject, tmp_path, "depth"))
+    finding = measure(without(subject, tmp_path, "depth"))
     assert OF_IMAGES <= own(finding)
     assert not {name for name in finding.values for part in OF_DEPTH if name.endswith(part)}
     assert list(finding.protocol["not_measured"]) == ["depth, normals and outlines"]
 
 
 def test_without_meshes_nothing_is_said_of_surfaces(subject: EvaluatedModel, tmp_path: Path) -> None:
-    finding = find(without(subject, tmp_path, "meshes"))
+    finding = measure(without(subject, tmp_path, "meshes"))
     assert OF_IMAGES | OF_DEPTH <= own(finding)
     assert not {name for name in finding.values for part in OF_SURFACES if name.endswith(part)}
     assert list(finding.protocol["not_measured"]) == ["surfaces"]
@@ -96,7 +96,7 @@ def test_without_meshes_nothing_is_said_of_surfaces(subject: EvaluatedModel, tmp
 def test_a_model_without_foreground_has_no_depth_rather_than_a_wrong_one(subject: EvaluatedModel) -> None:
     for head in subject.generator.radiance.density_heads:
         head.bias.sub_(40.0)
-    finding = find(subject)
+    finding = measure(subject)
     assert finding.values["mask_iou"] == 0.0
     assert "depth_error" not in finding.values
     assert "normal_error" not in finding.values
@@ -110,20 +110,20 @@ def test_what_cannot_be_measured_is_skipped_in_words(
     settings = subject.config.evaluate
     match missing:
         case "pictures":
-            subject, words = replace(subject, held_out=None), "there are no held-out pictures"
+            subject, words = replace(subject, held_out=None), "there are no held-out images"
         case "identities":
             path = tmp_path / "test/dataset.json"
             path.write_text(json.dumps({"labels": json.loads(path.read_text())["labels"]}))
             subject = replace(subject, held_out=ImageDataset(tmp_path / "test"))
-            words = "the held-out pictures have no identities"
+            words = "the held-out images have no identities"
         case "views":
             settings.inversion_views, words = 3, "no held-out head or car has more than 3 views"
         case _:
             settings.inversion_identities, words = 0, "evaluate.inversion_identities = 0"
-    finding = find(subject)
+    finding = measure(subject)
     assert finding.skipped.startswith(words)
     assert finding.values == {}
-    assert set(finding.pictures) == {"inversions"}  # blank: DVC wants what a stage promises
+    assert set(finding.images) == {"inversions"}  # blank: DVC wants what a stage promises
     with pytest.raises(ValueError, match="holds latents of shape"):
         read_latents(latents(subject), z_dim=subject.generator.z_dim)
 

@@ -34,8 +34,8 @@ def test_the_remedy_prepares_pictures_of_the_model_s_size(
     }
     assert main(*stages[stage], given) == EXIT_ERROR  # pyright: ignore[reportArgumentType]
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(f"{stage}: models/own draws 64 x 64 pixels, and ")
-    assert " holds pictures of 16 x 16: prepare some of its size" in said
+    assert said.startswith(f"{stage}: models/own renders 64 x 64 pixels, but the images in ")
+    assert " have 16 x 16: prepare images of its size" in said
     assert sorted(tmp_path.rglob("*")) == there
 
     told = re.search(r"python -m pipeline\.prepare (.*), and give these arguments here, too$", said)

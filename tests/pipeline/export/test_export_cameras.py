@@ -9,7 +9,7 @@ from gram.model.folder import build_generator
 from gram.model.generator import Generator
 from pipeline.config.loader import load
 from pipeline.config.schema import ExportConfig
-from pipeline.export.cameras import across, turntable, witnesses
+from pipeline.export.cameras import side_to_side, surface_poses, turntable
 
 FRONT = math.pi / 2
 
@@ -31,7 +31,7 @@ def settings() -> ExportConfig:
 
 
 def test_heads_are_witnessed_from_the_front_half_as_far_aside_as_they_turn(settings: ExportConfig) -> None:
-    poses = witnesses(drawing(-0.12), settings)
+    poses = surface_poses(drawing(-0.12), settings)
     assert len(poses) == 9
     torch.testing.assert_close(poses.mean(0), torch.full((2,), FRONT))
     torch.testing.assert_close((poses - FRONT).abs().amax(0), torch.tensor([0.15, 0.3]))
@@ -40,7 +40,7 @@ def test_heads_are_witnessed_from_the_front_half_as_far_aside_as_they_turn(setti
 
 
 def test_what_is_on_white_is_witnessed_from_all_round_and_above(settings: ExportConfig) -> None:
-    poses = witnesses(drawing(None), settings)
+    poses = surface_poses(drawing(None), settings)
     assert (poses[:, 0] < FRONT).all()
     directions = torch.stack([poses[:, 1].cos(), poses[:, 1].sin()], dim=1)
     assert directions.mean(0).abs().max() < 1e-6
@@ -49,5 +49,5 @@ def test_what_is_on_white_is_witnessed_from_all_round_and_above(settings: Export
 
 
 def test_pictures_across_begin_on_one_side_and_end_on_the_other(settings: ExportConfig) -> None:
-    poses = across(settings, 3)
+    poses = side_to_side(settings, 3)
     torch.testing.assert_close(poses[:, 1] - FRONT, torch.tensor([0.6, 0.0, -0.6]))

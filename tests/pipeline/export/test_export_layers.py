@@ -13,8 +13,8 @@ from gram.model.folder import build_generator
 from gram.model.generator import Generator
 from pipeline.config.loader import load
 from pipeline.config.schema import ExportConfig
-from pipeline.export.layers import Manifolds, export_layers, manifolds_of
-from pipeline.export.part import ExportedLatent, subjects
+from pipeline.export.layers import LayerBaker, export_layers, layer_baker
+from pipeline.export.part import ExportedLatent, exported_latents
 
 VOLUME = {"kind": "stratified", "points": 5, "near": 0.88, "far": 1.12}
 
@@ -31,7 +31,7 @@ def settings_of(*options: str) -> ExportConfig:
 
 def exported(out: Path, *options: str) -> list[ExportedLatent]:
     generator, settings = generator_of(), settings_of("export.seeds=[0,1]", *options)
-    return subjects(generator, settings, out, manifolds_of(generator, settings))
+    return exported_latents(generator, settings, out, layer_baker(generator, settings))
 
 
 def test_the_file_looks_like_the_model_and_its_facts_say_how_much(tmp_path: Path) -> None:
@@ -46,9 +46,9 @@ def test_the_file_looks_like_the_model_and_its_facts_say_how_much(tmp_path: Path
 
 def test_the_file_of_another_latent_is_less_like_it(tmp_path: Path) -> None:
     first, second = exported(tmp_path, "export.layers=64")
-    assert isinstance(first.manifolds, Manifolds)
+    assert isinstance(first.baker, LayerBaker)
     (path,) = export_layers(first).files
-    own, others = (first.manifolds.likeness(path, subject.z) for subject in (first, second))
+    own, others = (first.baker.psnr(path, subject.z) for subject in (first, second))
     assert own > others + 3.0
 
 
@@ -65,10 +65,10 @@ def test_files_of_layers_are_valid(tmp_path: Path) -> None:
 def test_there_are_layers_where_there_are_surfaces_and_somebody_wants_them(
     layers: str, sampler: dict[str, Any], resolution: int | None
 ) -> None:
-    found = manifolds_of(generator_of(**sampler), settings_of(f"export.layers={layers}"))
+    found = layer_baker(generator_of(**sampler), settings_of(f"export.layers={layers}"))
     assert (found and found.resolution) == resolution
 
 
 def test_the_surfaces_of_a_volume_are_refused() -> None:
     with pytest.raises(ValueError, match=r"export.layers = 16, but a StratifiedSampler has no isosurfaces"):
-        manifolds_of(generator_of(**VOLUME), settings_of("export.layers=16"))
+        layer_baker(generator_of(**VOLUME), settings_of("export.layers=16"))

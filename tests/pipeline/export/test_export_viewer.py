@@ -13,7 +13,7 @@ from test_export_layers import VOLUME, exported, generator_of, settings_of
 
 from gram.meshing import color_vertices, write_glb, write_ply
 from pipeline.export.page import export_viewer
-from pipeline.export.part import ExportedLatent, subjects
+from pipeline.export.part import ExportedLatent, exported_latents
 from pipeline.export.surface import colors_of
 from pipeline.export.viewer import packing
 
@@ -44,8 +44,8 @@ def test_it_has_every_latent_and_those_between(tmp_path: Path) -> None:
     (path,) = export_viewer(exported(tmp_path, "export.formats=[]", "export.between=2"))
     shown = content(path)
     assert shown["labels"] == ["seed 0000", "seed 0001"]
-    assert [len(shown["pictures"]), shown["stride"], shown["meshes"]] == [4, 3, []]
-    assert len(set(shown["pictures"])) == 4
+    assert [len(shown["atlases"]), shown["stride"], shown["meshes"]] == [4, 3, []]
+    assert len(set(shown["atlases"])) == 4
 
 
 @pytest.mark.parametrize("kind", ["ply", "glb"])
@@ -70,10 +70,10 @@ def test_seams_of_a_texture_do_not_show_in_the_normals() -> None:
 
 def test_a_volume_has_meshes_alone(tmp_path: Path) -> None:
     settings = settings_of("export.formats=[ply]", "export.seeds=[0,1]")
-    chosen = subjects(generator_of(**VOLUME), settings, tmp_path)
+    chosen = exported_latents(generator_of(**VOLUME), settings, tmp_path)
     (path,) = export_viewer(with_meshes(chosen, "ply"))
     shown = content(path)
-    assert [shown["layers"], shown["pictures"], len(shown["meshes"])] == [None, [], 2]
+    assert [shown["layers"], shown["atlases"], len(shown["meshes"])] == [None, [], 2]
 
 
 def test_without_layers_and_meshes_there_is_no_viewer(tmp_path: Path) -> None:

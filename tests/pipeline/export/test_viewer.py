@@ -283,7 +283,7 @@ def test_it_turns_by_itself_and_stops_when_a_hand_takes_hold(page: Page) -> None
     page.js("document.querySelector('.stage').focus()")
     page.press(" ", 32, " ")
     page.wait_for("!document.querySelector('output[name=pose]').textContent.endsWith('90.0°')")
-    page.wait_for("document.querySelector('output[name=rate]').textContent.endsWith('pictures/s')")
+    page.wait_for("document.querySelector('output[name=rate]').textContent.endsWith('frames/s')")
     x, y, width, height = box(page)
     page.drag((x + width / 2, y + height / 2), (0, 0), steps=1)
     stopped = pose(page)

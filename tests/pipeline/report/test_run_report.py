@@ -178,7 +178,7 @@ def test_nothing_is_said_of_pictures_that_were_not_drawn(config: Config) -> None
     surfaces = Path(config.paths.evaluate) / "surfaces.png"
     pictures.write_png(surfaces, picture(100))
     assert "Where the surfaces are, seen from above" in page_of(config)[0]
-    (blank,) = PartResult.skip("evaluate.surfaces_views = 0", pictures=["surfaces"]).pictures.values()
+    (blank,) = PartResult.skip("evaluate.surfaces_views = 0", images=["surfaces"]).images.values()
     pictures.write_png(surfaces, blank)
     (Path(config.paths.export) / "viewer.html").unlink()
     text, page = page_of(config)

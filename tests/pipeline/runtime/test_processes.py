@@ -102,7 +102,7 @@ def test_training_goes_on_with_another_number_of_processes_and_says_so(
     done = launch(data, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "going on from step 2" in done.stderr
-    assert "processes 2, not 1: as good, but not bit for bit" in done.stderr
+    assert "processes 2, not 1: results will be equivalent, but not bit" in done.stderr
     require_equal(tmp_path, alone)
 
 

@@ -16,7 +16,14 @@ from pipeline.runtime.scene import open_dataset
 from pipeline.tracking import runlog
 from pipeline.tracking.runlog import RunLog
 from pipeline.train import stage as train
-from pipeline.train.collapse import GRACE_IMAGES, Record, Symptom, Watch, collapse, real_diversity
+from pipeline.train.collapse import (
+    GRACE_IMAGES,
+    CollapseDetector,
+    Record,
+    Symptom,
+    collapse_error,
+    real_diversity,
+)
 
 REAL = 0.4
 # Of the default experiment, every 20 steps: live generator, probe of seed 0.
@@ -33,17 +40,17 @@ def record(step: int, changes: Record | None = None) -> Record:
     return {"step": step, "images": 16.0 * step, **HEALTHY_RECORD, **(changes or {})}
 
 
-def watch(every: int = 20) -> Watch:
-    return Watch(real_diversity=REAL, every=every)
+def detector(every: int = 20) -> CollapseDetector:
+    return CollapseDetector(real_diversity=REAL, every=every)
 
 
-def feed(watch: Watch, records: list[Record]) -> list[list[Symptom]]:
-    return [watch.see(one) for one in records]
+def feed(detector: CollapseDetector, records: list[Record]) -> list[list[Symptom]]:
+    return [detector.add(one) for one in records]
 
 
 def test_a_healthy_run_is_left_alone() -> None:
     records = [record(20 * (i + 1), {"diversity": value}) for i, value in enumerate(HEALTHY)]
-    assert feed(watch(), records) == [[]] * len(records)
+    assert feed(detector(), records) == [[]] * len(records)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
@@ -51,46 +58,46 @@ def test_a_healthy_run_is_left_alone() -> None:
     "name", ["loss/generator", "loss/discriminator", "logits/real", "pose/fake", "diversity"]
 )
 def test_a_number_that_is_not_finite_ends_a_run_at_once(name: str, value: float | None) -> None:
-    (finding,) = watch().see(record(7, {name: value}))
+    (finding,) = detector().add(record(7, {name: value}))
     assert (finding.kind, finding.since) == ("not finite", 7)
     assert finding.problem == f"{name}: not finite"
 
 
 def test_pixels_that_are_not_finite_end_a_run_at_once() -> None:
-    (finding,) = watch().see(record(20, {"nonfinite": 0.25}))
+    (finding,) = detector().add(record(20, {"nonfinite": 0.25}))
     assert finding.kind == "not finite"
 
 
 def test_gradients_that_overflowed_are_no_reason() -> None:
-    assert watch().see(record(20, {"gradient/generator": math.inf, "r1": None})) == []
+    assert detector().add(record(20, {"gradient/generator": math.inf, "r1": None})) == []
 
 
 def test_diversity_is_lost_after_five_reports_in_a_row() -> None:
     healthy = [record(20 * i, {"diversity": 0.3}) for i in range(1, 10)]
     gone = [record(20 * i, {"diversity": 0.02}) for i in range(10, 18)]
-    found = feed(watch(), healthy + gone)[9:]
+    found = feed(detector(), healthy + gone)[9:]
     assert found[:5] == [[]] * 5  # five reports span 80 steps only
     (first,), (second,) = found[5], found[6]
     assert (first.kind, first.since, first.new) == ("collapse", 200, True)
     assert (second.since, second.new) == (200, False)
-    assert "diversity is 0.02, where it has been 0.3 and that of real pictures is 0.4" in first.problem
+    assert "diversity is 0.02, where it has been 0.3 and that of real images is 0.4" in first.problem
 
 
 def test_a_run_that_recovers_in_between_is_left_alone() -> None:
     values = [0.3] * 5 + [0.02, 0.02, 0.02, 0.02, 0.1] * 5
     records = [record(50 * (i + 1), {"diversity": value}) for i, value in enumerate(values)]
-    assert not any(feed(watch(), records))
+    assert not any(feed(detector(), records))
 
 
 def test_reports_of_every_step_need_patience_for_a_hundred_steps() -> None:
     records = [record(step, {"diversity": 0.3 if step <= 10 else 0.001}) for step in range(1, 140)]
-    found = feed(watch(every=1), records)
+    found = feed(detector(every=1), records)
     assert [step for step, findings in enumerate(found, 1) if findings] == list(range(111, 140))
 
 
 def test_grey_pictures_are_no_collapse_before_a_hundred_thousand_images() -> None:
     steps = range(500, GRACE_IMAGES // 16 + 5000, 500)
-    found = feed(watch(), [record(step, {"diversity": 0.01}) for step in steps])
+    found = feed(detector(), [record(step, {"diversity": 0.01}) for step in steps])
     ended = [step for step, findings in zip(steps, found, strict=True) if findings]
     assert ended[0] == 6500 + 4 * 500
 
@@ -100,7 +107,7 @@ def test_grey_pictures_are_no_collapse_before_a_hundred_thousand_images() -> Non
     [{"hits/00": 0.054, "hits/01": 0.0}, {"opacity": 5e-13}, {"hits/00": 0, "hits/01": 0, "opacity": 0}],
 )
 def test_surfaces_that_are_gone_end_a_run(changes: Record) -> None:
-    found = feed(watch(), [record(20 * i, changes) for i in range(1, 8)])
+    found = feed(detector(), [record(20 * i, changes) for i in range(1, 8)])
     assert found[:5] == [[]] * 5
     (finding,) = found[5]
     assert finding.kind == "collapse"
@@ -112,19 +119,20 @@ def test_samplers_without_surfaces_have_none_to_lose() -> None:
     for i in range(1, 9):
         seen = record(20 * i, {"opacity": 0.0})
         assert (
-            watch().see({name: value for name, value in seen.items() if not name.startswith("hits/")}) == []
+            detector().add({name: value for name, value in seen.items() if not name.startswith("hits/")})
+            == []
         )
 
 
 @pytest.mark.parametrize("changes", [{"loss/discriminator": 500.0}, {"gradient/generator": 3e8}])
 def test_a_network_that_ran_away_ends_a_run(changes: Record) -> None:
-    found = feed(watch(), [record(20 * i, changes) for i in range(1, 8)])
+    found = feed(detector(), [record(20 * i, changes) for i in range(1, 8)])
     assert [finding.kind for finding in found[5]] == ["collapse"]
     assert "training has diverged" in found[5][0].problem
 
 
 def test_a_discriminator_that_won_is_a_warning() -> None:
-    found = feed(watch(), [record(20 * i, {"loss/discriminator": 1e-4}) for i in range(1, 8)])
+    found = feed(detector(), [record(20 * i, {"loss/discriminator": 1e-4}) for i in range(1, 8)])
     assert [(finding.kind, finding.new) for finding in found[5]] == [("warning", True)]
     assert [(finding.kind, finding.new) for finding in found[6]] == [("warning", False)]
 
@@ -135,14 +143,14 @@ def test_an_interrupted_run_is_judged_as_one_that_never_stopped(tmp_path: Path) 
     for _ in range(79):
         alive = alive != (rng.random() < 0.1)
         values.append({"diversity": 0.3 if alive else 0.01})
-    expected = feed(watch(), [record(20 * (i + 1), value) for i, value in enumerate(values)])
+    expected = feed(detector(), [record(20 * (i + 1), value) for i, value in enumerate(values)])
     assert any(expected), "the history has something to find"
     for cut in range(1, 79, 7):
         log = RunLog(tmp_path / "work", published=tmp_path / "out", step=0)
         for i, value in enumerate(values[:cut]):
             log.report(20 * (i + 1), {**HEALTHY_RECORD, **value})
         log.report(20 * cut + 7, {**HEALTHY_RECORD, "diversity": 0.0})  # on its way out
-        again = Watch(real_diversity=REAL, every=20, history=runlog.read(log.metrics))
+        again = CollapseDetector(real_diversity=REAL, every=20, history=runlog.read(log.metrics))
         rest = [record(20 * (i + 1), value) for i, value in enumerate(values)][cut:]
         assert feed(again, rest) == expected[cut:], cut
 
@@ -151,11 +159,11 @@ def test_the_error_names_what_was_seen_the_last_good_checkpoint_and_the_remedy(t
     for step in (10, 20, 30):
         (tmp_path / f"step-{step:08d}").mkdir()
     finding = Symptom(problem="all is grey", remedy="add colour", since=25, kind="collapse")
-    assert str(collapse([finding], 40, tmp_path)) == (
+    assert str(collapse_error([finding], 40, tmp_path)) == (
         f"stopped at step 40: all is grey. The checkpoint of step 20 in {tmp_path} is from before that. "
         "Try to add colour, or go on all the same with train.stop_on_collapse=false"
     )
-    assert "No checkpoint is from before that" in str(collapse([finding], 40, tmp_path / "elsewhere"))
+    assert "No checkpoint is from before that" in str(collapse_error([finding], 40, tmp_path / "elsewhere"))
 
 
 def arguments(data: list[str], folder: Path, *more: str) -> list[str]:

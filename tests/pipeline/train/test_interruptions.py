@@ -59,7 +59,7 @@ def test_where_the_newest_checkpoint_is_damaged_an_older_one_goes_on_to_the_same
     capfd.readouterr()
     assert run(data, tmp_path) == 0
     said = capfd.readouterr().err
-    assert f"{second} is damaged, and now damaged-{second.name}: an older one goes on" in said
+    assert f"{second} is damaged, renamed to damaged-{second.name}: using an older one" in said
     assert f"going on from step {int(first.name[5:])} in" in said
     assert result(tmp_path) == result(straight)
     assert losses(tmp_path) == losses(straight)

@@ -63,19 +63,19 @@ def test_a_model_that_is_replaced_is_named_and_can_be_had_back(
     told, remedy = (
         line
         for line in capsys.readouterr().err.splitlines()
-        if "will be replaced" in line or "get it back" in line
+        if "will be replaced" in line or "to restore it" in line
     )
     assert told.startswith(
         f"train: {tmp_path}/out/model, 12 steps of {work.name}, will be replaced by 11 steps"
     )
-    assert remedy == f"train: to get it back: train.steps=12; its checkpoint stays in {work}"
+    assert remedy == f"train: to restore it: train.steps=12; its checkpoint stays in {work}"
     assert result(tmp_path) != whole
     assert run(data, tmp_path, "train.steps=12") == 0
     assert result(tmp_path) == whole
     assert "will be replaced" not in capsys.readouterr().err, "eleven steps that become twelve are no loss"
 
     assert run(data, tmp_path, "train.steps=1", "seed=1") == 0
-    assert "back: train.steps=12 and its options; its checkpoint stays in" in capsys.readouterr().err
+    assert "restore it: train.steps=12 and its options; its checkpoint stays in" in capsys.readouterr().err
     (other,) = (
         {path for path in (tmp_path / "checkpoints").iterdir() if path.is_dir()}
         - {work}

@@ -1,4 +1,4 @@
-"""Training that begins at step 0 is told, with what would have gone on instead."""
+"""Training that begins at step 0 is reported, with the options that resume an earlier one."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from training_runs import run
 
-from pipeline.train import beginnings
+from pipeline.train import earlier_runs
 
 SETTINGS = {"seed": 0, "train": {"batch_size": 4, "betas": [0.0, 0.9]}, "scene": {"far": 1.12}, "data": "a"}
 
@@ -14,7 +14,7 @@ SETTINGS = {"seed": 0, "train": {"batch_size": 4, "betas": [0.0, 0.9]}, "scene":
 def trained(folder: Path, settings: dict[str, object] | None, step: int = 5) -> Path:
     (folder / f"step-{step:08d}").mkdir(parents=True)
     if settings is not None:
-        beginnings.write(folder, settings)
+        earlier_runs.write_settings(folder, settings)
     return folder
 
 
@@ -33,7 +33,7 @@ def test_a_changed_batch_size_and_another_clone_are_told(
     said = capsys.readouterr().err
     assert "train: beginning at step 0" in said
     assert (
-        f"{before} is at step 6, trained with seed = 0, not 3, train.batch_size = 4, not 2: with the" in said
+        f"{before} is at step 6, trained with seed = 0, not 3, train.batch_size = 4, not 2: the same" in said
     )
     assert run(data, other_clone, "train.steps=1") == 0
     said = capsys.readouterr().err
@@ -44,34 +44,33 @@ def test_the_training_that_differs_least_is_named_with_its_options(tmp_path: Pat
     trained(tmp_path / "a-1", {**SETTINGS, "seed": 1, "scene": {"far": 2.0}})
     near = trained(tmp_path / "b-1", {**SETTINGS, "scene": {"far": 2.0}}, step=7)
     now = tmp_path / "c-1"
-    assert beginnings.told(now, SETTINGS) == (
-        f"{near} is at step 7, trained with data.far = 2.0, not 1.12: "
-        "with the same, training goes on from there"
+    assert earlier_runs.describe_closest(now, SETTINGS) == (
+        f"{near} is at step 7, trained with data.far = 2.0, not 1.12: the same options resume it"
     )
     trained(tmp_path / "d-1", {**SETTINGS, "seed": 3, "data": "b"})
-    assert "d-1 is at step 5, trained with other pictures" in (
-        beginnings.told(now, {**SETTINGS, "seed": 3}) or ""
+    assert "d-1 is at step 5, trained with other images" in (
+        earlier_runs.describe_closest(now, {**SETTINGS, "seed": 3}) or ""
     )
 
 
 def test_what_says_nothing_of_itself_is_told_without_options(tmp_path: Path) -> None:
     now = tmp_path / "c-1"
-    assert beginnings.told(now, SETTINGS) is None
+    assert earlier_runs.describe_closest(now, SETTINGS) is None
     (tmp_path / "features-0").mkdir()
-    assert beginnings.told(now, SETTINGS) is None
+    assert earlier_runs.describe_closest(now, SETTINGS) is None
     old = trained(tmp_path / "a-1", None)
     for damaged in (None, "", "[]", "{", "[" * 100_000, "\0"):
         if damaged is not None:
-            (old / beginnings.FILE).write_text(damaged)
-        assert beginnings.told(now, SETTINGS) == (
+            (old / earlier_runs.FILE).write_text(damaged)
+        assert earlier_runs.describe_closest(now, SETTINGS) == (
             f"{old} is at step 5, trained with other options or on other data"
         )
     trained(tmp_path / "c-1-to-3", SETTINGS)
-    assert "c-1-to-3" not in (beginnings.told(now, SETTINGS) or "")
+    assert "c-1-to-3" not in (earlier_runs.describe_closest(now, SETTINGS) or "")
 
 
 def test_what_was_written_first_stays(tmp_path: Path) -> None:
-    beginnings.write(tmp_path, SETTINGS)
-    beginnings.write(tmp_path, {"seed": 9})
-    assert json.loads((tmp_path / beginnings.FILE).read_text()) == SETTINGS
-    assert [path.name for path in tmp_path.iterdir()] == [beginnings.FILE]
+    earlier_runs.write_settings(tmp_path, SETTINGS)
+    earlier_runs.write_settings(tmp_path, {"seed": 9})
+    assert json.loads((tmp_path / earlier_runs.FILE).read_text()) == SETTINGS
+    assert [path.name for path in tmp_path.iterdir()] == [earlier_runs.FILE]
