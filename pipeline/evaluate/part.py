@@ -94,7 +94,7 @@ def _at_size(config: Config, path: str, size: int) -> ImageDataset:
         beside = f"paths.train_data=data/{size}/train paths.test_data=data/{size}/test"
         raise ValueError(
             f"{config.paths.model} draws {size} x {size} pixels, and {path} holds pictures of "
-            f"{error.stored} x {error.there}: prepare some of its size with python -m pipeline.prepare "
+            f"{error.stored} x {error.stored}: prepare some of its size with python -m pipeline.prepare "
             f"{its_own} {beside}, and give these arguments here, too"
         ) from None
 

@@ -17,7 +17,7 @@ from gram.analysis.pose_estimator import (
     train_pose_network,
 )
 from gram.data.reader import ImageDataset
-from gram.metrics.angles import circular_correlation, turn_between
+from gram.metrics.angles import angle_difference, circular_correlation
 from gram.model.generator import quantised
 from gram.rendering.samplers import Noise
 from pipeline.cli.progress import Progress
@@ -44,7 +44,7 @@ class PosePairs(NamedTuple):
 
     def errors(self) -> Tensor:
         """Differences (count, 2) in degrees, on the circle."""
-        return torch.rad2deg(turn_between(self.estimated, self.asked))
+        return torch.rad2deg(angle_difference(self.estimated, self.asked))
 
 
 def find(subject: EvaluatedModel) -> PartResult:
@@ -62,7 +62,7 @@ def find(subject: EvaluatedModel) -> PartResult:
     ours = _samples(subject, network)
     values: dict[str, float] = {}
     for k, axis in enumerate(AXES):
-        apart = turn_between(ours.asked.roll(1, 0), ours.asked)
+        apart = angle_difference(ours.asked.roll(1, 0), ours.asked)
         values |= {
             f"{axis}_error": float(ours.errors()[:, k].abs().mean()),
             f"{axis}_floor": float(floor.errors()[:, k].abs().mean()),
