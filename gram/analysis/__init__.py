@@ -1,1 +1,1 @@
-"""Analysis of generators: health, distances, inversion, sampling noise; it changes no weights."""
+"""Analysis of generators without changing weights: health, distances, inversion, sampling noise."""

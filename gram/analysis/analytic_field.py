@@ -1,14 +1,12 @@
-"""A radiance field in closed form, of a head's size, whose pictures are known exactly.
+"""Analytic radiance field of a head's size, whose images are known exactly, as ground truth for samplers.
 
-A soft ellipsoid with semi-axes a, rho(x) = |x / a|, before an opaque wall at z = -0.12:
+A soft ellipsoid with semi-axes a, rho(x) = |x / a|, in front of an opaque wall at z = -0.12:
 
     sigma(x) = S (1 - rho^2)^2 inside of rho = 1, and a haze of 1e-6 everywhere,
 
-which is smooth, stops 63 % of the light within a hundredth of a unit, and has an optical depth along rays
-that is a polynomial of degree 5. Colours are a gyroid in the ellipsoid's volume, and waves on the wall. Space
-that is empty has the colour of the wall behind it, so that whatever ends a ray in it shows the wall.
-
-It needs no training: samplers are measured against the truth.
+which is smooth, absorbs 63 % of the light within a hundredth of a unit, and has an optical depth along rays
+that is a polynomial of degree 5. Colours are a gyroid in the ellipsoid's volume, and waves on the wall. Empty
+space has the colour of the wall behind it, so that a ray that ends there shows the wall.
 """
 
 from typing import NamedTuple
@@ -24,17 +22,17 @@ from gram.shapes import Bool, Float
 SEMI_AXES = (0.075, 0.095, 0.085)
 DENSITY = 5400.0
 HAZE = 1e-6
-"""Enough for an interval of length 1e10 to be opaque, and nothing over that of a picture."""
+"""Density of empty space: opaque over an interval of 1e10, negligible over that of a ray."""
 WALL_Z = -0.12
 GRAIN = 125.0
-"""Radians of the gyroid over a unit of length: its stripes are 0.025 wide."""
+"""Frequency of the gyroid, radians per unit of length: its stripes are 0.025 wide."""
 LIGHT, DARK = (0.93, 0.72, 0.58), (0.22, 0.20, 0.42)
 SHELL_WIDTH = 256
 NODES = 128
 
 
 class AnalyticField(nn.Module):
-    """Colours and densities of points, as `gram.rendering.render_rays.Radiance` wants them."""
+    """Colours and densities of points; a `gram.rendering.render_rays.Radiance`."""
 
     semi_axes: Tensor
 
@@ -48,7 +46,7 @@ class AnalyticField(nn.Module):
         directions: Float[Tensor, "batch n 3"],
         hit: Bool[Tensor, "batch n"] | None = None,
     ) -> tuple[Float[Tensor, "batch n 3"], Float[Tensor, "batch n"]]:
-        """Colours in [0, 1] and densities > 0 at world points seen along unit directions."""
+        """Evaluate colours in [0, 1] and densities > 0 at world points viewed along unit directions."""
         inside = DENSITY * (1.0 - self.rho(points).square()).clamp_min(0.0).square()
         share = (inside / (inside + HAZE))[..., None]
         return torch.lerp(wall(points, directions), gyroid(points), share), inside + HAZE
@@ -60,24 +58,25 @@ class AnalyticField(nn.Module):
     def optical_depth(
         self, rays: Rays, t: Float[Tensor, "*rays n"] | None = None
     ) -> Float[Tensor, "*rays n"]:
-        """The integral of the density from -infinity to t, or all of it; the haze is left out."""
+        """Integral of the density from -infinity to t, or along the whole ray; without the haze."""
+        # limits, relative to the middle of the chord
         chord = _chord(self, rays)
         s = chord.half[..., None] if t is None else t - chord.middle[..., None]
         s = s.clamp(-chord.half[..., None], chord.half[..., None])
+        # antiderivative of (m - a s^2)^2
         m, a = chord.margin[..., None], chord.curvature[..., None]
         up_to = m.square() * s - 2.0 / 3.0 * m * a * s**3 + a.square() * s**5 / 5.0
         return DENSITY * (up_to + 8.0 / 15.0 * m.square() * chord.half[..., None])
 
     def integral(self, rays: Rays, *, nodes: int = NODES) -> Float[Tensor, "*rays 3"]:
-        """rgb of rays in [0, 1]: the volume-rendering integral, by Gauss-Legendre quadrature to 1e-8.
-
-        Computed in float64, whatever the rays are.
-        """
+        """Volume-rendering integral, rgb in [0, 1], by Gauss-Legendre quadrature to 1e-8, in float64."""
         rays = rays.map(torch.Tensor.double)
         chord = _chord(self, rays)
+        # nodes along the chord
         x, w = (torch.from_numpy(part).to(rays.origins) for part in np.polynomial.legendre.leggauss(nodes))
         t = chord.middle[..., None] + chord.half[..., None] * x
         points = rays.at(t)
+        # weights: density times transmittance
         density = DENSITY * (1.0 - self.rho(points).square()).clamp_min(0.0).square()
         weights = chord.half[..., None] * w * density * torch.exp(-self.optical_depth(rays, t))
         through = torch.exp(-self.optical_depth(rays))
@@ -85,7 +84,7 @@ class AnalyticField(nn.Module):
 
 
 class _Chord(NamedTuple):
-    """rho^2 = 1 - margin + curvature s^2 at distance s from the middle; |s| < half is inside."""
+    """Chord of a ray in the ellipsoid: rho^2 = 1 - margin + curvature s^2 at distance s from its middle."""
 
     middle: Tensor
     half: Tensor
@@ -103,7 +102,7 @@ def _chord(field: AnalyticField, rays: Rays) -> _Chord:
 
 
 def gyroid(points: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape 3"]:
-    """Colours of the ellipsoid, everywhere."""
+    """Colours of the ellipsoid, defined everywhere."""
     x, y, z = (GRAIN * points).unbind(-1)
     wave = x.sin() * y.cos() + y.sin() * z.cos() + z.sin() * x.cos()  # in [-1.5, 1.5]
     share = (0.5 + wave / 3.0)[..., None]
@@ -114,7 +113,7 @@ def gyroid(points: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape 3"]:
 def wall(
     points: Float[Tensor, "*shape 3"], directions: Float[Tensor, "*shape 3"]
 ) -> Float[Tensor, "*shape 3"]:
-    """Colour of the wall where rays through points come to it; at a right angle or more, far away."""
+    """Colours of the wall where rays through points hit it; rays away from it are bent towards it."""
     slope = directions[..., :2] / directions[..., 2:].clamp_max(-1e-2)
     x, y = (points[..., :2] + slope * (WALL_Z - points[..., 2:])).unbind(-1)
     waves = torch.stack([25.0 * x + 10.0 * y, 25.0 * x + 10.0 * y + 0.7, 20.0 * y + 1.5], -1)
@@ -122,7 +121,7 @@ def wall(
 
 
 def shells() -> ManifoldPredictor:
-    """An M that is 10 rho (to 1 %): its surfaces follow the ellipsoid, as learned ones should."""
+    """Build a manifold predictor M = 10 rho (to 1 %), whose surfaces follow the ellipsoid."""
     manifold = ManifoldPredictor(width=SHELL_WIDTH, hidden_layers=1, centre=(0.0, 0.0, 0.0), init="sphere")
     with torch.no_grad():
         next(manifold.hidden.parameters()).div_(SCALE * torch.tensor(SEMI_AXES))

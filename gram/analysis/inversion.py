@@ -1,13 +1,12 @@
-"""Inversion: the latent whose pictures are those of given views, found by gradient.
+"""Inversion: the latent that reproduces given views, by gradient descent.
 
-A latent starts as the best of a few hundred random ones, for gradients lead nowhere without a rough likeness,
-and follows
+A latent starts as the best of a few hundred random ones, since gradients need a rough likeness, and minimises
 
-    mean ((image - target) / 2)^2 + prior_weight * |z|^2 / z_dim
+    mean ((image - target) / 2)^2 + prior_weight * |z|^2 / z_dim,
 
-downhill: the error of the pixels, colours in [0, 1], and the prior N(0, I), which keeps the sides that no
-view shows those of a head. *Tuning* afterwards fits the weights of the radiance field, in a copy, to what no
-latent draws (pivotal tuning, arXiv 2106.05744).
+the error of the pixels, colours in [0, 1], and the prior N(0, I), which keeps invisible sides plausible.
+*Tuning* then fits the weights of the radiance field, in a copy, to the remaining differences (pivotal tuning,
+arXiv 2106.05744).
 """
 
 import copy
@@ -27,22 +26,22 @@ from gram.rendering.samplers import Samples
 from gram.shapes import Float
 
 CANDIDATES = 256
-"""Random latents that are tried as starts, each by every second pixel along both sides."""
+"""Number of random latents evaluated as starts, on every second pixel along both sides."""
 STRIDE = 2
 BETAS = (0.9, 0.95)
-"""Of Adam, whose rates fall to 0 by half a cosine."""
+"""Adam's betas; its learning rate decays to 0 by half a cosine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inversion:
-    """What was found for some subjects.
+    """Result of an inversion.
 
     Attributes:
-        z: their latents.
-        start: where these started.
-        loss: what was minimised, before each update of the latents.
-        tuned: for each subject a generator that draws it by its latent; none unless asked for.
-        tuning_loss: error of the pixels before each update of its weights.
+        z: latents of the subjects.
+        start: initial latents.
+        loss: loss before each update of the latents.
+        tuned: tuned generator of each subject; empty without tuning.
+        tuning_loss: error of the pixels before each update of the weights.
     """
 
     z: Float[Tensor, "subjects z_dim"]
@@ -67,32 +66,34 @@ def invert(
     max_rays: int = 2**15,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inversion:
-    """Latents of subjects that were seen in one view or more each. The generator stays as it is.
+    """Invert subjects with one or more views each. The generator is not changed.
 
-    Subjects have no influence on each other; together they are faster.
+    Subjects are independent; together they are faster.
 
     Args:
-        generator: draws them.
-        images: square pictures in [-1, 1].
-        poses: (pitch, yaw) of the camera of every picture, radians.
+        generator: generator of the subjects.
+        images: square images in [-1, 1].
+        poses: (pitch, yaw) of the camera of every image, radians.
         steps: updates of the latents.
-        learning_rate: of Adam at the start.
-        prior_weight: of the prior, see the module.
-        candidates: random latents that are tried as starts.
+        learning_rate: initial learning rate of Adam.
+        prior_weight: weight of the prior, see the module.
+        candidates: number of random latents evaluated as starts.
         tuning: updates of the radiance field after that, for each subject.
-        tuning_rate: of Adam at the start.
-        seed: of the candidates.
-        max_rays: bounds the memory, changes nothing else.
-        progress: called with (updates done, updates in all).
+        tuning_rate: initial learning rate of the tuning.
+        seed: seed of the candidates.
+        max_rays: rays rendered at once, bounds memory.
+        progress: called with (updates done, updates in total).
 
     Raises:
-        ValueError: pictures that are not square, no picture at all, another number of poses, or no step.
+        ValueError: images are not square or missing, the number of poses differs, or no steps.
     """
     _check(images, poses, steps, candidates)
-    targets = _Targets.of(generator, images, poses)
+    # starts
+    targets = _Targets.build(generator, images, poses)
     rng = torch.Generator().manual_seed(seed)
-    tried = torch.randn(candidates, generator.z_dim, generator=rng).to(images)
-    start = torch.stack([one.best(generator, tried, max_rays) for one in targets.each()])
+    latents = torch.randn(candidates, generator.z_dim, generator=rng).to(images)
+    start = torch.stack([target.best(generator, latents, max_rays) for target in targets.each()])
+    # latents
     z = start.clone().requires_grad_()
     updates = itertools.count(1)
 
@@ -106,15 +107,16 @@ def invert(
 
     loss = _descend([z], terms, steps=steps, rate=learning_rate, tick=tick)
     z = z.detach()
+    # weights
     fits = [
-        _tune(generator, one, latent, steps=tuning, rate=tuning_rate, tick=tick, max_rays=max_rays)
-        for one, latent in (zip(targets.each(), z, strict=True) if tuning else ())
+        _tune(generator, target, latent, steps=tuning, rate=tuning_rate, tick=tick, max_rays=max_rays)
+        for target, latent in (zip(targets.each(), z, strict=True) if tuning else ())
     ]
     return Inversion(
         z=z,
         start=start,
         loss=loss,
-        tuned=tuple(twin for twin, _ in fits),
+        tuned=tuple(tuned for tuned, _ in fits),
         tuning_loss=torch.cat([curve for _, curve in fits], 1) if fits else loss.new_zeros(0, len(z)),
     )
 
@@ -122,13 +124,13 @@ def invert(
 def _check(images: Tensor, poses: Tensor, steps: int, candidates: int) -> None:
     subjects, views, _, height, width = images.shape
     if height != width:
-        raise ValueError(f"the pictures are {width} x {height}: cameras take square ones, crop them")
+        raise ValueError(f"the images are {width} x {height}: cameras take square ones, crop them")
     if subjects * views == 0:
-        raise ValueError(f"there are no pictures: {subjects} subjects with {views} views each")
+        raise ValueError(f"there are no images: {subjects} subjects with {views} views each")
     if poses.shape[:-1] != images.shape[:2]:
         raise ValueError(
             f"poses of shape {tuple(poses.shape)} for {subjects} subjects with {views} views each: "
-            "give every picture its (pitch, yaw)"
+            "give every image its (pitch, yaw)"
         )
     if steps < 1 or candidates < 1:
         raise ValueError(f"steps = {steps}, candidates = {candidates}: at least one of each is needed")
@@ -136,16 +138,16 @@ def _check(images: Tensor, poses: Tensor, steps: int, candidates: int) -> None:
 
 @dataclass(frozen=True)
 class _Targets:
-    """The pixels of all views of some subjects, and their samples, in which no latent has a part."""
+    """Pixels of all views of the subjects, and their samples, which do not depend on latents."""
 
     colors: Float[Tensor, "subjects n 3"]  # in [0, 1]
     rays: Rays
     samples: Samples
-    size: int  # pixels along one side of a view
+    size: int  # image side in pixels
 
     @classmethod
     @torch.no_grad()
-    def of(cls, generator: Generator, images: Tensor, poses: Tensor) -> "_Targets":
+    def build(cls, generator: Generator, images: Tensor, poses: Tensor) -> "_Targets":
         subjects, size = len(images), images.shape[-1]
         rays = pixel_rays(look_at_origin(poses.flatten(0, 1)), size=size, fov=generator.fov)
         rays = rays.map(lambda part: part.reshape(subjects, -1, 3))
@@ -161,37 +163,37 @@ class _Targets:
         )
 
     def each(self) -> Iterator["_Targets"]:
-        """Every subject alone."""
+        """Iterate over single subjects."""
         return (self._take(slice(i, i + 1), slice(None)) for i in range(len(self.colors)))
 
     def errors(
         self, generator: Generator, film: Callable[[], Film], max_rays: int
     ) -> Iterator[Float[Tensor, " subjects"]]:
-        """Mean squared errors of the subjects' pixels, in parts that add up to them."""
+        """Mean squared errors of the subjects' pixels, in parts that sum up to them."""
         subjects, number, _ = self.colors.shape
-        some = max(1, max_rays // subjects)
-        for first in range(0, number, some):
-            part = self._take(slice(None), slice(first, first + some))
+        count = max(1, max_rays // subjects)
+        for first in range(0, number, count):
+            part = self._take(slice(None), slice(first, first + count))
             yield part._squares(generator, film()) / (3 * number)
 
     def _squares(self, generator: Generator, film: Film) -> Float[Tensor, " subjects"]:
         def radiance(points: Tensor, directions: Tensor, hit: Tensor) -> tuple[Tensor, Tensor]:
             return generator.radiance(points, directions, film, hit)
 
-        seen = shade(generator.sampler, radiance, self.rays, samples=self.samples)
-        return (seen.rgb - self.colors).square().sum((1, 2))
+        rendered = shade(generator.sampler, radiance, self.rays, samples=self.samples)
+        return (rendered.rgb - self.colors).square().sum((1, 2))
 
     @torch.no_grad()
-    def best(self, generator: Generator, tried: Tensor, max_rays: int) -> Float[Tensor, " z_dim"]:
-        """The latent that looks most like the only subject."""
-        pixel = torch.arange(self.colors.shape[1], device=tried.device)
-        some = (pixel // self.size % STRIDE == 0) & (pixel % self.size % STRIDE == 0)
-        seen = self._take(slice(None), some)
+    def best(self, generator: Generator, latents: Tensor, max_rays: int) -> Float[Tensor, " z_dim"]:
+        """Latent with the least error for a single subject."""
+        pixel = torch.arange(self.colors.shape[1], device=latents.device)
+        chosen = (pixel // self.size % STRIDE == 0) & (pixel % self.size % STRIDE == 0)
+        coarse = self._take(slice(None), chosen)
         errors = []
-        for part in tried.split(max(1, max_rays // int(some.sum()))):
-            of_each = seen._take(torch.zeros(len(part), dtype=torch.long), slice(None))
-            errors.append(of_each._squares(generator, generator.mapping(part)))
-        return tried[torch.cat(errors).argmin()]
+        for part in latents.split(max(1, max_rays // int(chosen.sum()))):
+            repeated = coarse._take(torch.zeros(len(part), dtype=torch.long), slice(None))
+            errors.append(repeated._squares(generator, generator.mapping(part)))
+        return latents[torch.cat(errors).argmin()]
 
 
 def _tune(
@@ -204,18 +206,18 @@ def _tune(
     tick: Callable[[], None],
     max_rays: int,
 ) -> tuple[Generator, Float[Tensor, "steps 1"]]:
-    """A copy whose radiance field draws the only subject, and the errors on the way."""
-    twin = copy.deepcopy(generator).requires_grad_(False)
-    twin.radiance.requires_grad_(True)
-    film = twin.mapping(z[None])
+    """Tune the radiance field of a copy to a single subject; return it and the errors before each update."""
+    tuned = copy.deepcopy(generator).requires_grad_(False)
+    tuned.radiance.requires_grad_(True)
+    film = tuned.mapping(z[None])
     curve = _descend(
-        list(twin.radiance.parameters()),
-        lambda: target.errors(twin, lambda: film, max_rays),
+        list(tuned.radiance.parameters()),
+        lambda: target.errors(tuned, lambda: film, max_rays),
         steps=steps,
         rate=rate,
         tick=tick,
     )
-    return twin.requires_grad_(False), curve
+    return tuned.requires_grad_(False), curve
 
 
 def _descend(
@@ -226,14 +228,14 @@ def _descend(
     rate: float,
     tick: Callable[[], None],
 ) -> Float[Tensor, "steps subjects"]:
-    """Move parameters downhill in place.
+    """Minimise a loss over parameters, in place.
 
     Args:
         parameters: leaves; no other tensor gets a gradient.
-        terms: of the loss of every subject, one after the other so that only one is in memory.
-        steps: updates.
-        rate: of Adam at the start.
-        tick: called after each.
+        terms: generates the terms of the loss of every subject, one at a time to bound memory.
+        steps: number of updates.
+        rate: initial learning rate of Adam.
+        tick: called after each update.
     """
     optimizer = torch.optim.Adam(parameters, lr=rate, betas=BETAS)
     losses = []

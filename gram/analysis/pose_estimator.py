@@ -1,7 +1,7 @@
-"""A small network that tells from where a picture was taken, to ask generated pictures whether they obey.
+"""Pose estimator: a small network that predicts the camera pose of an image, to test generated images.
 
-It answers with the centre of the camera on the unit sphere, where angles have no end at which they jump. A
-picture and its mirror image are asked together, so mirrored pictures have mirrored poses by construction.
+It predicts the camera centre on the unit sphere, which unlike angles has no discontinuity. Predictions of an
+image and its mirror image are averaged, so mirrored images have mirrored poses by construction.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from gram.shapes import Float, UInt8
 from gram.system.folders import write_folder
 
 LARGEST_SIZE = 64
-"""Larger pictures are averaged down to this many pixels a side: poses are coarse things."""
+"""Maximum input side of the network, pixels; larger images are averaged down."""
 SMALLEST_SIDE, MOST_CHANNELS = 4, 64
 BATCH_SIZE = 64
 LEARNING_RATE = 6e-3
 TINT = 0.1
-"""Standard deviation of brightness and tint that training adds: colours are no matter of the pose."""
-ASKED_TOGETHER = 256
+"""Standard deviation of the colour augmentation: contrast and tint."""
+ESTIMATE_BATCH = 256
 WEIGHTS = "pose_network.safetensors"
 DESCRIPTION = "pose_network.json"
 
@@ -33,20 +33,19 @@ Progress = Callable[[int], None]
 
 
 class PoseNetwork(nn.Module):
-    """Picture -> direction of the camera from the origin, not of unit length.
+    """CNN from an image to the direction of the camera from the origin, not normalised.
 
     Args:
-        size: pixels along one side of the pictures; the network's own is the largest power of two that is
-            neither above that nor above `LARGEST_SIZE`.
+        size: image side in pixels; the input side is the largest power of two up to that and `LARGEST_SIZE`.
 
     Raises:
-        ValueError: less than 4 pixels.
+        ValueError: size < 4.
     """
 
     def __init__(self, size: int) -> None:
         super().__init__()
         if size < SMALLEST_SIDE:
-            raise ValueError(f"a picture of {size} x {size} pixels shows no pose: {SMALLEST_SIDE} are needed")
+            raise ValueError(f"an image of {size} x {size} pixels shows no pose: {SMALLEST_SIDE} are needed")
         self.size = side = min(LARGEST_SIZE, 1 << (size.bit_length() - 1))
         layers: list[nn.Module] = []
         channels = 3
@@ -61,19 +60,19 @@ class PoseNetwork(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3"]:
-        """Directions from pictures in [-1, 1] of any size that is at least the network's."""
+        """Predict directions from images in [-1, 1], at least as large as the input side."""
         return self.layers(shrink(images, self.size))
 
     @torch.no_grad()
     def estimate(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 2"]:
-        """(pitch, yaw) of the cameras, radians, yaw in [-pi/2, 3 pi/2]; on the device of the network."""
+        """Estimate (pitch, yaw), radians, yaw in [-pi/2, 3 pi/2]; on the device of the network."""
         device = next(self.parameters()).device
         flip = torch.tensor([-1.0, 1.0, 1.0], device=device)
-        found: list[Tensor] = []
-        for some in images.split(ASKED_TOGETHER):
-            pictures = _signed(some.to(device))
-            found.append(self(pictures) + self(pictures.flip(-1)) * flip)
-        return poses_on_unit_sphere(normalize(torch.cat(found), dim=-1))
+        centres: list[Tensor] = []
+        for batch in images.split(ESTIMATE_BATCH):
+            signed = _signed(batch.to(device))
+            centres.append(self(signed) + self(signed.flip(-1)) * flip)
+        return poses_on_unit_sphere(normalize(torch.cat(centres), dim=-1))
 
 
 def _convolution(channels: int, wide: int, *, stride: int) -> list[nn.Module]:
@@ -82,7 +81,7 @@ def _convolution(channels: int, wide: int, *, stride: int) -> list[nn.Module]:
 
 
 def shrink(images: Float[Tensor, "batch 3 height width"], size: int) -> Float[Tensor, "batch 3 size size"]:
-    """Pictures averaged down to `size` pixels a side."""
+    """Average images down to `size` pixels a side."""
     return images if images.shape[-1] == size else interpolate(images, size=size, mode="area")
 
 
@@ -95,17 +94,17 @@ def train_pose_network(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> PoseNetwork:
-    """A network trained on pictures and their mirror images.
+    """Train a network on images and their mirror images.
 
     On a CPU the same seed and number of threads give the same weights.
 
     Args:
-        images: to learn from.
+        images: training images.
         poses: (pitch, yaw) of each, radians.
-        steps: updates of 64 pictures.
-        seed: of weights, order and flips; no other randomness is touched.
-        device: to train on.
-        progress: is told the number of updates that are done.
+        steps: updates on batches of 64 images.
+        seed: seed of weights, order and flips; global random states do not change.
+        device: device of the training.
+        progress: called with the number of updates done.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -115,8 +114,8 @@ def train_pose_network(
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     for step in range(steps):
-        pictures, towards = (part.to(device) for part in _batch(images, poses, rng))
-        loss = (network(pictures) - towards).square().sum(-1).mean()
+        batch, centres = (part.to(device) for part in _batch(images, poses, rng))
+        loss = (network(batch) - centres).square().sum(-1).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -127,33 +126,34 @@ def train_pose_network(
 
 
 def _batch(images: Tensor, poses: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures, half of them flipped, a little brighter or darker, and directions of their cameras."""
-    which = torch.randint(len(images), (BATCH_SIZE,), generator=rng)
+    """Draw augmented images, half of them flipped, and the centres of their cameras."""
+    chosen = torch.randint(len(images), (BATCH_SIZE,), generator=rng)
     flipped = torch.rand(BATCH_SIZE, generator=rng) < 0.5
-    pictures, seen_from = _signed(images[which]), poses[which]
-    pictures = torch.where(flipped[:, None, None, None], pictures.flip(-1), pictures)
-    seen_from = torch.where(flipped[:, None], mirror_poses(seen_from), seen_from)
+    batch, batch_poses = _signed(images[chosen]), poses[chosen]
+    batch = torch.where(flipped[:, None, None, None], batch.flip(-1), batch)
+    batch_poses = torch.where(flipped[:, None], mirror_poses(batch_poses), batch_poses)
+    # colour augmentation
     contrast = 1.0 + TINT * torch.randn(BATCH_SIZE, 1, 1, 1, generator=rng)
     tint = TINT * torch.randn(BATCH_SIZE, 3, 1, 1, generator=rng)
-    return pictures * contrast + tint, on_unit_sphere(seen_from)
+    return batch * contrast + tint, on_unit_sphere(batch_poses)
 
 
 def _signed(images: Tensor) -> Tensor:
-    """uint8 as floats in [-1, 1]."""
+    """Convert uint8 images to floats in [-1, 1]."""
     return images.float() / 127.5 - 1.0
 
 
 def save_pose_network(folder: Path, network: PoseNetwork, description: str) -> None:
-    """Write a network and what it was made from, JSON, whole or not at all."""
+    """Write a network and its description, JSON, atomically."""
     weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     write_folder(folder, {WEIGHTS: safetensors.torch.save(weights), DESCRIPTION: f"{description}\n".encode()})
 
 
 def load_pose_network(folder: Path, size: int) -> PoseNetwork | None:
-    """The network for pictures of a size that `save_pose_network` wrote; None if there is none like that."""
+    """Load a saved network for images of this size; None if there is none."""
     network = PoseNetwork(size)
     try:
         network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except (FileNotFoundError, SafetensorError, RuntimeError):  # absent, damaged, or of another size
+    except (FileNotFoundError, SafetensorError, RuntimeError):  # missing, damaged, or of another size
         return None
     return network.eval().requires_grad_(False)

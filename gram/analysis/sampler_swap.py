@@ -1,9 +1,9 @@
-"""Samplers of every kind for one field: what it looks like where it is sampled in another way.
+"""Rendering of a field with a different sampler than in training.
 
-Surfaces stand for the space between them: delta is the distance between neighbours on the central ray of the
-frontal camera. With that, layers and volumes mean the same by a density, the optical depth of a unit of
-length. A field that was trained on surfaces means that of one surface; its densities are scaled by its own
-delta over its own distance, so that its own sampler draws exactly what it drew in training.
+Each surface represents the space up to the next: delta is the distance between neighbours on the central ray
+of the frontal camera. Densities of layers and volumes then both are optical depths per unit of length. The
+densities of a field trained on surfaces are per surface; they are scaled by delta over the spacing of its
+sampler, with which the rescaled field still renders the same images.
 """
 
 import math
@@ -27,25 +27,25 @@ from gram.shapes import Float
 HEADS = {"near": 0.88, "far": 1.12, "background_z": WALL_Z}
 FOV = math.radians(12)
 ANALYTIC_POSES = ((1.45, 1.15), (1.57, 1.57), (1.65, 1.85), (1.6, 2.15))
-"""(pitch, yaw) of the cameras that look at the analytic field, radians."""
+"""Camera poses (pitch, yaw) for the analytic field, radians."""
 SPHERES = {"first_level": 23.0, "last_level": 8.0, "num_samples": 64}
-"""Of M as initialised, as published for faces."""
+"""Search in M at initialisation, as published for faces."""
 Layered = TypeVar("Layered", bound=LayeredSampler)
 
 SHELLS = {"first_level": 10.0, "last_level": 6.5, "num_samples": 64}
-"""Of 10 rho: from the surface of the ellipsoid to where next to no light comes to."""
+"""Search in 10 rho: from the surface of the ellipsoid to where transmittance is nearly 0."""
 
 
-def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> SampledScene:
-    """The analytic field, seen in `size` x `size` pixels from up to four sides.
+def analytic_scene(*, size: int, views: int = len(ANALYTIC_POSES)) -> SampledScene:
+    """Build the scene of the analytic field, with up to four views of `size` x `size` pixels.
 
-    `manifold` has surfaces that follow the ellipsoid, as learned ones should; F of `neusample` is as it is
-    before training, the middles of n equal bins.
+    The surfaces of `manifold` follow the ellipsoid, like ideally learned ones; F of `neusample` is untrained
+    and places points in the middles of n equal bins.
     """
     field = AnalyticField()
     spheres = ManifoldPredictor(width=256, hidden_layers=1, init="sphere").requires_grad_(False)
     rays = pixel_rays(look_at_origin(torch.tensor(ANALYTIC_POSES[:views])), size=size, fov=FOV)
-    pictures = [SceneView(field, rays.rows(slice(i, i + 1))) for i in range(len(rays.origins))]
+    scene_views = [SceneView(field, rays.rows(slice(i, i + 1))) for i in range(len(rays.origins))]
     integral = (field.integral(rays) * 2.0 - 1.0).to(rays.origins)
     learned, initial = (shells(), SHELLS), (spheres, SPHERES)
 
@@ -54,12 +54,12 @@ def analytic_subject(*, size: int, views: int = len(ANALYTIC_POSES)) -> SampledS
         if issubclass(cls, SurfaceSampler):
             manifold, levels = learned if cls.learns else initial
             return on_isosurfaces(cls, manifold, points, levels, HEADS)
-        return elsewhere(cls, points, HEADS, box=0.24)
+        return without_isosurfaces(cls, points, HEADS, box=0.24)
 
-    return SampledScene(pictures, build, integral)
+    return SampledScene(scene_views, build, integral)
 
 
-def trained_subject(
+def trained_scene(
     generator: Generator,
     untrained: Generator,
     z: Float[Tensor, "views z_dim"],
@@ -67,46 +67,46 @@ def trained_subject(
     *,
     size: int,
 ) -> SampledScene:
-    """A trained generator's field of some latents, each seen by a camera.
+    """Build the scene of a trained generator's fields, one view per latent.
 
-    M is the learned one for `manifold` where there is one; for `spheres` it is as before training. F of
-    `neusample` is the trained one where there is one, with its own number of points alone, or else untrained.
+    `manifold` uses the learned M, if any; `spheres` uses M before training. `neusample` uses the trained F,
+    if any, with its number of points only, or else an untrained one.
 
     Args:
-        generator: trained.
-        untrained: the same before training.
+        generator: trained generator.
+        untrained: the same generator before training.
         z: latents.
         poses: (pitch, yaw), radians.
-        size: pixels along one side.
+        size: image side in pixels.
     """
-    own = generator.sampler
-    space = {"near": own.near, "far": own.far, "background_z": own.background_z}
-    scale = own.typical_delta / spacing(own) if isinstance(own, LayeredSampler) else 1.0
+    trained = generator.sampler
+    space = {"near": trained.near, "far": trained.far, "background_z": trained.background_z}
+    scale = trained.typical_delta / spacing(trained) if isinstance(trained, LayeredSampler) else 1.0
     with torch.no_grad():
         film = generator.mapping(z)
     rays = pixel_rays(look_at_origin(poses), size=size, fov=generator.fov)
     images = [slice(i, i + 1) for i in range(len(z))]
-    views = [SceneView(_scaled(generator, film.rows(one), scale), rays.rows(one)) for one in images]
+    views = [SceneView(_scaled(generator, film.rows(image), scale), rays.rows(image)) for image in images]
 
     def build(kind: str, points: int) -> Sampler:
         sampler = chosen(kind, points).to(z.device)
-        use_backend(sampler, own.backend)
+        use_backend(sampler, trained.backend)
         return sampler
 
     def chosen(kind: str, points: int) -> Sampler:
         cls = _class_of(kind)
         if issubclass(cls, SurfaceSampler):
-            source = own if cls.learns else untrained.sampler
+            source = trained if cls.learns else untrained.sampler
             if cls.learns and not (isinstance(source, SurfaceSampler) and source.learns):
                 raise NoSuchSamplerError("the model has no learned isosurfaces")
             if not isinstance(source, SurfaceSampler):
                 raise NoSuchSamplerError("the model was trained without isosurfaces: no levels are known")
             return on_isosurfaces(cls, source.manifold, points, _levels(source), space)
-        if cls.learns and cls.kind == own.kind:
-            if points != own.points_per_ray:
-                raise NoSuchSamplerError(f"the model learned to place {own.points_per_ray} points")
-            return own
-        return elsewhere(cls, points, space, box=generator.radiance.box)
+        if cls.learns and cls.kind == trained.kind:
+            if points != trained.points_per_ray:
+                raise NoSuchSamplerError(f"the model learned to place {trained.points_per_ray} points")
+            return trained
+        return without_isosurfaces(cls, points, space, box=generator.radiance.box)
 
     return SampledScene(views, build)
 
@@ -124,18 +124,18 @@ def on_isosurfaces(
     levels: Mapping[str, Any],
     space: Mapping[str, Any],
 ) -> SurfaceSampler:
-    """Isosurfaces that no gradient reaches, and the background plane if there is one, `points` in all."""
+    """Build a frozen sampler on isosurfaces and the background plane, if any, with `points` in total."""
     count = points - (space["background_z"] is not None)
     sampler = cls(manifold, levels=count, delta=1.0, **levels, **space)
     sampler.learn(False)
     return _with_delta(sampler)
 
 
-def elsewhere(cls: type[Sampler], points: int, space: Mapping[str, Any], *, box: float) -> Sampler:
-    """A sampler that needs no isosurfaces, untrained.
+def without_isosurfaces(cls: type[Sampler], points: int, space: Mapping[str, Any], *, box: float) -> Sampler:
+    """Build an untrained sampler that needs no isosurfaces.
 
     Raises:
-        NoSuchSamplerError: it cannot have so few points.
+        NoSuchSamplerError: too few points.
     """
     arguments = {"points": points, "delta": 1.0, "box": box}
     arguments = {name: value for name, value in arguments.items() if name in cls.options}
@@ -152,7 +152,7 @@ def spacing(sampler: LayeredSampler) -> float:
     """Mean distance between neighbouring surfaces on the central ray of the frontal camera.
 
     Raises:
-        NoSuchSamplerError: that ray does not meet two neighbours.
+        NoSuchSamplerError: that ray does not hit two neighbours.
     """
     frontal = look_at_origin(torch.full((1, 2), math.pi / 2)).to(sampler.deltas)
     rays = Rays(frontal[:, None, :3, 3], -frontal[:, None, :3, 2])

@@ -1,18 +1,18 @@
-"""How noisy and how wrong pictures are because a ray is sampled at few points.
+"""Noise and bias of images due to a small number of points per ray.
 
-The same views are drawn with several seeds of a sampler. In units of images in [-1, 1], x being the value of
-a pixel and channel:
+The same views are rendered with several seeds of a sampler. In units of images in [-1, 1], with x the value
+of a pixel and channel:
 
 - `std`: sqrt of the variance of x over seeds, averaged over pixels and channels; `std_p95` and `std_max` are
-  the 95th percentile and the maximum of the standard deviation of x. A sampler that claims to have no
-  randomness is drawn with two seeds, so that its 0 is a measurement, too.
+  the 95th percentile and the maximum of the standard deviation of x. Deterministic samplers are rendered with
+  two seeds, so that their 0 is a measurement, too.
 - `rmse`: sqrt of the mean squared difference to a reference, over seeds, pixels and channels; `psnr` = 20
-  log10(2 / rmse), dB. It holds what is random and what is not: rmse^2 = bias^2 + (1 - 1 / seeds) std^2.
+  log10(2 / rmse), dB. It includes noise and bias: rmse^2 = bias^2 + (1 - 1 / seeds) std^2.
 
-The reference of samplers in a volume is the volume-rendering integral at 1,024 evenly spaced points.
-Surfaces do not approximate a volume: their reference is their own limit, 1,024 surfaces of the same kind,
-each of which stands for the space to the next (delta times the number of intervals is the same). Where the
-integral is known, `integral_rmse` tells how far either is from that.
+The reference of volumetric samplers is the volume-rendering integral at 1,024 evenly spaced points. Surfaces
+do not approximate a volume: their reference is their limit, 1,024 surfaces of the same kind, each of which
+represents the space to the next (delta times the number of intervals is constant). If the exact integral is
+known, `integral_rmse` is the difference to that.
 """
 
 import math
@@ -31,22 +31,22 @@ from gram.shapes import Float
 
 REFERENCE_POINTS = 1024
 REPEATS = 2
-"""Pictures of samplers that claim to have no randomness."""
+"""Number of renderings of deterministic samplers."""
 POINTS_AT_ONCE = 2**18
-"""Bounds the memory, changes nothing else."""
+"""Maximum number of points evaluated at once, bounds memory."""
 
 
 class NoSuchSamplerError(ValueError):
-    """A kind of sampler that makes no sense for a field or for so many points; the message says why."""
+    """Kind of sampler that is not available for a field or number of points; the message says why."""
 
 
 Build = Callable[[str, int], Sampler]
-"""The sampler of a kind with n points a ray; raises NoSuchSamplerError where there is none."""
+"""Function of a kind and a number of points per ray that builds a sampler or raises NoSuchSamplerError."""
 
 
 @dataclass(frozen=True)
 class SceneView:
-    """One picture of one field: `rays` are (1, n, 3)."""
+    """View of a field; `rays` are (1, n, 3)."""
 
     radiance: Radiance
     rays: Rays
@@ -54,12 +54,12 @@ class SceneView:
 
 @dataclass(frozen=True)
 class SampledScene:
-    """What is looked at.
+    """Views to render, and samplers for them.
 
     Attributes:
-        views: pictures of the field.
-        build: samplers for it.
-        integral: exact colours in [-1, 1] of the views, where they are known.
+        views: views of the fields.
+        build: builds samplers for them.
+        integral: exact colours in [-1, 1] of the views, if known.
     """
 
     views: Sequence[SceneView]
@@ -69,7 +69,7 @@ class SampledScene:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingNoise:
-    """Of one sampler; see above."""
+    """Noise and error of one sampler, see the module."""
 
     sampler: str
     points: int
@@ -78,13 +78,13 @@ class SamplingNoise:
     std_p95: float
     std_max: float
     rmse: float
-    psnr: float | None  # None where there is no difference
+    psnr: float | None  # None for equal images
     integral_rmse: float | None
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A sampler that there is none of, and why."""
+    """Unavailable sampler, and the reason."""
 
     sampler: str
     points: int
@@ -99,17 +99,20 @@ def measure(
     seeds: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[SamplingNoise], list[Skipped]]:
-    """Noise and error of every kind of sampler with every number of points, and what there is none of.
+    """Measure noise and error of every kind of sampler with every number of points.
 
     Args:
-        subject: a field.
-        kinds: see `gram.rendering.samplers`.
-        points: numbers of points a ray.
-        seeds: pictures that are compared with each other, at least 2.
-        progress: is told how many of the pairs are done.
+        subject: scene to render.
+        kinds: kinds of samplers, see `gram.rendering.samplers`.
+        points: numbers of points per ray.
+        seeds: number of renderings of stochastic samplers, at least 2.
+        progress: called with the number of pairs done.
+
+    Returns:
+        Measurements, and unavailable samplers.
     """
     references: dict[str, Tensor] = {}
-    found: list[SamplingNoise] = []
+    measured: list[SamplingNoise] = []
     skipped: list[Skipped] = []
     for kind, number in product(kinds, points):
         try:
@@ -122,13 +125,13 @@ def measure(
             references[truth] = draw(subject.build(truth, REFERENCE_POINTS), subject.views)
         repeats = seeds if sampler.stochastic else REPEATS
         images = torch.stack([draw(sampler, subject.views, seed) for seed in range(repeats)])
-        found.append(summarise(images, references[truth], subject.integral, sampler=kind, points=number))
-        progress(len(found) + len(skipped))
-    return found, skipped
+        measured.append(summarise(images, references[truth], subject.integral, sampler=kind, points=number))
+        progress(len(measured) + len(skipped))
+    return measured, skipped
 
 
 def reference_of(kind: str, sampler: Sampler) -> str:
-    """The kind of sampler whose 1,024 points are the reference of another."""
+    """Kind of sampler whose 1,024 points are the reference of another."""
     return kind if sampler.has_surfaces else StratifiedSampler.kind
 
 
@@ -140,8 +143,8 @@ def summarise(
     sampler: str,
     points: int,
 ) -> SamplingNoise:
-    """The numbers of pictures that differ in their seeds alone."""
-    variance = (images - images[:1]).double().var(0)  # of exactly equal pictures exactly 0
+    """Compute noise and error of images that differ in their seeds alone."""
+    variance = (images - images[:1]).double().var(0)  # exactly 0 for equal images
     rmse = _rms(images - reference)
     return SamplingNoise(
         sampler=sampler,
@@ -164,19 +167,19 @@ def draw(
     *,
     points_at_once: int = POINTS_AT_ONCE,
 ) -> Float[Tensor, "views n 3"]:
-    """Colours of the views in [-1, 1]; without a seed no randomness, with one every ray has its own."""
-    pictures = []
+    """Render the colours of the views in [-1, 1], without randomness if the seed is None."""
+    images = []
     for index, (radiance, rays) in enumerate((view.radiance, view.rays) for view in views):
         count = max(1, points_at_once // sampler.points_per_ray)
         device = rays.origins.device
         seeds = None if seed is None else torch.tensor([seed * len(views) + index], device=device)
         parts = []
         for first in range(0, rays.origins.shape[1], count):
-            some = rays.rows(slice(None), slice(first, first + count))
+            chunk = rays.rows(slice(None), slice(first, first + count))
             noise = None if seeds is None else Noise(seeds, first)
-            parts.append(shade(sampler, radiance, some, noise).rgb)
-        pictures.append(torch.cat(parts, 1)[0] * 2.0 - 1.0)
-    return torch.stack(pictures)
+            parts.append(shade(sampler, radiance, chunk, noise).rgb)
+        images.append(torch.cat(parts, 1)[0] * 2.0 - 1.0)
+    return torch.stack(images)
 
 
 def _rms(difference: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""What a training step takes: memory at its worst, and time on average."""
+"""Cost of a training step: peak memory and mean time."""
 
 import math
 import re
@@ -21,27 +21,27 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 LONG_SECONDS = 1.0
-"""A step that takes longer is timed once: what is made once does not matter any more."""
+"""Duration above which a step is timed without a warm-up, whose cost is then negligible."""
 
 
 class Footprint(NamedTuple):
-    """Of training with some settings."""
+    """Cost of training."""
 
-    peak_bytes: int  # of the GPU's memory for tensors, or of the whole process on a CPU
-    seconds: float  # a step takes on average, the rarer kinds of steps counted as often as they are
+    peak_bytes: int  # peak memory: of tensors on a GPU, of the whole process on a CPU
+    seconds: float  # mean seconds per step, weighted by how often each kind of step occurs
 
 
 def measure(state: TrainingState, prior: PosePrior, settings: TrainingSettings, *, size: int) -> Footprint:
-    """Take steps of every kind on noise, and draw a picture as training does between its steps.
+    """Measure steps of every kind on noise, and the rendering of an image as between steps.
 
     Args:
-        state: that is trained, of no use for anything else afterwards.
-        prior: of the cameras.
-        settings: of the steps.
-        size: pixels along one side.
+        state: training state, which is spoiled by the steps.
+        prior: prior of the camera poses.
+        settings: settings of the steps.
+        size: image side in pixels.
 
     Raises:
-        MemoryError or RuntimeError: it does not fit, see `gram.system.memory.is_out_of_memory`.
+        MemoryError or RuntimeError: out of memory, see `gram.system.memory.is_out_of_memory`.
     """
     device = next(state.generator.parameters()).device
     count = settings.batch_size
@@ -58,20 +58,20 @@ def measure(state: TrainingState, prior: PosePrior, settings: TrainingSettings, 
         return time.perf_counter() - start
 
     def settled_seconds(step: int) -> float:
-        first = seconds(step)  # whatever is made once takes its time
+        first = seconds(step)  # includes the warm-up
         return first if first > LONG_SECONDS else seconds(step)
 
-    seconds(0)  # makes the optimisers' moments
-    forget_peak(device)
-    mean = sum(settled_seconds(step) * share for step, share in kinds_of_steps(settings).items())
+    seconds(0)  # allocates the optimisers' moments
+    reset_peak(device)
+    mean = sum(settled_seconds(step) * share for step, share in step_kinds(settings).items())
     average = state.emas[0].module
     assert isinstance(average, Generator)
     average.render(torch.randn(1, average.z_dim, device=device), reals.poses[:1], size=size)
     return Footprint(peak_bytes(device), mean)
 
 
-def kinds_of_steps(settings: TrainingSettings) -> dict[int, float]:
-    """A step of each kind (with R1 or not, with M updated or not) -> the share of steps of its kind."""
+def step_kinds(settings: TrainingSettings) -> dict[int, float]:
+    """Map a step of each kind (with or without R1 and update of M) to the frequency of its kind."""
     r1, manifold = settings.r1_every, settings.manifold_every
     shares = {0: 1 / math.lcm(r1, manifold)}
     if r1 % manifold:
@@ -83,21 +83,21 @@ def kinds_of_steps(settings: TrainingSettings) -> dict[int, float]:
     return shares
 
 
-def forget_peak(device: torch.device) -> None:
-    """Let the peak start anew, where the system knows how."""
+def reset_peak(device: torch.device) -> None:
+    """Reset the peak memory, if the system supports it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR.exists():
-        with suppress(OSError):  # where it is forbidden, the peak is that of all steps: much the same
+        with suppress(OSError):  # not permitted: the peak then includes earlier steps
             _CLEAR.write_text(_RESET_PEAK, encoding="utf-8")
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory since `forget_peak`: of the GPU's for tensors, or of the whole process on a CPU."""
+    """Peak memory since `reset_peak`: of tensors on a GPU, of the whole process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if _STATUS.exists():  # getrusage would count what the parent used when it started this process
-        found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="utf-8"))
-        assert found is not None, "every process has one"
-        return int(found[1]) * 1024
+    if _STATUS.exists():  # getrusage would include the parent's memory at the fork
+        peak = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="utf-8"))
+        assert peak is not None, "every process has one"
+        return int(peak[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

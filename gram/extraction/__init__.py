@@ -1,1 +1,1 @@
-"""Extraction of surfaces, colors and baked layers from a generator."""
+"""Extraction of surfaces, colours and baked layers from a generator."""

@@ -1,7 +1,7 @@
-"""The manifolds of one latent as textured surfaces: what they look like, without any network.
+"""Baking of the manifolds of a latent into textured surfaces, which render without any network.
 
-Where rays meet surfaces is a smooth function of the pixel, so it is found on a coarse grid of rays and
-interpolated; colours and occupancies are then looked up for every pixel.
+Intersections are a smooth function of the pixel: they are computed on a coarse grid of rays and interpolated;
+colours and occupancies are then looked up for every pixel.
 """
 
 from dataclasses import dataclass, replace
@@ -20,29 +20,29 @@ from gram.shapes import Float, UInt8
 
 COARSE = 5
 FEWEST = 64
-"""Pixels between rays that are traced, and the fewest rays along one side of a picture."""
-SEEN_SIZE = 33
-"""Pixels along one side of the views that tell how far maps reach."""
+"""Pixels between traced rays, and minimum number of traced rays along one side of an image."""
+VIEW_SIZE = 33
+"""Side of the views that determine the extent of maps, pixels."""
 VERTICES = 33
-"""Along one side of a surface in a file; surfaces are smooth."""
+"""Vertices along one side of an exported surface."""
 RANGE_MARGIN = 2e-3
-"""World units; a pixel of a map is about that wide, and its neighbours are interpolated with it."""
+"""Margin of the range of distances, about the width of a map's pixel, world units."""
 CHUNK = 2**16
-"""Points that pass through the radiance field together."""
+"""Points evaluated by the radiance field at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BakedManifolds:
-    """Charts with what the radiance field says of them.
+    """Charts with colours and occupancies of the radiance field.
 
     Attributes:
-        charts: geometry, the same for all latents of a generator.
+        charts: geometry, common to all latents of a generator.
         surfaces: colour in [0, 1] and occupancy of every isosurface, by pixel of its map.
-        plane: colour of the background plane; None on white.
-        plane_extent: half the width and height of that picture, world units.
-        plane_z: height of the plane.
-        near, far: where surfaces are seen, distance along the ray.
-        fov: of the cameras, radians.
+        plane: colours of the background plane; None on white.
+        plane_extent: half the width and height of the plane's image, world units.
+        plane_z: z of the plane.
+        near, far: range of visible distances along the ray.
+        fov: field of view of the cameras, radians.
     """
 
     charts: Charts
@@ -56,38 +56,41 @@ class BakedManifolds:
 
     @torch.no_grad()
     def render(self, poses: Float[Tensor, "batch 2"], *, size: int) -> Float[Tensor, "batch 3 size size"]:
-        """Images in [-1, 1] as the generator draws them, from (pitch, yaw)."""
+        """Render images in [-1, 1] like the generator, from (pitch, yaw)."""
         return torch.stack([self._render(pose[None], size) for pose in poses])
 
     def layers(self, *, vertices: int = VERTICES) -> list[ImageLayer]:
-        """The same as textured sheets, the hindmost first: the plane, then the surfaces from inside out.
+        """Convert to textured layers, back to front: the plane, then the surfaces from inside out.
 
         Args:
-            vertices: along one side of each surface.
+            vertices: vertices along one side of each surface.
         """
-        sheets = []
+        layers = []
         if self.plane is not None:
             x, y = (float(half) for half in self.plane_extent)
             corners = [[[s * x, t * y, self.plane_z] for s in (-1, 1)] for t in (-1, 1)]
             opaque = torch.cat([self.plane, torch.ones_like(self.plane[:1])])
             points = torch.tensor(corners).numpy()
-            sheets.append(ImageLayer(name="plane", points=points, texture=_bytes(opaque), opaque=True))
+            layers.append(ImageLayer(name="plane", points=points, texture=_bytes(opaque), opaque=True))
         points = replace(self.charts, radii=_resized(self.charts.radii, vertices)).points().cpu().numpy()
         for i in reversed(range(len(points))):
-            sheets.append(
+            layers.append(
                 ImageLayer(name=f"surface_{i:02}", points=points[i], texture=_bytes(self.surfaces[i]))
             )
-        return sheets
+        return layers
 
     def _render(self, pose: Tensor, size: int) -> Float[Tensor, "3 size size"]:
+        # intersections on a coarse grid of rays: map coordinates, and visibility (negative if invisible)
         side = min(size, max(FEWEST, (size - 2) // COARSE + 2))
         rays = pixel_rays(look_at_origin(pose), size=side, fov=self.fov).rows(0)
-        t, at, chord2 = self.charts.meet(rays)
-        seen = torch.minimum(chord2, torch.minimum(t - self.near, self.far - t))  # negative where it is not
-        found = torch.cat([at, seen[..., None]], -1).mT.reshape(len(t), 3, side, side)
-        found = _enlarged(found, size)
-        layers = look_up(self.surfaces, found[:, :2].permute(0, 2, 3, 1))
-        alphas = layers[:, 3] * (found[:, 2] > 0)
+        t, at, chord2 = self.charts.intersect(rays)
+        visible = torch.minimum(chord2, torch.minimum(t - self.near, self.far - t))
+        hits = torch.cat([at, visible[..., None]], -1).mT.reshape(len(t), 3, side, side)
+        # colours and occupancies of every pixel: (levels, 4, size, size)
+        hits = _enlarged(hits, size)
+        layers = look_up(self.surfaces, hits[:, :2].permute(0, 2, 3, 1))
+        alphas = layers[:, 3] * (hits[:, 2] > 0)
+        # compositing, back to front
         color = self._background(rays, side, size)
         for i in reversed(range(len(layers))):
             color.lerp_(layers[i, :3], alphas[i])
@@ -111,10 +114,10 @@ def _bytes(rgba: Float[Tensor, "4 height width"]) -> UInt8[ndarray, "height widt
 
 
 def _enlarged(maps: Float[Tensor, "n channels low low"], size: int) -> Float[Tensor, "n channels size size"]:
-    """Bilinear, corners on corners. As two products with a matrix this is twice as fast as `interpolate`."""
+    """Resize bilinearly with aligned corners, by two matrix products: twice as fast as `interpolate`."""
     low = maps.shape[-1]
     line = torch.eye(low, dtype=maps.dtype, device=maps.device)[None]
-    weights = interpolate(line, size=size, mode="linear", align_corners=True)[0]  # low, size
+    weights = interpolate(line, size=size, mode="linear", align_corners=True)[0]  # (low, size)
     return weights.T @ maps @ weights
 
 
@@ -128,17 +131,17 @@ def bake(
     psi: float = 1.0,
     charts: Charts | None = None,
 ) -> BakedManifolds:
-    """The manifolds of a latent.
+    """Bake the manifolds of a latent.
 
-    Colours that depend on the direction are those seen from the middle of the poses.
+    View-dependent colours are those seen from the mean pose.
 
     Args:
-        generator: whose sampler is on isosurfaces.
-        z: the latent.
-        poses: (pitch, yaw) of the cameras that will look, radians: maps reach as far as these see.
+        generator: generator with a sampler on isosurfaces.
+        z: latent.
+        poses: (pitch, yaw) of the cameras, radians; their view determines the extent of maps.
         resolution: pixels along one side of a map.
         psi: truncation.
-        charts: of the same generator, to be used again.
+        charts: charts of the same generator, for reuse.
 
     Raises:
         ValueError: the sampler has no isosurfaces, or they cannot be drawn as maps.
@@ -146,13 +149,16 @@ def bake(
     sampler = generator.sampler
     if not isinstance(sampler, SurfaceSampler):
         raise ValueError(f"a {type(sampler).__name__} has no isosurfaces that could be baked")
-    rays = pixel_rays(look_at_origin(poses), size=SEEN_SIZE, fov=generator.fov)
+    # geometry
+    rays = pixel_rays(look_at_origin(poses), size=VIEW_SIZE, fov=generator.fov)
     charts = charts or chart(sampler, rays, resolution=resolution)
     eye = look_at_origin(poses.mean(0, keepdim=True))[0, :3, 3]
+    # colours and occupancies: (levels, 4, height, width)
     points = charts.points()
     rgb, alpha = _radiance(generator, z, points, eye, psi)
     alpha = alpha * _in_range(points, look_at_origin(poses)[:, :3, 3], sampler)
     surfaces = torch.cat([rgb, alpha[..., None]], -1).permute(0, 3, 1, 2).contiguous()
+    # background plane
     plane, extent = None, torch.ones(2, device=z.device)
     if sampler.background_z is not None:
         extent = MARGIN * rays.at(sampler.sample(rays).t)[..., -1, :2].abs().amax((0, 1))
@@ -169,25 +175,25 @@ def bake(
 def _in_range(
     points: Float[Tensor, "levels height width 3"], eyes: Float[Tensor, "count 3"], sampler: SurfaceSampler
 ) -> Float[Tensor, "levels height width"]:
-    """1 where some camera has a point between near and far, else 0: there nothing is ever drawn."""
-    seen = []
+    """Mask of points between near and far of a camera, 0 or 1; others are never rendered."""
+    masks = []
     for surface in points:
         t = torch.cdist(surface.flatten(0, 1), eyes)
         inside = (t >= sampler.near - RANGE_MARGIN) & (t <= sampler.far + RANGE_MARGIN)
-        seen.append(inside.any(1).view(surface.shape[:-1]))
-    return torch.stack(seen).float()
+        masks.append(inside.any(1).view(surface.shape[:-1]))
+    return torch.stack(masks).float()
 
 
 def _radiance(
     generator: Generator, z: Tensor, points: Float[Tensor, "*shape 3"], eye: Float[Tensor, "3"], psi: float
 ) -> tuple[Float[Tensor, "*shape 3"], Float[Tensor, "*shape"]]:
-    """Colour in [0, 1] and occupancy of a surface at points, seen from `eye`."""
+    """Evaluate colours in [0, 1] and occupancies of a surface at points, seen from `eye`."""
     flat = points.reshape(-1, 3)
     directions = normalize(flat - eye, dim=-1)
     film = generator.truncated_film(z[None], psi)
     parts = [
-        generator.radiance(some[None], towards[None], film)
-        for some, towards in zip(flat.split(CHUNK), directions.split(CHUNK), strict=True)
+        generator.radiance(some_points[None], some_directions[None], film)
+        for some_points, some_directions in zip(flat.split(CHUNK), directions.split(CHUNK), strict=True)
     ]
     rgb, density = (torch.cat([part[k][0] for part in parts]) for k in range(2))
     alpha = -torch.expm1(-generator.sampler.typical_delta * density)

@@ -1,4 +1,4 @@
-"""The surface of a latent: the one that its pictures show, as a mesh."""
+"""Visible surface of a latent as a mesh."""
 
 import torch
 import trimesh
@@ -14,9 +14,9 @@ from gram.model.generator import Generator
 from gram.shapes import Float
 
 OUTLINE_SIZE = 128
-"""Pixels along one side of the pictures whose outlines the surface keeps to."""
+"""Side of the images whose outlines bound the surface, pixels."""
 PLANE_MARGIN = 0.02
-"""Distance to the background plane, in front of which nothing of a head is that near."""
+"""Minimum distance of the surface from the background plane, world units."""
 
 
 @torch.no_grad()
@@ -31,25 +31,24 @@ def visible_surface(
     largest_only: bool = True,
     fill: float = 0.0,
 ) -> trimesh.Trimesh:
-    """The closed surface at the median depth of a latent's pictures, without the background plane.
+    """Extract the closed surface at the median depth of a latent's images, without the background plane.
 
-    It stays within their outlines: where pictures let through more than a quarter of the light there is none,
-    however dense the field is between the surfaces that pictures are made of.
-
-    What no camera sees, the back of a head, is solid as far as the box reaches.
+    It is bounded by their outlines, where opacity is three quarters of the maximum, even where the radiance
+    field is dense between the surfaces that are rendered. Regions that no camera sees, such as the back of a
+    head, are solid up to the box.
 
     Args:
-        generator: any; what a sampler on surfaces leaves out between them is taken from the radiance field.
-        z: the latent.
+        generator: any generator; between surfaces the radiance field is used.
+        z: latent.
         poses: (pitch, yaw) of the cameras, radians.
         psi: truncation.
         resolution: lattice points along the longest side of the box.
-        level: accumulated opacity of the surface; None is half of the most there is.
+        level: accumulated opacity of the surface; None is half of the maximum.
         largest_only: drop all but the largest connected part.
-        fill: radius of a ball, world units: pits and gaps that it has no room in are filled.
+        fill: radius of the ball of a morphological closing, world units: smaller pits and gaps are filled.
 
     Raises:
-        ValueError: there is no surface at the level.
+        ValueError: no surface at the level.
     """
     device = next(generator.parameters()).device
 
@@ -70,18 +69,18 @@ def visible_surface(
 def _outline(
     generator: Generator, z: Float[Tensor, " z_dim"], poses: Float[Tensor, "views 2"], *, psi: float
 ) -> Field:
-    """1 where pictures are as opaque as anywhere, 1/2 where they are at three quarters of that, 0 at a half.
+    """Build a field of rendered opacity: 1 at its maximum, falling linearly to 0 at half of that.
 
-    Of the pictures those count that see most at a point; beyond their edges it is that of the edge.
+    Opacity is averaged over the images with the least at a point, and extended beyond their edges.
     """
-    seen = generator.render(z.expand(len(poses), -1), poses, size=OUTLINE_SIZE, psi=psi, background=False)
-    opacity, cam2world = seen.opacity[:, None].cpu(), look_at_origin(poses).cpu()
-    most = float(opacity.max())
+    rendered = generator.render(z.expand(len(poses), -1), poses, size=OUTLINE_SIZE, psi=psi, background=False)
+    opacity, cam2world = rendered.opacity[:, None].cpu(), look_at_origin(poses).cpu()
+    maximum = float(opacity.max())
 
     def field(points: Float[Tensor, "num 3"]) -> Float[Tensor, " num"]:
-        places, _ = project(points.expand(len(opacity), -1, -1), cam2world, fov=generator.fov)
-        found = grid_sample(opacity, places[:, None], padding_mode="border", align_corners=True)[:, 0, 0]
-        return (2.0 * clearest(found) / most - 1.0).clamp(0.0, 1.0)
+        xy, _ = project(points.expand(len(opacity), -1, -1), cam2world, fov=generator.fov)
+        values = grid_sample(opacity, xy[:, None], padding_mode="border", align_corners=True)[:, 0, 0]
+        return (2.0 * clearest(values) / maximum - 1.0).clamp(0.0, 1.0)
 
     return field
 
@@ -96,9 +95,9 @@ def depth_error(
     size: int,
     psi: float = 1.0,
 ) -> float:
-    """Mean distance, along rays, between a mesh and the generator's own depth, world units.
+    """Mean absolute difference between the depth of a mesh and that of the generator, world units.
 
-    All pixels count: behind a mesh lies the background plane, or `far` where there is none, as in pictures.
+    All pixels are included: behind the mesh is the background plane, or `far` without one.
     """
     rendered = generator.render(z.expand(len(poses), -1), poses.to(z.device), size=size, psi=psi).depth.cpu()
     rays = pixel_rays(look_at_origin(poses.cpu()), size=size, fov=generator.fov)
@@ -106,12 +105,12 @@ def depth_error(
     behind = torch.full_like(rays.origins[..., 2], sampler.far)
     if sampler.background_z is not None:
         behind = (sampler.background_z - rays.origins[..., 2]) / rays.directions[..., 2]
-    found = torch.minimum(mesh_depth(mesh, rays), behind)
-    return float((found - rendered.flatten(1)).abs().mean())
+    depth = torch.minimum(mesh_depth(mesh, rays), behind)
+    return float((depth - rendered.flatten(1)).abs().mean())
 
 
 def visible_box(generator: Generator) -> list[tuple[float, float]]:
-    """(low, high) of x, y, z of what cameras see, in front of the background plane if there is one."""
+    """Bounds (low, high) of x, y, z of the visible space, in front of the background plane, if any."""
     sampler = generator.sampler
     half = min(generator.radiance.box / 2.0, max(1.0 - sampler.near, sampler.far - 1.0))
     plane = sampler.background_z

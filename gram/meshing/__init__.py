@@ -1,4 +1,4 @@
-"""From a scalar field to a closed, coloured mesh, its files and its pictures."""
+"""Meshes of scalar fields: extraction, colours, textures, layers, files, rendering."""
 
 from gram.meshing.colors import color_vertices
 from gram.meshing.decimation import decimate

@@ -1,4 +1,4 @@
-"""Colours of a field on a mesh, at its vertices."""
+"""Vertex colours of meshes from a colour field."""
 
 from collections.abc import Callable
 
@@ -15,16 +15,15 @@ ColorField = Callable[[Float[Tensor, "num 3"], Float[Tensor, "num 3"]], Float[Te
 
 @torch.no_grad()
 def color_vertices(mesh: trimesh.Trimesh, color_field: ColorField, *, chunk: int = 2**17) -> trimesh.Trimesh:
-    """A copy of the mesh whose vertices have the field's colour, seen straight on.
+    """Copy a mesh with the field's colours at its vertices, viewed along the normals.
 
     Args:
-        mesh: Surface in world coordinates.
-        color_field: Maps points and unit viewing directions to sRGB in [0, 1]. The direction is the one of
-            a ray that meets the surface perpendicularly from outside.
-        chunk: Points handed to the field at once.
+        mesh: surface in world coordinates.
+        color_field: function of points and unit view directions, here against the normals, to sRGB in [0, 1].
+        chunk: points evaluated at once.
 
     Raises:
-        ValueError: If the field gives values outside [0, 1], NaN, or not three for each point.
+        ValueError: values of the field are outside [0, 1], NaN, or not three per point.
     """
     points = torch.tensor(mesh.vertices, dtype=torch.float32)
     directions = -torch.tensor(mesh.vertex_normals, dtype=torch.float32)
@@ -40,15 +39,13 @@ def field_colors(
     *,
     chunk: int = 2**17,
 ) -> UInt8[ndarray, "num 3"]:
-    """sRGB bytes of a field at points seen along unit directions.
+    """Evaluate sRGB bytes of a field at points viewed along unit directions.
 
     Raises:
-        ValueError: If the field gives values outside [0, 1], NaN, or not three for each point.
+        ValueError: values of the field are outside [0, 1], NaN, or not three per point.
     """
-    parts = [
-        color_field(part, towards)
-        for part, towards in zip(points.split(chunk), directions.split(chunk), strict=True)
-    ]
+    chunks = zip(points.split(chunk), directions.split(chunk), strict=True)
+    parts = [color_field(some_points, some_directions) for some_points, some_directions in chunks]
     colors = torch.cat(parts).cpu()
     if colors.shape != points.shape:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Fewer triangles with nearly the same shape, and still closed where it was."""
+"""Decimation of meshes that keeps closed surfaces closed."""
 
 import fast_simplification
 import numpy as np
@@ -11,31 +11,30 @@ from gram.meshing.surface import why_not_watertight
 from gram.shapes import Bool, Float, Int
 
 FEWEST = 4
-"""Triangles of the smallest closed surface, a tetrahedron."""
+"""Minimum number of triangles of a closed surface, a tetrahedron."""
 ATTEMPTS = [(1, 1.0), (4, 1.0), (7, 1.0), *((7, 0.9**k) for k in range(1, 6))]
-"""Aggression, and share of the budget that is aimed at. The least aggression leaves normals within 4 degrees
-where the greatest bends some by 20, yet it does not reach every budget."""
+"""Aggressiveness and target as a fraction of the budget, in the order of attempts. The lowest aggressiveness
+changes normals by at most 4 degrees, the highest by 20, but the lowest does not reach every budget."""
 SLIVER = 1e-6
-"""Area below which a triangle is degenerate, as a share of the mean."""
+"""Area below which a triangle is degenerate, relative to the mean area."""
 TURNS = 4
-"""How often sheets are told apart."""
+"""Maximum number of passes that separate touching sheets."""
 STEP = 1e-2
-"""Vertices that have to move do so by this share of the way to the middle of their neighbours."""
+"""Step of moved vertices towards the mean of their neighbours, as a fraction of the distance."""
 
 
 def decimate(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
-    """At most `faces` triangles: edges are collapsed where that changes the shape least (quadric error).
+    """Reduce a mesh to at most `faces` triangles by edge collapse (quadric error).
 
-    Collapsing can press a surface against itself, so that four triangles share an edge. These sheets are
-    told apart again: what was watertight is so afterwards. No triangle is degenerate or lies back to back
-    with another.
+    Collapses can press a surface against itself, so that four triangles share an edge. Such sheets are
+    separated again: watertight meshes stay watertight. Degenerate and back-to-back triangles are removed.
 
     Args:
         mesh: surface in world coordinates; its colours are lost.
         faces: budget, at least 4.
 
     Raises:
-        ValueError: a budget that no closed surface can meet, or that this one cannot.
+        ValueError: the budget is too small for this surface.
 
     Example:
         >>> ball = trimesh.creation.icosphere(subdivisions=3)
@@ -78,13 +77,15 @@ def _collapsed(mesh: trimesh.Trimesh, target: int, aggression: int, *, closed: b
 
 
 def _proper(faces: Int[ndarray, "faces 3"]) -> Int[ndarray, "rest 3"]:
-    """Without triangles that have a corner twice, and without pairs that lie back to back."""
+    """Remove triangles with a repeated corner, and pairs that lie back to back."""
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    # orientation of each triangle relative to its sorted corners: a swap is odd, a rotation is even
     ordered = np.sort(faces, axis=1)
-    side = np.where((faces == ordered).sum(axis=1) == 1, -1, 1)  # a swap is odd, a rotation is even
+    side = np.where((faces == ordered).sum(axis=1) == 1, -1, 1)
+    # surplus of orientations among triangles with the same corners, of which as many are kept
     _, same = np.unique(ordered, axis=0, return_inverse=True)
     balance = np.bincount(same, weights=side, minlength=1)[same]
-    order = np.lexsort([-side * balance, same])  # those of the side that prevails come first
+    order = np.lexsort([-side * balance, same])  # the prevailing orientation first
     rank = np.arange(len(order)) - np.searchsorted(same[order], same[order])
     return faces[np.sort(order[rank < np.abs(balance[order])])]
 
@@ -92,52 +93,55 @@ def _proper(faces: Int[ndarray, "faces 3"]) -> Int[ndarray, "rest 3"]:
 def _separated(
     vertices: Float[ndarray, "vertices 3"], faces: Int[ndarray, "faces 3"]
 ) -> tuple[Float[ndarray, "more 3"], Int[ndarray, "faces 3"]]:
-    """Every edge between two triangles: a vertex becomes as many as there are sheets that meet in it.
+    """Split vertices so that every edge has two triangles: one copy per sheet that touches there.
 
-    Of the two ways to tell four triangles apart one can join the sheets again elsewhere: then the other.
+    One of the two pairings of four triangles can join sheets again elsewhere, so passes alternate.
     """
     origin = np.arange(len(vertices))
     for turn in range(TURNS):
         paired = _paired(faces, reverse=turn % 2 == 1)
-        if paired is None:  # it is not closed
+        if paired is None:  # not closed
             break
-        sheet, came_from = paired
-        faces, origin = sheet, origin[came_from]
-    apart = np.bincount(origin, minlength=len(vertices))[origin] > 1
-    return _relaxed(vertices[origin], faces, apart), faces
+        sheet, previous = paired
+        faces, origin = sheet, origin[previous]
+    split = np.bincount(origin, minlength=len(vertices))[origin] > 1
+    return _relaxed(vertices[origin], faces, split), faces
 
 
 def _paired(
     faces: Int[ndarray, "faces 3"], *, reverse: bool
 ) -> tuple[Int[ndarray, "faces 3"], Int[ndarray, " more"]] | None:
-    """Half-edges of opposite directions in pairs; corners that meet along a pair share a vertex.
+    """Pair half-edges of opposite directions; corners connected by pairs share a vertex.
 
     Returns:
-        Triangles of new vertices, and the vertex that each of these was; None where one has no partner.
+        Triangles of new vertices, and the previous vertex of each; None if a half-edge has no partner.
     """
+    # half-edges, each with the key of its undirected edge
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     edge = np.minimum(start, end) * (start.max() + 1) + np.maximum(start, end)
     corner = np.arange(len(start))
+    # both directions in the order of the edges
     order, other = np.lexsort([corner, edge]), np.lexsort([-corner if reverse else corner, edge])
     forth, back = order[(start < end)[order]], other[(start > end)[other]]
     if len(forth) != len(back) or (edge[forth] != edge[back]).any():
         return None
+    # connected components of corners
     following = np.roll(corner.reshape(-1, 3), -1, axis=1).ravel()
     links = (np.concatenate([forth, following[forth]]), np.concatenate([following[back], back]))
     graph = coo_array((np.ones(len(links[0]), dtype=bool), links), shape=(len(start), len(start)))
     count, sheet = connected_components(graph, directed=False)
-    came_from = np.zeros(count, dtype=np.int64)
-    came_from[sheet] = start
-    return sheet.reshape(-1, 3).astype(np.int64), came_from
+    previous = np.zeros(count, dtype=np.int64)
+    previous[sheet] = start
+    return sheet.reshape(-1, 3).astype(np.int64), previous
 
 
 def _relaxed(
-    vertices: Float[ndarray, "vertices 3"], faces: Int[ndarray, "faces 3"], which: Bool[ndarray, " vertices"]
+    vertices: Float[ndarray, "vertices 3"], faces: Int[ndarray, "faces 3"], moving: Bool[ndarray, " vertices"]
 ) -> Float[ndarray, "vertices 3"]:
-    """Some vertices a step nearer to the middle of their neighbours."""
+    """Move the masked vertices a step towards the mean of their neighbours."""
     total, count = np.zeros_like(vertices, dtype=np.float64), np.zeros((len(vertices), 1))
     for shift in (1, 2):
         np.add.at(total, faces.ravel(), vertices[np.roll(faces, shift, axis=1).ravel()])
         np.add.at(count, faces.ravel(), 1.0)
     moved = vertices + STEP * (total / count.clip(1.0) - vertices)
-    return np.where(which[:, None], moved, vertices)
+    return np.where(moving[:, None], moved, vertices)

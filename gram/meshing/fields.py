@@ -1,4 +1,4 @@
-"""Sampling a scalar field on a box, and where its surface lies."""
+"""Sampling of scalar fields on a lattice, and choice of the level of a surface."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ Bounds = Sequence[Sequence[float]] | ndarray | Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Lattice:
-    """Points of a box: the first and last along each axis lie on its sides.
+    """Lattice of points of a box, including its sides.
 
     Attributes:
-        origin: Smallest corner of the box.
-        spacing: Distance of neighbours along x, y, z.
-        shape: Number of points along x, y, z.
+        origin: lower corner of the box.
+        spacing: distance between neighbours along x, y, z.
+        shape: number of points along x, y, z.
     """
 
     origin: Float[ndarray, " 3"]
@@ -30,11 +30,10 @@ class Lattice:
 
     @staticmethod
     def over(bounds: Bounds, *, resolution: int) -> "Lattice":
-        """`resolution` points along the longest side of the box and as many on the others as keep cells
-        cubic.
+        """Build a lattice of nearly cubic cells with `resolution` points along the longest side.
 
         Raises:
-            ValueError: If the bounds are not three (low, high) with low < high, or the resolution is below 2.
+            ValueError: the bounds are not three (low, high) with low < high, or the resolution is below 2.
         """
         box = np.asarray(bounds, dtype=np.float64)
         if box.shape != (3, 2) or not np.isfinite(box).all() or (box[:, 0] >= box[:, 1]).any():
@@ -48,7 +47,7 @@ class Lattice:
         return Lattice(origin=box[:, 0], spacing=sides / (counts - 1), shape=tuple(counts.tolist()))
 
     def points(self, start: int, stop: int) -> Float32[Tensor, "num 3"]:
-        """Points start..stop-1, z varying fastest."""
+        """Points start to stop - 1, with z varying fastest."""
         indices = np.stack(np.unravel_index(np.arange(start, stop), self.shape), axis=-1)
         return torch.from_numpy((self.origin + indices * self.spacing).astype(np.float32))
 
@@ -61,27 +60,27 @@ def sample_field(
     chunk: int = 2**17,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float[ndarray, "x y z"]:
-    """Values of a field on a lattice, in float64.
+    """Evaluate a field on a lattice, in float64.
 
     Args:
-        field: Maps world points to values.
-        lattice: Where.
-        chunk: Points handed to the field at once; bounds the memory.
-        progress: Called with (points done, points in total) after every chunk.
+        field: function of world points.
+        lattice: points of evaluation.
+        chunk: points evaluated at once, bounds memory.
+        progress: called with (points done, points in total) after every chunk.
 
     Raises:
-        ValueError: If the field gives another number of values than points, or any that is not finite.
+        ValueError: the number of values differs from that of points, or a value is not finite.
     """
     total = int(np.prod(lattice.shape))
     values = np.zeros(total)
     for start in range(0, total, chunk):
         stop = min(start + chunk, total)
-        found = field(lattice.points(start, stop))
-        if found.shape != (stop - start,):
+        part = field(lattice.points(start, stop))
+        if part.shape != (stop - start,):
             raise ValueError(
-                f"The field gave shape {tuple(found.shape)} for {stop - start} points; one value each."
+                f"The field gave shape {tuple(part.shape)} for {stop - start} points; one value each."
             )
-        values[start:stop] = found.double().cpu().numpy()
+        values[start:stop] = part.double().cpu().numpy()
         if progress is not None:
             progress(stop, total)
     if bad := int((~np.isfinite(values)).sum()):
@@ -90,13 +89,13 @@ def sample_field(
 
 
 def choose_level(values: Float[ndarray, "x y z"]) -> float:
-    """Half-way between the smallest and the largest value.
+    """Mean of the smallest and the largest value.
 
-    Of the opacity that a camera accumulates this is the median depth; where nothing is opaque, as in a
-    model that was hardly trained, it is half of the most there is.
+    For accumulated opacity this is the median depth, or half of the maximum if nothing is opaque, as in a
+    barely trained model.
 
     Raises:
-        ValueError: If all values are equal.
+        ValueError: all values are equal.
     """
     low, high = float(values.min()), float(values.max())
     if low == high:
@@ -107,7 +106,7 @@ def choose_level(values: Float[ndarray, "x y z"]) -> float:
 
 
 def check_level(values: Float[ndarray, "x y z"], level: float) -> None:
-    """Raises a ValueError that names the field's range if no surface lies at `level`."""
+    """Raise a ValueError that names the field's range if no surface lies at `level`."""
     low, high = float(values.min()), float(values.max())
     if not low < level < high:
         raise ValueError(

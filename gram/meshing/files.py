@@ -1,7 +1,6 @@
-"""Meshes as files that other programs show as they were meant.
+"""Writers of GLB, PLY and OBJ meshes.
 
-Axes are kept: y is up and +z is the front, which is also glTF's convention. Every file is written aside and
-renamed, so a reader never meets half of one.
+Axes are kept: y is up and +z is the front, as in glTF. Files are written atomically.
 """
 
 import contextlib
@@ -20,15 +19,15 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
 WHITE, BLACK = (255, 255, 255, 255), (0, 0, 0, 255)
-_UNSIGNED_SHORT = 5123  # glTF's name of the type
+_UNSIGNED_SHORT = 5123  # component type in glTF
 
 
 def write_glb(mesh: trimesh.Trimesh, path: str | Path) -> None:
-    """Binary glTF. Vertex colours are sRGB in the mesh and become linear, as glTF has them, in 16 bits; a
+    """Write binary glTF. sRGB vertex colours are converted to linear 16-bit values as glTF requires; a
     texture stays sRGB.
 
-    The material is matt: glTF's default is metal, which viewers without surroundings show nearly black. It
-    has one side, the outer: the surface is closed.
+    The material is matt and one-sided, since the surface is closed; glTF's default is metallic, which
+    viewers without an environment map render nearly black.
 
     Example:
         >>> import tempfile
@@ -45,7 +44,7 @@ def write_glb(mesh: trimesh.Trimesh, path: str | Path) -> None:
 
 
 def write_ply(mesh: trimesh.Trimesh, path: str | Path) -> None:
-    """Binary PLY; vertex colours are sRGB bytes, as most programs that read PLY take them."""
+    """Write binary PLY; vertex colours are sRGB bytes, as most readers assume."""
     content = mesh.export(file_type="ply")
     assert isinstance(content, bytes)
     with replacing(path) as partial:
@@ -53,13 +52,13 @@ def write_ply(mesh: trimesh.Trimesh, path: str | Path) -> None:
 
 
 def write_obj(mesh: trimesh.Trimesh, path: str | Path) -> list[Path]:
-    """Wavefront OBJ with normals, and its vertex colours or its texture.
+    """Write Wavefront OBJ with normals, and vertex colours or a texture.
 
-    A texture is NAME_texture.png beside it, and the material in NAME.mtl names it. Vertex colours, sRGB in
-    [0, 1], follow the coordinates, which most programs understand though no standard has it.
+    A texture is written to NAME_texture.png, and its material to NAME.mtl. Vertex colours, sRGB in [0, 1],
+    follow the coordinates, a common extension of the format.
 
     Returns:
-        The files, the OBJ last: it appears when what it refers to is there.
+        Paths of the files, in the order of writing; the OBJ, which refers to the others, is last.
     """
     path = Path(path)
     plain = trimesh.Trimesh(
@@ -74,23 +73,23 @@ def write_obj(mesh: trimesh.Trimesh, path: str | Path) -> list[Path]:
     assert isinstance(exported, tuple)
     text, beside = exported
     contents = {path.with_name(name): content for name, content in beside.items()} | {path: text.encode()}
-    for place, content in contents.items():
-        with replacing(place) as partial:
+    for file, content in contents.items():
+        with replacing(file) as partial:
             partial.write_bytes(content)
     return list(contents)
 
 
 def base_color(mesh: trimesh.Trimesh) -> Image.Image:
-    """The picture on a textured mesh.
+    """Texture of a mesh.
 
     Raises:
-        ValueError: It has none.
+        ValueError: the mesh has no texture.
     """
     visual = mesh.visual
     if isinstance(visual, TextureVisuals) and isinstance(visual.material, PBRMaterial):
-        picture = visual.material.baseColorTexture
-        if picture is not None:
-            return picture
+        texture = visual.material.baseColorTexture
+        if texture is not None:
+            return texture
     raise ValueError("The mesh has no texture; give it one with bake_texture.")
 
 
@@ -117,7 +116,7 @@ def _linear(srgb: ndarray) -> ndarray:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    """Yield a temporary file beside `path` that replaces it on success and is removed on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")

@@ -1,8 +1,7 @@
-"""Textured surfaces one behind the other: what a radiance manifold model is, in a file that any viewer opens.
+"""Layered representation: radiance manifolds as textured surfaces, in a glTF file that any viewer opens.
 
-Drawn in order, from the hindmost to the foremost, each over what is there, without light, they give the
-model's own picture. The hindmost may be opaque and hides what is behind it; the others let through what
-their texture's alpha says.
+Composited without lighting from back to front, the layers reproduce the model's image. The first layer may be
+opaque and hides everything behind it; the others are blended by the alpha of their textures.
 """
 
 import io
@@ -25,7 +24,7 @@ from trimesh.visual.material import PBRMaterial
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.meshing.files import replacing
-from gram.meshing.raycasting import Target, interpolate
+from gram.meshing.raycasting import MeshScene, interpolate
 from gram.shapes import Bool, Float, UInt8
 
 UNLIT = "KHR_materials_unlit"
@@ -33,14 +32,14 @@ UNLIT = "KHR_materials_unlit"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageLayer:
-    """A sheet with a picture on it.
+    """Textured surface.
 
     Attributes:
-        name: of its node in the file.
-        points: a grid of vertices, world units; rows and columns go along those of the texture, from the
-            middles of its first pixels to the middles of its last.
-        texture: straight (not premultiplied) sRGB and alpha.
-        opaque: draw it without its alpha, and let it hide what is behind.
+        name: name of its node in the file.
+        points: grid of vertices, world units, aligned with the texture from the centres of its first pixels
+            to the centres of its last.
+        texture: sRGB and straight (not premultiplied) alpha.
+        opaque: ignore alpha, and hide everything behind.
     """
 
     name: str
@@ -50,10 +49,10 @@ class ImageLayer:
 
 
 def write_layers(layers: Sequence[ImageLayer], path: str | Path) -> None:
-    """Binary glTF with a node for each layer, in the order given: the hindmost first.
+    """Write binary glTF with a node per layer, in the given order, back to front.
 
     Raises:
-        ValueError: there are no layers.
+        ValueError: no layers.
     """
     if not layers:
         raise ValueError("there are no layers to write; give at least one")
@@ -66,20 +65,20 @@ def write_layers(layers: Sequence[ImageLayer], path: str | Path) -> None:
 
 
 def read_layers(path: str | Path) -> list[trimesh.Trimesh]:
-    """The textured meshes of such a file, in the order in which they are drawn."""
+    """Read the textured meshes of a file of layers, back to front."""
     scene = trimesh.load_scene(io.BytesIO(Path(path).read_bytes()), file_type="glb")
     return [mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh)]
 
 
 def as_mesh(layer: ImageLayer) -> trimesh.Trimesh:
-    """Two triangles for each cell of the grid, counter-clockwise where columns x rows points to the eye.
+    """Build a mesh of two triangles per grid cell, counter-clockwise if columns x rows faces the viewer.
 
-    Cells that are invisible, corners and surroundings included, are left out.
+    Cells that are transparent including their surroundings are omitted.
     """
     rows, columns, _ = layer.points.shape
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
-    quads = np.stack([np.stack([a, b, d], -1), np.stack([a, d, c], -1)], -2)  # rows, columns, 2, 3
+    quads = np.stack([np.stack([a, b, d], -1), np.stack([a, d, c], -1)], -2)  # (rows, columns, 2, 3)
     faces = quads[_visible(layer)].reshape(-1, 3)
     material = PBRMaterial(
         name=layer.name,
@@ -88,7 +87,7 @@ def as_mesh(layer: ImageLayer) -> trimesh.Trimesh:
         roughnessFactor=1.0,
         alphaMode="OPAQUE" if layer.opaque else "BLEND",
     )
-    visual = TextureVisuals(uv=_places(layer), material=material)
+    visual = TextureVisuals(uv=_texture_coordinates(layer), material=material)
     mesh = trimesh.Trimesh(
         layer.points.reshape(-1, 3).astype(np.float32), faces, visual=visual, process=False
     )
@@ -96,8 +95,8 @@ def as_mesh(layer: ImageLayer) -> trimesh.Trimesh:
     return mesh
 
 
-def _places(layer: ImageLayer) -> Float[ndarray, "vertices 2"]:
-    """Texture coordinates of the vertices, origin at the lower left as trimesh has it."""
+def _texture_coordinates(layer: ImageLayer) -> Float[ndarray, "vertices 2"]:
+    """Texture coordinates of the vertices, origin at the lower left as in trimesh."""
     (rows, columns, _), (height, width, _) = layer.points.shape, layer.texture.shape
     u = (0.5 + (width - 1) * np.linspace(0, 1, columns)) / width
     v = 1.0 - (0.5 + (height - 1) * np.linspace(0, 1, rows)) / height
@@ -105,7 +104,7 @@ def _places(layer: ImageLayer) -> Float[ndarray, "vertices 2"]:
 
 
 def _visible(layer: ImageLayer) -> Bool[ndarray, "rows columns"]:
-    """Whether a cell of the grid, rows - 1 by columns - 1 of them, or its surroundings show anything."""
+    """Mask (rows - 1, columns - 1) of cells that are not transparent including their surroundings."""
     cells, pixels = np.array(layer.points.shape[:2]) - 1, np.array(layer.texture.shape[:2]) - 1
     around = maximum_filter(layer.texture[..., 3], size=tuple(2 * np.ceil(pixels / cells).astype(int) + 1))
     middles = [np.rint((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(cells, pixels, strict=True)]
@@ -125,35 +124,36 @@ def draw_layers(
     size: int,
     fov: float,
 ) -> Float[Tensor, "views 3 {size} {size}"]:
-    """Images in [-1, 1] in the pixel convention of the generator, white where there is nothing.
+    """Render images in [-1, 1] in the pixel convention of the generator, on white.
 
     Args:
-        meshes: textured, the hindmost first, see `gram.meshing.layers`.
+        meshes: textured meshes, back to front, see `gram.meshing.layers`.
         poses: (pitch, yaw) of cameras on the unit sphere, radians.
-        size: pixels along one side.
+        size: image side in pixels.
         fov: angle between the outermost pixel centres, radians.
     """
     rays = pixel_rays(look_at_origin(poses), size=size, fov=fov)
-    everything = rays.map(lambda part: part.reshape(-1, 3))
-    color = torch.ones(len(everything.origins), 3)
-    hidden_behind = torch.full((len(color),), torch.inf)
+    flat = rays.map(lambda part: part.reshape(-1, 3))
+    color = torch.ones(len(flat.origins), 3)
+    opaque_t = torch.full((len(color),), torch.inf)
     for mesh in meshes:
-        hit, t, texels = _meet(mesh, everything)
+        hit, t, texels = _intersect(mesh, flat)
         opaque = _material(mesh).alphaMode == "OPAQUE"
         alpha = torch.ones_like(texels[:, 3:]) if opaque else texels[:, 3:]
-        nearer = t < hidden_behind[hit]
+        # blend over the layers behind, unless hidden by an opaque one
+        nearer = t < opaque_t[hit]
         rows = hit[nearer]
         color[rows] = torch.lerp(color[rows], texels[nearer, :3], alpha[nearer])
         if opaque:
-            hidden_behind[rows] = t[nearer]
+            opaque_t[rows] = t[nearer]
     return color.view(len(poses), size, size, 3).permute(0, 3, 1, 2) * 2.0 - 1.0
 
 
-def _meet(mesh: trimesh.Trimesh, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
-    """Which rays meet the mesh, how far away, and its texture there, RGBA in [0, 1]."""
-    found = Target(mesh.vertices, mesh.faces).meet(rays.origins.numpy(), rays.directions.numpy())
-    hit = np.flatnonzero(found.hit)
-    corners, weights = mesh.faces[found.faces[hit]], found.weights[hit]
+def _intersect(mesh: trimesh.Trimesh, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of the rays that hit the mesh, their distances, and texels there, RGBA in [0, 1]."""
+    hits = MeshScene(mesh.vertices, mesh.faces).intersect(rays.origins.numpy(), rays.directions.numpy())
+    hit = np.flatnonzero(hits.hit)
+    corners, weights = mesh.faces[hits.faces[hit]], hits.weights[hit]
     points = torch.from_numpy(interpolate(mesh.vertices, corners, weights)).float()
     rows = torch.from_numpy(hit)
     visual = mesh.visual
@@ -163,14 +163,14 @@ def _meet(mesh: trimesh.Trimesh, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _look_up(material: PBRMaterial, uv: Float[ndarray, "n 2"]) -> Float[Tensor, "n 4"]:
-    """Bilinear, as graphics cards do it."""
+    """Sample the texture bilinearly, like a GPU."""
     assert material.baseColorTexture is not None
-    picture = torch.from_numpy(np.array(material.baseColorTexture.convert("RGBA"))).float() / 255.0
+    texture = torch.from_numpy(np.array(material.baseColorTexture.convert("RGBA"))).float() / 255.0
     at = torch.from_numpy(uv).float() * torch.tensor([2.0, -2.0]) + torch.tensor([-1.0, 1.0])
-    found = grid_sample(
-        picture.permute(2, 0, 1)[None], at[None, None], padding_mode="border", align_corners=False
+    texels = grid_sample(
+        texture.permute(2, 0, 1)[None], at[None, None], padding_mode="border", align_corners=False
     )
-    return found[0, :, 0].T
+    return texels[0, :, 0].T
 
 
 def _material(mesh: trimesh.Trimesh) -> PBRMaterial:

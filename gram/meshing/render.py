@@ -1,4 +1,4 @@
-"""Pictures of a mesh from cameras around it, by ray casting on the CPU: no window system, no OpenGL."""
+"""Rendering of meshes by ray casting on the CPU, without a window system or OpenGL."""
 
 import math
 
@@ -10,11 +10,11 @@ from torch import Tensor
 from trimesh.visual import ColorVisuals
 
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.meshing.raycasting import Target, interpolate
+from gram.meshing.raycasting import MeshScene, interpolate
 from gram.shapes import Float, Int, UInt8
 
 CLAY = np.array([0.82, 0.80, 0.77])
-LIGHT = np.array([-0.4, 0.6, 1.0])  # direction towards it, in camera axes
+LIGHT = np.array([-0.4, 0.6, 1.0])  # direction towards the light, in camera axes
 AMBIENT = 0.18
 
 
@@ -28,36 +28,35 @@ def render_mesh(
     background: float = 1.0,
     supersampling: int = 2,
 ) -> UInt8[ndarray, "views {size} {size} 3"]:
-    """Pictures in the same pixel convention as the generator's renderings, so that they can be put side by
-    side.
+    """Render images in the pixel convention of the generator.
 
     Args:
-        mesh: Surface in world coordinates.
+        mesh: surface in world coordinates.
         poses: (pitch, yaw) of cameras on the unit sphere, radians.
-        size: Pixels along one side, at least 2.
-        fov: Angle between the outermost pixel centres, radians.
-        colored: Show the vertex colours as they are (a radiance field's colours are lit already); otherwise
-            grey clay lit from the camera's upper left, which shows the shape.
-        background: Grey value in [0, 1] where there is no surface.
-        supersampling: Rays along one side of a pixel.
+        size: image side in pixels, at least 2.
+        fov: angle between the outermost pixel centres, radians.
+        colored: use vertex colours without lighting, which radiance fields include; otherwise grey clay, lit
+            from the camera's upper left.
+        background: grey value in [0, 1] of the background.
+        supersampling: rays along one side of a pixel.
 
     Raises:
-        ValueError: If the mesh is empty, or `colored` is asked for and it has no vertex colours.
+        ValueError: the mesh is empty, or `colored` is set and it has no vertex colours.
     """
     if len(mesh.faces) == 0:
-        raise ValueError("The mesh has no triangles; there is nothing to show.")
+        raise ValueError("The mesh has no triangles; there is nothing to render.")
     colors = _vertex_colors(mesh) if colored else None
-    target = Target(mesh.vertices, mesh.faces)
+    scene = MeshScene(mesh.vertices, mesh.faces)
     fine = size * supersampling
-    # Sub-pixels tile the same square of the image plane as the pixels that they belong to.
+    # sub-pixels tile the same square of the image plane as the pixels
     fine_fov = 2 * math.atan(math.tan(fov / 2) * (fine - 1) / (fine - supersampling))
     views = []
     for cam2world in look_at_origin(poses):
         rays = pixel_rays(cam2world[None], size=fine, fov=fine_fov)
-        hit, faces, weights, _ = target.meet(rays.origins[0].numpy(), rays.directions[0].numpy())
-        picture = np.full((fine * fine, 3), background)
-        picture[hit] = _shade(mesh, colors, mesh.faces[faces[hit]], weights[hit], cam2world[:3, :3].numpy())
-        blocks = picture.reshape(size, supersampling, size, supersampling, 3).mean(axis=(1, 3))
+        hit, faces, weights, _ = scene.intersect(rays.origins[0].numpy(), rays.directions[0].numpy())
+        image = np.full((fine * fine, 3), background)
+        image[hit] = _shade(mesh, colors, mesh.faces[faces[hit]], weights[hit], cam2world[:3, :3].numpy())
+        blocks = image.reshape(size, supersampling, size, supersampling, 3).mean(axis=(1, 3))
         views.append(np.rint(blocks.clip(0, 1) * 255).astype(np.uint8))
     return np.stack(views)
 
@@ -65,13 +64,13 @@ def render_mesh(
 def turntable_poses(
     count: int, *, swing: float | None = None, yaw: float = math.pi / 2, pitch: float = math.pi / 2
 ) -> Float[Tensor, "{count} 2"]:
-    """Camera poses of an endless turntable: the last is one step before the first.
+    """Camera poses of a looping turntable video.
 
     Args:
-        count: Number of pictures.
-        swing: Turn to and fro by at most this angle from `yaw` (faces), radians; None goes round once (cars).
-        yaw: Where it starts; pi/2 is the front.
-        pitch: Constant; pi/2 is level, less looks down from above.
+        count: number of images.
+        swing: amplitude of the oscillation around `yaw` (faces), radians; None for a full turn (cars).
+        yaw: initial yaw; pi/2 is frontal.
+        pitch: constant pitch; pi/2 is level, less looks down from above.
     """
     phase = torch.arange(count) * (2 * math.pi / count)
     turned = yaw + (phase if swing is None else swing * torch.sin(phase))
@@ -94,10 +93,10 @@ def _shade(
     weights: Float[ndarray, "hits 3"],
     camera_axes: Float[ndarray, "3 3"],
 ) -> Float[ndarray, "hits 3"]:
-    """Vertex colours as they are, or clay lit from the camera's upper left and a little from everywhere."""
+    """Vertex colours without lighting, or clay with directional and ambient light."""
     if colors is not None:
         return interpolate(colors, corners, weights)
     normals = interpolate(mesh.vertex_normals, corners, weights)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
-    towards_light = camera_axes @ (LIGHT / np.linalg.norm(LIGHT))
-    return CLAY * (AMBIENT + (1 - AMBIENT) * (normals @ towards_light).clip(0, 1))[:, None]
+    light = camera_axes @ (LIGHT / np.linalg.norm(LIGHT))
+    return CLAY * (AMBIENT + (1 - AMBIENT) * (normals @ light).clip(0, 1))[:, None]

@@ -1,4 +1,4 @@
-"""A closed triangle mesh of where a scalar field crosses a level."""
+"""Closed isosurface meshes of scalar fields."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,8 @@ from gram.meshing.fields import Bounds, Field, Lattice, check_level, choose_leve
 from gram.shapes import Float
 
 FACES, EDGES = (generate_binary_structure(3, shared) for shared in (1, 2))
-"""A lattice point with those that share a face of its cell with it, or an edge, too. By turns they make a
-ball whose radius is true within a seventh; a true one would be cubically more work."""
+"""Structuring elements of the 6 and 18 nearest lattice points. Alternating, they approximate a ball with an
+error of the radius of a seventh; an exact ball would take cubically more work."""
 
 
 def extract_surface(
@@ -27,25 +27,25 @@ def extract_surface(
     chunk: int = 2**17,
     progress: Callable[[int, int], None] | None = None,
 ) -> trimesh.Trimesh:
-    """Surface of the region where a field is above a level, in the field's world coordinates.
+    """Extract the surface of the region where a field is above a level, in world coordinates.
 
-    Marching cubes on a lattice of the box. Triangles are counter-clockwise from outside, where the field is
-    lower, so normals point outward and the volume is positive. Where the region reaches the sides of the
-    box it is closed by a cap half a cell outside. `mesh.metadata["level"]` keeps the level.
+    Marching cubes on a lattice of the box. Normals point outward, where the field is lower, and the volume
+    is positive. A region that reaches the sides of the box is closed by a cap half a cell outside.
+    `mesh.metadata["level"]` is the level.
 
     Args:
-        field: Maps (N, 3) world points to N values, larger inside.
+        field: function of (N, 3) world points to N values, larger inside.
         bounds: (low, high) of x, y, z.
-        resolution: Lattice points along the longest side of the box.
-        level: Between the smallest and largest value; None chooses it, see `choose_level`.
-        largest_only: Keep only the connected part of largest volume: drops floaters and closed cavities.
-        fill: Radius of a ball, in world units: pits and gaps that it has no room in are filled.
-        chunk: Points given to the field at once.
-        progress: Called with (points done, points in total).
+        resolution: lattice points along the longest side of the box.
+        level: level between the smallest and largest value; None chooses it, see `choose_level`.
+        largest_only: keep only the connected part of largest volume: drops floaters and closed cavities.
+        fill: radius of the ball of a morphological closing, world units: smaller pits and gaps are filled.
+        chunk: points evaluated at once.
+        progress: called with (points done, points in total).
 
     Raises:
-        ValueError: If there is no surface at the level (the message has the field's range), or bounds,
-            resolution or values are unusable.
+        ValueError: no surface at the level (the message has the field's range), or invalid bounds, resolution
+            or values.
 
     Example:
         >>> def ball(points):  # 0.5 at a radius of 0.5
@@ -73,29 +73,30 @@ def extract_surface(
 
 
 def why_not_watertight(mesh: trimesh.Trimesh) -> str | None:
-    """None for a closed surface with consistent sides; otherwise what is wrong with it, in words."""
+    """Description of the defects of a surface; None if it is closed and consistently oriented."""
     if len(mesh.faces) == 0:
         return "the mesh has no triangles"
     _, sharing = np.unique(np.sort(mesh.edges, axis=1), axis=0, return_counts=True)
-    complaints = []
+    defects = []
     if holes := int((sharing == 1).sum()):
-        complaints.append(f"{holes} edges belong to one triangle only: the surface has holes")
+        defects.append(f"{holes} edges belong to one triangle only: the surface has holes")
     if branches := int((sharing > 2).sum()):
-        complaints.append(f"{branches} edges belong to more than two triangles: the surface branches there")
-    if not complaints and not mesh.is_winding_consistent:
-        complaints.append("neighbouring triangles disagree about which side is outside")
-    return "; ".join(complaints) or None
+        defects.append(f"{branches} edges belong to more than two triangles: the surface branches there")
+    if not defects and not mesh.is_winding_consistent:
+        defects.append("neighbouring triangles disagree about which side is outside")
+    return "; ".join(defects) or None
 
 
 def _closed(values: Float[ndarray, "x y z"], level: float) -> Float[ndarray, "x2 y2 z2"]:
-    """The field with a layer of outside around it, and no value so near the level that triangles degenerate.
+    """Pad the field with an outside layer, and move values away from the level to avoid degenerate triangles.
 
-    A value of the layer lies as far below the level as its neighbour in the box lies above, so that the cap
-    comes to lie half-way, and no crossing collapses into a lattice point.
+    Values of the layer mirror their neighbours at the level, which places the cap half-way between both.
     """
+    # minimum distance to the level
     nudge = 1e-4 * (values.max() - values.min())
     offset = values - level
     offset = np.where(offset >= 0, np.maximum(offset, nudge), np.minimum(offset, -nudge))
+    # padding below the level
     padded = np.pad(offset, 1, mode="edge")
     inner = np.zeros(padded.shape, dtype=bool)
     inner[1:-1, 1:-1, 1:-1] = True
@@ -108,14 +109,14 @@ def _largest(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
 
 
 def close_pits(values: Float[ndarray, "x y z"], cells: int) -> Float[ndarray, "x y z"]:
-    """Morphological closing of a field: pits are filled that a ball of a radius of `cells` does not fit into.
+    """Close a field morphologically: fills pits that a ball with a radius of `cells` does not fit into.
 
-    A model of few surfaces paints a pupil on one that lies behind the face, which is a hole in the surface.
-    Dilation and then erosion by about a ball (Serra, Image Analysis and Mathematical Morphology, 1982) fills
-    it; no value becomes less.
+    A model of few surfaces paints pupils on one behind the face, which are holes in the surface. Dilation and
+    erosion by an approximate ball (Serra, Image Analysis and Mathematical Morphology, 1982) fill them; no
+    value decreases.
 
     Args:
-        values: on a lattice, larger inside; beyond its sides they go on as they are there.
+        values: values on a lattice, larger inside, extended constantly beyond its sides.
         cells: radius in lattice cells; 0 changes nothing.
     """
     steps = [FACES if step % 2 == 0 else EDGES for step in range(cells)]

@@ -1,4 +1,4 @@
-"""Colours of a mesh as a picture: every triangle has its place in a texture (UV atlas)."""
+"""Textures of meshes: UV atlas and baking of colours."""
 
 from typing import NamedTuple
 
@@ -14,22 +14,19 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from gram.meshing.colors import ColorField, field_colors
-from gram.meshing.raycasting import Target, interpolate
+from gram.meshing.raycasting import MeshScene, interpolate
 from gram.shapes import Bool, Float, Int, UInt8
 
 GUTTER = 2
-"""Texels between charts, of the atlas as it is packed."""
+"""Texels between charts of the packed atlas."""
 EXTENT = 1000.0
-"""Largest side of a mesh that is cut open."""
+"""Largest side that meshes are scaled to before unwrapping."""
 SMALLEST = 16
-"""Texels along one side below which charts have no room."""
+"""Minimum texture side, texels."""
 
 
 class Atlas(NamedTuple):
-    """A mesh cut open and laid flat.
-
-    `origin` is the vertex of the mesh that each vertex here was: vertices on seams are several.
-    """
+    """Unwrapped mesh; `origin` is the vertex of the mesh of each vertex, repeated along seams."""
 
     origin: Int[ndarray, " vertices"]
     faces: Int[ndarray, "faces 3"]
@@ -37,10 +34,10 @@ class Atlas(NamedTuple):
 
 
 def bake_texture(mesh: trimesh.Trimesh, color_field: ColorField, *, size: int) -> trimesh.Trimesh:
-    """The mesh with a texture of the field's colours, every texel seen straight on.
+    """Copy a mesh with a texture of the field's colours, viewed along the normals.
 
-    Vertices on seams are doubled, so that the copy has holes to a program that does not merge them; the
-    normals are those of the mesh.
+    Vertices on seams are duplicated, so the copy is only watertight after merging them; normals are those of
+    the mesh.
 
     Args:
         mesh: surface in world coordinates.
@@ -48,18 +45,20 @@ def bake_texture(mesh: trimesh.Trimesh, color_field: ColorField, *, size: int) -
         size: texels along one side, at least 16.
 
     Raises:
-        ValueError: the texture is too small, or the field gives no colours.
+        ValueError: the texture is too small, or values of the field are no colours.
     """
     if size < SMALLEST:
         raise ValueError(f"A texture of {size} x {size} texels is too small; take at least {SMALLEST}.")
+    # points and normals of texels
     atlas = unwrap(mesh, size=size)
     texels, corners, weights = _texels(atlas, size)
     points = torch.from_numpy(interpolate(mesh.vertices, corners, weights)).float()
     normals = normalize(torch.from_numpy(interpolate(mesh.vertex_normals, corners, weights)).float(), dim=-1)
+    # colours of covered texels, extended over the rest
     texture, covered = np.zeros((size * size, 3), dtype=np.uint8), np.zeros(size * size, dtype=bool)
     texture[texels], covered[texels] = field_colors(color_field, points, -normals), True
-    picture = Image.fromarray(_filled(texture.reshape(size, size, 3), covered.reshape(size, size)))
-    material = PBRMaterial(name="surface", baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0)
+    image = Image.fromarray(_filled(texture.reshape(size, size, 3), covered.reshape(size, size)))
+    material = PBRMaterial(name="surface", baseColorTexture=image, metallicFactor=0.0, roughnessFactor=1.0)
     textured = trimesh.Trimesh(
         mesh.vertices[atlas.origin], atlas.faces, vertex_normals=mesh.vertex_normals[atlas.origin],
         visual=TextureVisuals(uv=atlas.uv, material=material), process=False,
@@ -69,8 +68,8 @@ def bake_texture(mesh: trimesh.Trimesh, color_field: ColorField, *, size: int) -
 
 
 def unwrap(mesh: trimesh.Trimesh, *, size: int) -> Atlas:
-    """Charts of little distortion, packed into a square of `size` texels (xatlas)."""
-    # xatlas takes triangles with an area below 1e-7 for none, and a large mesh has no such.
+    """Unwrap a mesh into charts of little distortion, packed into a square of `size` texels (xatlas)."""
+    # xatlas drops triangles with an area below 1e-7, which scaled meshes do not have
     positions = mesh.vertices * (EXTENT / mesh.extents.max())
     packed = xatlas.Atlas()
     packed.add_mesh(
@@ -88,30 +87,32 @@ def unwrap(mesh: trimesh.Trimesh, *, size: int) -> Atlas:
 def _texels(
     atlas: Atlas, size: int
 ) -> tuple[Int[ndarray, " texels"], Int[ndarray, "texels 3"], Float[ndarray, "texels 3"]]:
-    """Texels that show the surface, counted row by row from the top: corners there, and their weights.
+    """Row-major indices of texels on the surface, and their triangle corners and weights.
 
-    They are those with their middle in a triangle, and those around a vertex: a chart can be so small that it
-    has no middle of a texel.
+    These are texels with their centre in a triangle, and those around a vertex, since small charts may
+    contain no centre.
     """
-    middles = (np.arange(size) + 0.5) / size
-    v, u = np.meshgrid(1.0 - middles, middles, indexing="ij")
+    # triangles at texel centres, by rays onto the flat mesh
+    centres = (np.arange(size) + 0.5) / size
+    v, u = np.meshgrid(1.0 - centres, centres, indexing="ij")
     above = np.stack([u.ravel(), v.ravel(), np.ones(size * size)], axis=1)
     flat = np.concatenate([atlas.uv, np.zeros((len(atlas.uv), 1))], axis=1)
-    found = Target(flat, atlas.faces).meet(above, np.broadcast_to([0.0, 0.0, -1.0], above.shape))
-    inside = np.flatnonzero(found.hit)
+    hits = MeshScene(flat, atlas.faces).intersect(above, np.broadcast_to([0.0, 0.0, -1.0], above.shape))
+    inside = np.flatnonzero(hits.hit)
+    # other texels around vertices
     column, row = (np.stack([atlas.uv[:, 0], 1.0 - atlas.uv[:, 1]]) * size).astype(np.int64).clip(0, size - 1)
     around, vertex = np.unique(row * size + column, return_index=True)
-    bare = ~found.hit[around]
-    around, vertex = around[bare], vertex[bare]
-    corners = np.concatenate([atlas.faces[found.faces[inside]], np.repeat(vertex[:, None], 3, axis=1)])
-    weights = np.concatenate([found.weights[inside], np.broadcast_to([1.0, 0.0, 0.0], (len(vertex), 3))])
+    missed = ~hits.hit[around]
+    around, vertex = around[missed], vertex[missed]
+    corners = np.concatenate([atlas.faces[hits.faces[inside]], np.repeat(vertex[:, None], 3, axis=1)])
+    weights = np.concatenate([hits.weights[inside], np.broadcast_to([1.0, 0.0, 0.0], (len(vertex), 3))])
     return np.concatenate([inside, around]), atlas.origin[corners], weights
 
 
 def _filled(
     texture: UInt8[ndarray, "size size 3"], covered: Bool[ndarray, "size size"]
 ) -> UInt8[ndarray, "size size 3"]:
-    """Texels of no triangle have the colour of the nearest that is of one: no filter sees a seam."""
+    """Fill uncovered texels with the nearest covered colour, so that filtering shows no seams."""
     nearest = distance_transform_edt(~covered, return_distances=False, return_indices=True)
     assert isinstance(nearest, ndarray)
     return texture[nearest[0], nearest[1]]

@@ -1,4 +1,4 @@
-"""Distances between sets of images, with the protocol of every number."""
+"""Metrics between sets of images, with the protocol of every number; depth, angle and surface errors."""
 
 from gram.metrics.extractors import Extractor, load_extractor
 from gram.metrics.features import Features, extract_features

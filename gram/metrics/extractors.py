@@ -1,4 +1,4 @@
-"""The networks that turn images into the features that distances are measured in."""
+"""Feature extractors: networks whose features metrics compare."""
 
 import hashlib
 import urllib.error
@@ -20,7 +20,7 @@ INCEPTION = "inception-v3-compat"
 
 @dataclass(frozen=True)
 class ExtractorKind:
-    """How to get one kind of extractor: which layer is read and where its weights come from by default."""
+    """Kind of extractor: its layer, the path of its default weights, and a hint for messages."""
 
     layer: str
     default_weights: Callable[[], Path]
@@ -29,14 +29,14 @@ class ExtractorKind:
 
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
-    """A feature extractor together with what its numbers have to be labelled with.
+    """Feature extractor with the labels of its numbers.
 
     Attributes:
-        name: Its name in torch-fidelity, `"effnetlite0"` or `"inception-v3-compat"`.
-        layer: Which of its outputs are the features.
+        name: name in torch-fidelity, `"effnetlite0"` or `"inception-v3-compat"`.
+        layer: name of the output that is used.
         weights_hash: sha256 of the weights file.
-        network: torch-fidelity's module, on `device`, in evaluation mode.
-        device: Where images are sent.
+        network: module of torch-fidelity on `device`, in evaluation mode.
+        device: device of the network.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Extractor:
 
     @torch.no_grad()
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch dims"]:
-        """Features in float32 on the CPU; without TF32, so that they agree between devices."""
+        """Compute features as float32 on the CPU, without TF32, so that devices agree."""
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             return self.network(images.to(self.device))[0].float().cpu()
 
@@ -55,17 +55,16 @@ class Extractor:
 def load_extractor(
     name: str = effnet.NAME, *, weights_path: str | Path | None = None, device: str | torch.device = "cpu"
 ) -> Extractor:
-    """A feature extractor by its torch-fidelity name.
+    """Load a feature extractor by its torch-fidelity name.
 
     Args:
         name: `"effnetlite0"` (embedded) or `"inception-v3-compat"` (the network of published FID and KID).
-        weights_path: File to use instead of the default weights: those of the installed package for
-            effnetlite0; for Inception torch-fidelity's file, downloaded once into the torch hub folder.
-        device: Where to run.
+        weights_path: weights file; the default is that of the installed package for effnetlite0, and
+            torch-fidelity's file for Inception, downloaded once into the torch hub folder.
+        device: device of the network.
 
     Raises:
-        ValueError: If the name is unknown, or the weights are absent, of another network, or cannot be
-            downloaded.
+        ValueError: unknown name, or weights are missing, of another network, or cannot be downloaded.
     """
     if name not in KINDS:
         raise ValueError(f"There is no feature extractor {name!r}; choose one of {', '.join(sorted(KINDS))}.")
@@ -90,14 +89,14 @@ def _build(name: str, kind: ExtractorKind, path: Path) -> FeatureExtractorBase:
 
 
 def _check_inception_weights(path: Path, kind: ExtractorKind) -> None:
-    """Refuses files of other networks here: torch-fidelity would unpickle whatever it is given."""
+    """Refuse files of other networks before torch-fidelity unpickles them."""
     marker = "Mixed_7c.branch_pool.conv.weight"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - reads tensors only
-        found = "fc.weight" in state and marker in state and state["fc.weight"].shape == (1008, 2048)
-    except Exception as error:  # unpickling reports a wrong file in many ways
+        known = "fc.weight" in state and marker in state and state["fc.weight"].shape == (1008, 2048)
+    except Exception as error:  # unpickling a wrong file raises anything
         raise ValueError(f"{path} is not a file of PyTorch weights; give {kind.needs}.") from error
-    if not found:
+    if not known:
         raise ValueError(
             f"{path} holds the weights of another network than {INCEPTION!r}; give {kind.needs}."
         )

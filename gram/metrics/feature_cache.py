@@ -1,4 +1,4 @@
-"""Features kept on disk, one safetensors file a set, found again by what they were computed from."""
+"""Cache of features on disk, one safetensors file per image set, keyed by all inputs."""
 
 import hashlib
 from pathlib import Path
@@ -10,8 +10,7 @@ from torch import Tensor
 from gram.shapes import Float
 from gram.system.folders import write_file
 
-# Raised whenever an extractor's preprocessing or arithmetic changes its numbers: older files are then not
-# found.
+# Incremented when preprocessing or arithmetic of an extractor changes; invalidates older files.
 VERSION = 1
 
 
@@ -25,16 +24,16 @@ def cache_path(
     layer: str,
     weights_hash: str,
 ) -> Path:
-    """Where the features of the first `count` images of a set belong; different for any other input.
+    """Path of the features of the first `count` images of a set, unique to the arguments.
 
     Args:
-        folder: Folder of the cache.
-        images_hash: Content hash of the whole set.
-        count: How many of its images, from the first on.
-        size: (height, width) at which they were read, in pixels.
-        extractor: Name of the extractor.
-        layer: Its layer.
-        weights_hash: Hash of its weights.
+        folder: folder of the cache.
+        images_hash: content hash of the whole set.
+        count: number of images, from the first on.
+        size: (height, width) of the images in pixels.
+        extractor: name of the extractor.
+        layer: layer of the extractor.
+        weights_hash: hash of its weights.
     """
     key = repr((VERSION, images_hash, count, size, extractor, layer, weights_hash))
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -42,7 +41,7 @@ def cache_path(
 
 
 def read_features(path: Path, count: int) -> Float[Tensor, "num dims"] | None:
-    """The kept features, or None if there are none or the file is damaged (it is then written anew)."""
+    """Read cached features; None if the file is missing or damaged (and then rewritten)."""
     try:
         values = safetensors.torch.load_file(path)["features"]
     except (FileNotFoundError, SafetensorError, KeyError):
@@ -51,5 +50,5 @@ def read_features(path: Path, count: int) -> Float[Tensor, "num dims"] | None:
 
 
 def write_features(path: Path, values: Float[Tensor, "num dims"]) -> None:
-    """Keeps features; a reader, or a second process that writes the same, never sees half a file."""
+    """Write features to the cache, atomically."""
     write_file(path, safetensors.torch.save({"features": values.contiguous()}))

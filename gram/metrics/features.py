@@ -1,4 +1,4 @@
-"""Features of image sets: extracted once, kept on disk by content, compared as often as needed.
+"""Features of image sets, cached on disk by content.
 
 An image set is a uint8 tensor of shape (N, 3, H, W), or a `Dataset` whose items are uint8 tensors of shape
 (3, H, W) or tuples that start with one. All images of a set have the same size.
@@ -24,16 +24,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """Features of a set of images and what is needed to know whether two sets are comparable.
+    """Features of a set of images, with all that must be equal in comparisons.
 
-    Slicing gives the features of a part of the images: `features[:500]`.
+    Slicing selects images: `features[:500]`.
 
     Attributes:
-        values: One row an image, in the order of the images, on the CPU.
-        size: (height, width) of the images in pixels, before the extractor's own resize.
-        extractor: Name of the extractor.
+        values: one row per image, in order, on the CPU.
+        size: (height, width) of the images in pixels, before the extractor resizes them.
+        extractor: name of the extractor.
         weights_hash: sha256 of the extractor's weights file.
-        images_hash: Content hash of the set that the images are from, if known.
+        images_hash: content hash of the image set, if known.
     """
 
     values: Float[Tensor, "num dims"]
@@ -59,23 +59,22 @@ def extract_features(
     cache_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Features:
-    """Features of the first `limit` images (all of them by default).
+    """Extract features of the first `limit` images (all of them by default).
 
-    With `cache_dir`, features of a set whose content hash is known (given as `images_hash`, or computed
-    here for a tensor) are read from and kept in that folder, keyed by images, number, size, extractor and
-    its weights.
+    With `cache_dir`, features of a set whose content hash is known (given as `images_hash`, or computed for a
+    tensor) are cached, keyed by images, number, size, extractor and weights.
 
     Args:
-        images: The image set, see the module.
-        extractor: From `load_extractor`.
-        limit: How many images, from the first on.
-        batch_size: Images sent to the device at once.
-        images_hash: Content hash of the whole set. It has to change when any pixel does.
-        cache_dir: Folder of kept features; created when needed.
-        progress: Called with (images done, images in total) after every batch; once, as done, on a cache hit.
+        images: image set, see the module.
+        extractor: result of `load_extractor`.
+        limit: number of images, from the first on.
+        batch_size: images sent to the device at once.
+        images_hash: content hash of all pixels of the whole set.
+        cache_dir: folder of cached features; created when needed.
+        progress: called with (images done, images in total) after every batch; once on a cache hit.
 
     Raises:
-        ValueError: If the set is empty or smaller than `limit`, or its images are not uint8 RGB of one size.
+        ValueError: the set is empty or smaller than `limit`, or its images are not uint8 RGB of one size.
     """
     count = _count(images, limit)
     size = _size(_image(images, 0))
@@ -171,7 +170,7 @@ def _count(images: Images, limit: int | None) -> int:
     if available == 0:
         raise ValueError("The image set is empty: there is nothing to extract features of.")
     if limit is not None and not 1 <= limit <= available:
-        raise ValueError(f"Features of {limit} images were asked for, but the set has {available}.")
+        raise ValueError(f"Features of {limit} images are requested, but the set has {available}.")
     return available if limit is None else limit
 
 

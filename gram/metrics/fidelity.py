@@ -1,12 +1,12 @@
-"""How far generated images are from real ones: FID, KID, precision, recall, and the protocol of each.
+"""FID, KID, precision and recall of generated images, with the protocol of the measurement.
 
-The arithmetic is torch-fidelity's. In its convention the first input is generated and the second is real:
-*precision* is the share of fakes inside the manifold of the reals, *recall* the share of reals inside that
-of the fakes. A generator that collapsed to a few good images has high precision and low recall.
+The arithmetic is torch-fidelity's. *Precision* is the fraction of fakes inside the manifold of the reals,
+*recall* the fraction of reals inside that of the fakes. A generator that collapsed to a few good images has
+high precision and low recall.
 
-A number is only called `fid` or `kid` if it comes from Inception; others carry the extractor's name, for
-instance `fid_effnetlite0`. Numbers are comparable where their protocols are equal: FID above all falls with
-the number of images.
+A metric is only named `fid` or `kid` if it uses Inception; others carry the extractor's name, for instance
+`fid_effnetlite0`. Values are comparable only with equal protocols: FID above all falls with the number of
+images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from gram.metrics.extractors import INCEPTION, load_extractor
 from gram.metrics.features import Features, Images, Progress, count_images, extract_features
 
-# A metric and the fewest images of either set that it is defined for.
+# minimum number of images of either set, by metric
 SMALLEST_SET = {"fid": 2, "kid": 2, "precision": 4, "recall": 4}
 METRICS = tuple(SMALLEST_SET)
 NEIGHBORHOOD = 3
@@ -31,18 +31,18 @@ NEIGHBORHOOD = 3
 
 @dataclass(frozen=True)
 class Measurement:
-    """Numbers and the protocol that they were measured with.
+    """Metrics and their protocol.
 
     Attributes:
-        values: Metric to number, for instance `{"fid_effnetlite0": 12.3}`.
-        protocol: Everything that has to be equal for two measurements to be comparable; fit for JSON.
+        values: numbers by metric, for instance `{"fid_effnetlite0": 12.3}`.
+        protocol: entries that must be equal for two measurements to be comparable, as JSON.
     """
 
     values: dict[str, float]
     protocol: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"values": ..., "protocol": ...}`, for a metrics file."""
+        """Convert to `{"values": ..., "protocol": ...}`, for a metrics file."""
         return asdict(self)
 
 
@@ -63,9 +63,9 @@ def measure(
     protocol: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Measurement:
-    """Features of both sets and their distances in one call; see `extract_features` and `compare`.
+    """Extract features of both sets and compare them; see `extract_features` and `compare`.
 
-    For several measurements that share a set, call those two instead. `progress` counts the images of both
+    Call these two instead for several measurements that share a set. `progress` counts the images of both
     sets, the fakes first.
     """
     network = load_extractor(extractor, weights_path=weights_path, device=device)
@@ -102,20 +102,19 @@ def compare(
     seed: int = 2020,
     protocol: Mapping[str, Any] | None = None,
 ) -> Measurement:
-    """Distances between two sets of features.
+    """Compute metrics between two sets of features.
 
     Args:
-        fakes: Of generated images.
-        reals: Of real ones.
-        metrics: Any of "fid", "kid", "precision", "recall".
-        kid_subsets: Random subsets that KID is averaged over. One if they would all be the whole sets.
-        kid_subset_size: Images of each set in a subset; bounded by the size of the smaller set.
-        seed: Of the choice of the subsets.
-        protocol: What the caller knows about the images (truncation, poses, which weights); kept with the
-            numbers.
+        fakes: features of generated images.
+        reals: features of real images.
+        metrics: any of "fid", "kid", "precision", "recall".
+        kid_subsets: number of random subsets that KID is averaged over; one if subsets are the whole sets.
+        kid_subset_size: images of each set in a subset; bounded by the size of the smaller set.
+        seed: seed of the subsets.
+        protocol: further facts about the images (truncation, poses, weights), stored with the numbers.
 
     Raises:
-        ValueError: If the sets come from different extractors or image sizes, are too small for a metric, or
+        ValueError: the sets have different extractors or image sizes, are too small for a metric, or
             `protocol` redefines an entry.
     """
     _check_comparable(fakes, reals, metrics)
@@ -124,19 +123,19 @@ def compare(
         raise ValueError(f"KID needs subsets of at least 2 images; kid_subset_size is {kid_subset_size}.")
     if subset == len(fakes) == len(reals):
         kid_subsets = 1
-    own = _own_protocol(fakes, reals) | {
+    measured = _feature_protocol(fakes, reals) | {
         "kid_subsets": kid_subsets,
         "kid_subset_size": subset,
         "kid_seed": seed,
     }
-    if clash := own.keys() & (protocol or {}).keys():
+    if clash := measured.keys() & (protocol or {}).keys():
         raise ValueError(f"The protocol entries {sorted(clash)} are the measurement's own; rename yours.")
-    found = _distances(fakes, reals, metrics, kid_subsets, subset, seed)
-    values = {_label(metric, fakes.extractor): found[metric] for metric in metrics}
-    return Measurement(values, own | dict(protocol or {}))
+    results = _distances(fakes, reals, metrics, kid_subsets, subset, seed)
+    values = {_label(metric, fakes.extractor): results[metric] for metric in metrics}
+    return Measurement(values, measured | dict(protocol or {}))
 
 
-def _own_protocol(fakes: Features, reals: Features) -> dict[str, Any]:
+def _feature_protocol(fakes: Features, reals: Features) -> dict[str, Any]:
     return {
         "num_fakes": len(fakes),
         "num_reals": len(reals),
@@ -152,17 +151,17 @@ def _own_protocol(fakes: Features, reals: Features) -> dict[str, Any]:
 def _distances(
     fakes: Features, reals: Features, metrics: Sequence[str], kid_subsets: int, subset: int, seed: int
 ) -> dict[str, float]:
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     if "fid" in metrics:
         statistics = [fid_features_to_statistics(features.values) for features in (fakes, reals)]
-        found["fid"] = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+        results["fid"] = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
     if "kid" in metrics:
         options = {"kid_subsets": kid_subsets, "kid_subset_size": subset, "rng_seed": seed, "verbose": False}
-        found["kid"] = kid_features_to_metric(fakes.values, reals.values, **options)[KEY_METRIC_KID_MEAN]
+        results["kid"] = kid_features_to_metric(fakes.values, reals.values, **options)[KEY_METRIC_KID_MEAN]
     if "precision" in metrics or "recall" in metrics:
         options = {"prc_neighborhood": NEIGHBORHOOD, "save_cpu_ram": True, "verbose": False}
-        found |= prc_features_to_metric(fakes.values, reals.values, **options)
-    return found
+        results |= prc_features_to_metric(fakes.values, reals.values, **options)
+    return results
 
 
 def _check_comparable(fakes: Features, reals: Features, metrics: Sequence[str]) -> None:
@@ -179,11 +178,11 @@ def _check_comparable(fakes: Features, reals: Features, metrics: Sequence[str]) 
             f"{reals.size[1]}; read the reals at the fakes' size, as only one size is comparable."
         )
     for metric in metrics:
-        for what, features in (("fakes", fakes), ("reals", reals)):
+        for name, features in (("fakes", fakes), ("reals", reals)):
             if len(features) < SMALLEST_SET[metric]:
                 raise ValueError(
                     f"{metric} needs at least {SMALLEST_SET[metric]} images of each set, but there are "
-                    f"{len(features)} {what}."
+                    f"{len(features)} {name}."
                 )
 
 

@@ -1,4 +1,4 @@
-"""How much a picture looks like another: PSNR and SSIM."""
+"""Similarity of images: PSNR and SSIM."""
 
 import numpy as np
 import torch
@@ -7,21 +7,21 @@ from torch import Tensor
 from gram.shapes import Float
 
 SMALLEST = 11
-"""Pixels along one side of SSIM's window, and of the smallest picture."""
+"""Side of SSIM's window and minimum side of images, pixels."""
 WINDOW_STD = 1.5
-"""Of SSIM's Gaussian window, pixels."""
+"""Standard deviation of SSIM's Gaussian window, pixels."""
 
 
 def psnr(
     images: Float[Tensor, "batch 3 height width"], truth: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, " batch"]:
-    """Peak signal-to-noise ratio, -10 log10 of the mean squared error, colours in [0, 1]; decibels.
+    """Peak signal-to-noise ratio: -10 log10 of the mean squared error, colours in [0, 1]; decibels.
 
-    Infinite for equal pictures; 20 dB is an error of a tenth of the range, 40 dB of a hundredth.
+    Infinite for equal images; 20 dB is an error of a tenth of the range, 40 dB of a hundredth.
 
     Args:
-        images: in [-1, 1]; what is beyond is clipped, as in a file.
-        truth: the same.
+        images: images in [-1, 1], clipped like in a file.
+        truth: reference images, the same.
 
     Example:
         >>> black = torch.full((1, 3, 16, 16), -1.0)
@@ -35,15 +35,15 @@ def psnr(
 def ssim(
     images: Float[Tensor, "batch 3 height width"], truth: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, " batch"]:
-    """Structural similarity as published (Wang et al. 2004): a Gaussian window of 11 pixels, mean over
-    colour channels. 1 for equal pictures.
+    """Structural similarity (Wang et al. 2004): Gaussian window of 11 pixels, mean over colour channels; 1
+    for equal images.
 
     Args:
-        images: in [-1, 1]; what is beyond is clipped, as in a file.
-        truth: the same.
+        images: images in [-1, 1], clipped like in a file.
+        truth: reference images, the same.
 
     Raises:
-        ValueError: pictures smaller than the window.
+        ValueError: images smaller than the window.
 
     Example:
         >>> image = torch.linspace(-1, 1, 3 * 16 * 16).view(1, 3, 16, 16)
@@ -53,7 +53,7 @@ def ssim(
     from skimage.metrics import structural_similarity
 
     if min(images.shape[-2:]) < SMALLEST:
-        raise ValueError(f"pictures of {images.shape[-1]} x {images.shape[-2]}: SSIM's window has 11 pixels")
+        raise ValueError(f"images of {images.shape[-1]} x {images.shape[-2]}: SSIM's window has 11 pixels")
     pairs = [
         ((part.detach().clamp(-1.0, 1.0) + 1.0) / 2.0).cpu().double().numpy() for part in (images, truth)
     ]

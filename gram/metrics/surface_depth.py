@@ -1,4 +1,4 @@
-"""How far the surfaces of a generator are from the true surface, where that is known."""
+"""Distance between the surfaces of a generator and a known true surface."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from gram.shapes import Bool, Float
 
 
 class SurfaceDepth(NamedTuple):
-    """Means over rays of distances along them, world units; NaN where no ray can tell."""
+    """Mean distances along rays to the true surface, world units; NaN without valid rays."""
 
-    heaviest: float  # from the sample with the largest weight to the true surface
-    bias: float  # the same with a sign: positive where that sample is behind the true surface
-    nearest: float  # from the nearest surface that the ray meets: the best that weights could choose
+    heaviest: float  # from the sample with the largest weight
+    bias: float  # the same, signed: positive if that sample is behind the true surface
+    nearest: float  # from the nearest surface on the ray: a lower bound for any weights
 
 
 def surface_depth(
@@ -22,16 +22,17 @@ def surface_depth(
     weights: Float[Tensor, "*rays n"],
     truth: Float[Tensor, "*rays"],
 ) -> SurfaceDepth:
-    """Distances of surfaces from the truth, on rays that meet both.
+    """Distances between surfaces and truth, on rays that hit both.
 
     Args:
         t: distance of every sample along its ray.
-        hit: which samples there are.
-        weights: of the samples, from compositing.
-        truth: distance of the true surface along each ray, NaN where there is none.
+        hit: validity of the samples.
+        weights: compositing weights of the samples.
+        truth: distance of the true surface along each ray, NaN for misses.
     """
+    # sample with the largest weight, on rays where it and the truth are known
     heaviest = weights.argmax(-1, keepdim=True)
     known = truth.isfinite() & hit.gather(-1, heaviest)[..., 0]
-    away = (t.gather(-1, heaviest)[..., 0] - truth)[known]
+    offset = (t.gather(-1, heaviest)[..., 0] - truth)[known]
     nearest = torch.where(hit, (t - truth[..., None]).abs(), torch.inf).amin(-1)[known]
-    return SurfaceDepth(float(away.abs().mean()), float(away.mean()), float(nearest.mean()))
+    return SurfaceDepth(float(offset.abs().mean()), float(offset.mean()), float(nearest.mean()))

@@ -12,7 +12,7 @@ from gram.analysis.inversion import CANDIDATES, Inversion, invert
 from gram.extraction.surface import visible_surface
 from gram.metrics.depth import depth_correlation, depth_error, mask_iou, normal_error, normals_from_depth
 from gram.metrics.similarity import SMALLEST, psnr, ssim
-from gram.metrics.surface_distance import POINTS, compare_points, seen_points
+from gram.metrics.surface_distance import POINTS, compare_points, visible_points
 from gram.model.generator import Generator
 from gram.model.latents import write_latents
 from pipeline.cli.progress import Progress
@@ -167,8 +167,8 @@ def _surface_metrics(generator: Generator, z: Tensor, one: HeldOutIdentity, *, p
         return {}
     try:
         surface = visible_surface(generator, z, one.poses, psi=psi, resolution=RESOLUTION)
-        points = seen_points(surface, one.poses, fov=generator.fov)
-        truth = seen_points(one.mesh, one.poses, fov=generator.fov)
+        points = visible_points(surface, one.poses, fov=generator.fov)
+        truth = visible_points(one.mesh, one.poses, fov=generator.fov)
         distance = compare_points(points, truth, threshold=_threshold(generator))
     except ValueError:  # no surface, or none that is visible
         return {}

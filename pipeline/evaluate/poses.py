@@ -17,7 +17,7 @@ from gram.analysis.pose_estimator import (
     train_pose_network,
 )
 from gram.data.reader import ImageDataset
-from gram.metrics.angles import circular_correlation, turn_between
+from gram.metrics.angles import angle_difference, circular_correlation
 from gram.model.generator import quantised
 from gram.rendering.samplers import Noise
 from pipeline.cli.progress import Progress
@@ -44,7 +44,7 @@ class PosePairs(NamedTuple):
 
     def errors(self) -> Tensor:
         """Signed differences (count, 2) in degrees, in [-180, 180]."""
-        return torch.rad2deg(turn_between(self.estimated, self.requested))
+        return torch.rad2deg(angle_difference(self.estimated, self.requested))
 
 
 def measure(subject: EvaluatedModel) -> PartResult:
@@ -61,7 +61,7 @@ def measure(subject: EvaluatedModel) -> PartResult:
     ours = _samples(subject, network)
     values: dict[str, float] = {}
     for k, axis in enumerate(AXES):
-        unrelated = turn_between(ours.requested.roll(1, 0), ours.requested)
+        unrelated = angle_difference(ours.requested.roll(1, 0), ours.requested)
         values |= {
             f"{axis}_error": float(ours.errors()[:, k].abs().mean()),
             f"{axis}_floor": float(floor.errors()[:, k].abs().mean()),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gram.analysis.sampler_swap import ANALYTIC_POSES, analytic_subject, trained_subject
+from gram.analysis.sampler_swap import ANALYTIC_POSES, analytic_scene, trained_scene
 from gram.analysis.sampling_noise import (
     REFERENCE_POINTS,
     NoSuchSamplerError,
@@ -93,10 +93,10 @@ def measure_analytic_field(
         "poses": ANALYTIC_POSES[:views],
         "size": size,
     }
-    shown = analytic_subject(size=SHOWN_SIZE, views=1)
+    shown = analytic_scene(size=SHOWN_SIZE, views=1)
     assert shown.integral is not None
     whole = _pixels(shown.integral, SHOWN_SIZE)
-    subject = analytic_subject(size=size, views=views)
+    subject = analytic_scene(size=size, views=views)
     return _report("analytic field", protocol, subject, shown, whole, points, seeds)
 
 
@@ -141,7 +141,7 @@ def measure_model(
     }
 
     def subject(views: int, size: int) -> SampledScene:
-        return trained_subject(generator, untrained, z[:views], poses[:views], size=size)
+        return trained_scene(generator, untrained, z[:views], poses[:views], size=size)
 
     shown, title = subject(1, 2 * size), "trained model"
     whole = _pixels(draw(shown.build(kind, own.points_per_ray), shown.views), 2 * size)

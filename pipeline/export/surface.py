@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from gram.extraction.projected_colors import SeenColors
+from gram.extraction.projected_colors import ProjectedColors
 from gram.extraction.surface import depth_error, visible_surface
 from gram.meshing import (
     bake_texture,
@@ -68,13 +68,13 @@ def _mesh(subject: ExportedLatent) -> trimesh.Trimesh:
         raise ValueError(f"{subject.name}: {error}") from error
 
 
-def colors_of(subject: ExportedLatent) -> SeenColors:
+def colors_of(subject: ExportedLatent) -> ProjectedColors:
     """Colours of surface points, projected from rendered images, for `color_vertices` and `bake_texture`."""
     generator, settings = subject.generator, subject.settings
-    return SeenColors(generator, subject.z, surface_poses(generator, settings), psi=settings.psi)
+    return ProjectedColors(generator, subject.z, surface_poses(generator, settings), psi=settings.psi)
 
 
-def _write(subject: ExportedLatent, colored: trimesh.Trimesh, colors: SeenColors) -> list[Path]:
+def _write(subject: ExportedLatent, colored: trimesh.Trimesh, colors: ProjectedColors) -> list[Path]:
     settings = subject.settings
     textured = colored
     if settings.texture and {"glb", "obj"} & set(settings.formats):

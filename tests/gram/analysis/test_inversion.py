@@ -137,8 +137,8 @@ def test_progress_counts_all_updates(drawn: Generator) -> None:
 @pytest.mark.parametrize(
     ("images", "poses", "complaint"),
     [
-        ((1, 1, 3, 16, 12), (1, 1, 2), "the pictures are 12 x 16: cameras take square ones"),
-        ((0, 1, 3, 16, 16), (0, 1, 2), "there are no pictures: 0 subjects"),
+        ((1, 1, 3, 16, 12), (1, 1, 2), "the images are 12 x 16: cameras take square ones"),
+        ((0, 1, 3, 16, 16), (0, 1, 2), "there are no images: 0 subjects"),
         ((2, 1, 3, 16, 16), (1, 2, 2), "poses of shape .1, 2, 2. for 2 subjects with 1 views"),
     ],
 )

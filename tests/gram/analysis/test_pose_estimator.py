@@ -16,7 +16,7 @@ from gram.analysis.pose_estimator import (
 )
 from gram.geometry.cameras import on_unit_sphere, poses_on_unit_sphere
 from gram.geometry.poses import GaussianPoses, SphericalPoses, mirror_poses
-from gram.metrics.angles import turn_between
+from gram.metrics.angles import angle_difference
 
 SIZE = 16
 
@@ -44,10 +44,10 @@ def network() -> PoseNetwork:
 
 def test_it_learns_the_pose_of_a_dot(network: PoseNetwork) -> None:
     poses = drawn(GaussianPoses(), 300, seed=1)
-    errors = torch.rad2deg(turn_between(network.estimate(dots(poses)), poses)).abs().mean(0)
+    errors = torch.rad2deg(angle_difference(network.estimate(dots(poses)), poses)).abs().mean(0)
     assert float(errors[0]) < 2.0
     assert float(errors[1]) < 2.0
-    apart = torch.rad2deg(turn_between(poses.roll(1, 0), poses)).abs().mean(0)
+    apart = torch.rad2deg(angle_difference(poses.roll(1, 0), poses)).abs().mean(0)
     assert float(errors[0]) < 0.2 * float(apart[0])
     assert float(errors[1]) < 0.15 * float(apart[1])
 
@@ -64,9 +64,9 @@ def test_a_yaw_all_around_is_learned_without_a_jump() -> None:
     network = train_pose_network(dots(poses), poses, steps=200, seed=0)
     unseen = drawn(SphericalPoses(), 300, seed=1)
     unseen = unseen[unseen[:, 0] > 0.6]  # near the pole every yaw is the same view
-    errors = torch.rad2deg(turn_between(network.estimate(dots(unseen)), unseen)[:, 1]).abs()
+    errors = torch.rad2deg(angle_difference(network.estimate(dots(unseen)), unseen)[:, 1]).abs()
     assert float(errors.mean()) < 6.0
-    at_the_jump = turn_between(unseen[:, 1], torch.full_like(unseen[:, 1], -math.pi / 2)).abs() < 0.4
+    at_the_jump = angle_difference(unseen[:, 1], torch.full_like(unseen[:, 1], -math.pi / 2)).abs() < 0.4
     assert int(at_the_jump.sum()) > 10
     assert float(errors[at_the_jump].mean()) < 10.0
 
@@ -110,5 +110,5 @@ def test_what_is_kept_is_found_again_and_nothing_else_is(network: PoseNetwork, t
 
 def test_directions_and_poses_are_inverse() -> None:
     poses = drawn(SphericalPoses(), 100)
-    torch.testing.assert_close(turn_between(poses_on_unit_sphere(on_unit_sphere(poses)), poses),
+    torch.testing.assert_close(angle_difference(poses_on_unit_sphere(on_unit_sphere(poses)), poses),
                                torch.zeros(100, 2), rtol=0, atol=2e-5)  # fmt: skip

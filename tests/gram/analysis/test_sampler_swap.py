@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from gram.analysis.sampler_swap import analytic_subject, spacing, trained_subject
+from gram.analysis.sampler_swap import analytic_scene, spacing, trained_scene
 from gram.analysis.sampling_noise import NoSuchSamplerError, SampledScene, draw
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
@@ -32,7 +32,7 @@ def make(settings: dict[str, Any], kind: str, seed: int) -> Generator:
 def subject_of(generator: Generator, untrained: Generator) -> tuple[SampledScene, torch.Tensor]:
     z = torch.randn(2, 8, generator=torch.Generator().manual_seed(3))
     expected = generator.render(z, POSES, size=8).image
-    return trained_subject(generator, untrained, z, POSES, size=8), expected
+    return trained_scene(generator, untrained, z, POSES, size=8), expected
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)
@@ -78,7 +78,7 @@ def test_what_makes_no_sense_is_refused(
 
 @pytest.mark.parametrize("kind", ["manifold", "spheres", "planes"])
 def test_surfaces_stand_for_the_space_between_them(kind: str) -> None:
-    subject = analytic_subject(size=4, views=1)
+    subject = analytic_scene(size=4, views=1)
     depth = []
     for points in (8, 40):
         sampler = subject.build(kind, points)
@@ -91,4 +91,4 @@ def test_surfaces_stand_for_the_space_between_them(kind: str) -> None:
 
 def test_an_unknown_kind_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="no sampler of kind 'moebius'"):
-        analytic_subject(size=2, views=1).build("moebius", 8)
+        analytic_scene(size=2, views=1).build("moebius", 8)

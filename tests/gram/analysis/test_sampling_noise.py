@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from gram.analysis.sampler_swap import analytic_subject
+from gram.analysis.sampler_swap import analytic_scene
 from gram.analysis.sampling_noise import (
     NoSuchSamplerError,
     SampledScene,
@@ -23,7 +23,7 @@ KINDS = ("manifold", "spheres", "planes", "stratified", "hierarchical", "neusamp
 
 @pytest.fixture(scope="module")
 def subject() -> SampledScene:
-    return analytic_subject(size=12, views=1)
+    return analytic_scene(size=12, views=1)
 
 
 def by_points(subject: SampledScene, kind: str, points: Sequence[int], seeds: int = 4) -> list[SamplingNoise]:

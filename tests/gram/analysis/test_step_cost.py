@@ -36,21 +36,21 @@ def settings(**values: Any) -> TrainingSettings:
 def test_every_kind_of_step_counts_as_often_as_it_happens(
     r1_every: int, manifold_every: int, kinds: dict[int, float]
 ) -> None:
-    found = step_cost.kinds_of_steps(settings(r1_every=r1_every, manifold_every=manifold_every))
+    found = step_cost.step_kinds(settings(r1_every=r1_every, manifold_every=manifold_every))
     assert found == pytest.approx(kinds)
     assert math.isclose(sum(found.values()), 1.0)
 
 
 PEAKS = """
 import torch
-from gram.analysis.step_cost import forget_peak, peak_bytes
+from gram.analysis.step_cost import reset_peak, peak_bytes
 
 cpu = torch.device("cpu")
-forget_peak(cpu)
+reset_peak(cpu)
 print(peak_bytes(cpu))
 torch.ones(200 * 2**20, dtype=torch.uint8)
 print(peak_bytes(cpu))
-forget_peak(cpu)
+reset_peak(cpu)
 print(peak_bytes(cpu))
 """
 

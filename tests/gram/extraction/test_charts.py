@@ -66,7 +66,7 @@ def test_rays_meet_the_maps_where_they_meet_the_surfaces(
     if dented:
         dent(sampler)
     charts = charts_of(sampler, rays)
-    t, at, chord2 = charts.meet(Rays(rays.origins[view], rays.directions[view]))
+    t, at, chord2 = charts.intersect(Rays(rays.origins[view], rays.directions[view]))
     expected, hit = (part[view, :, :4].T for part in sampler.sample(rays))
     sure = chord2.abs() > 1e-4  # not at the very rim
     assert torch.equal((chord2 > 0)[sure], hit[sure])
@@ -80,7 +80,7 @@ def test_maps_reach_as_far_as_cameras_see(settings: dict[str, Any]) -> None:
     near_front = charts_of(sampler, rays_of(GaussianPoses(yaw_std=0.1, pitch_std=0.05)))
     around = charts_of(sampler, rays_of(GaussianPoses(yaw_std=0.5)))
     assert (around.extents[:2] > near_front.extents[:2]).all()  # inner ones are seen to their rims by all
-    _, at, chord2 = around.meet(rays_of(GaussianPoses(yaw_std=0.5)).rows(3))
+    _, at, chord2 = around.intersect(rays_of(GaussianPoses(yaw_std=0.5)).rows(3))
     assert float(at[chord2 > 0].abs().max()) <= 1.0
 
 
@@ -98,5 +98,5 @@ def test_surfaces_that_cannot_be_mapped_are_refused(settings: dict[str, Any]) ->
     rays = rays_of(GaussianPoses())
     with torch.no_grad():
         sampler.manifold.output.weight[:, :64] *= -1.0  # open on one side
-    with pytest.raises(ValueError, match=r"isosurface \d \(level .*\) is not met in .*% of the directions"):
+    with pytest.raises(ValueError, match=r"isosurface \d \(level .*\) is not hit in .*% of the directions"):
         chart(sampler, rays, resolution=16)

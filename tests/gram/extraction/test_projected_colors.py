@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from gram.extraction.projected_colors import SeenColors
+from gram.extraction.projected_colors import ProjectedColors
 from gram.geometry.cameras import look_at_origin, pixel_rays, project
 from gram.geometry.poses import GaussianPoses
 from gram.meshing import color_vertices, render_mesh
@@ -50,7 +50,7 @@ def test_a_surface_inside_has_the_colours_that_are_seen_and_not_its_own(striped:
         torch.tensor(np.array(of), dtype=torch.float32) for of in (mesh.vertices, mesh.vertex_normals)
     )
     front = normals[:, 2] > 0.7
-    seen = SeenColors(striped, z, POSES)(points[front], -normals[front])
+    seen = ProjectedColors(striped, z, POSES)(points[front], -normals[front])
     assert (striped.color(z, points, -normals)[:, 2] == 1.0).all()
     torch.testing.assert_close(seen[:, 2], torch.full_like(seen[:, 2], 0.2), rtol=0, atol=0.02)
     assert torch.corrcoef(torch.stack([seen[:, 0], points[front, 0]]))[0, 1] > 0.99
@@ -62,20 +62,20 @@ def test_what_no_picture_shows_has_the_fields_own_colour(striped: Generator) -> 
         torch.tensor(np.array(of), dtype=torch.float32) for of in (mesh.vertices, mesh.vertex_normals)
     )
     behind = normals[:, 2] < -0.5
-    found = SeenColors(striped, z, POSES)(points[behind], -normals[behind])
+    found = ProjectedColors(striped, z, POSES)(points[behind], -normals[behind])
     torch.testing.assert_close(found, striped.color(z, points[behind], -normals[behind]))
 
 
 def test_what_is_hidden_does_not_have_the_colour_of_what_hides_it(striped: Generator) -> None:
     z, point, towards = torch.zeros(8), torch.tensor([[0.0, 0.0, -0.06]]), torch.tensor([[0.0, 0.0, -1.0]])
-    found = SeenColors(striped, z, FRONT)(point, towards)
+    found = ProjectedColors(striped, z, FRONT)(point, towards)
     torch.testing.assert_close(found, striped.color(z, point, towards))
 
 
 def test_a_mesh_painted_so_is_like_the_picture(generator: Generator) -> None:
     """Whatever an untrained generator paints, on any surface."""
     z, mesh = torch.randn(8, generator=torch.Generator().manual_seed(0)), ball(0.08)
-    painted = color_vertices(mesh.subdivide(), SeenColors(generator, z, FRONT))
+    painted = color_vertices(mesh.subdivide(), ProjectedColors(generator, z, FRONT))
     shown = render_mesh(painted, FRONT, size=33, fov=generator.fov, colored=True)[0] / 255.0
     seen = generator.render(z[None], FRONT, size=33, background=False)
     front = ((seen.image + 1.0) / 2.0 / seen.opacity[:, None].clamp(min=1e-6))[0].permute(1, 2, 0).numpy()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gram.meshing.raycasting import Target, interpolate
+from gram.meshing.raycasting import MeshScene, interpolate
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [0, 1, 1]], dtype=float)
 FACES = np.array([[0, 1, 2], [3, 4, 5]])
@@ -10,7 +10,7 @@ FACES = np.array([[0, 1, 2], [3, 4, 5]])
 
 def test_the_nearest_triangle_is_met_where_it_is():
     origins = np.array([[0.2, 0.3, 3.0], [0.2, 0.3, -1.0], [0.9, 0.9, 3.0]])
-    found = Target(VERTICES, FACES).meet(origins, np.array([[0.0, 0, -1], [0, 0, 1], [0, 0, -1]]))
+    found = MeshScene(VERTICES, FACES).intersect(origins, np.array([[0.0, 0, -1], [0, 0, 1], [0, 0, -1]]))
     assert found.hit.tolist() == [True, True, False]
     assert found.faces[:2].tolist() == [1, 0]
     np.testing.assert_allclose(found.t[:2], [2, 1], atol=1e-6)
@@ -20,8 +20,8 @@ def test_the_nearest_triangle_is_met_where_it_is():
 
 def test_a_target_outlives_what_it_was_made_of():
     vertices, faces = VERTICES.copy(), FACES.copy()
-    target = Target(vertices, faces)
+    target = MeshScene(vertices, faces)
     vertices[:] = 0
     del vertices, faces
-    found = target.meet(np.array([[0.2, 0.3, 3.0]]), np.array([[0.0, 0, -1]]))
+    found = target.intersect(np.array([[0.2, 0.3, 3.0]]), np.array([[0.0, 0, -1]]))
     assert found.hit.all()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gram.meshing import bake_texture, decimate, extract_surface
 from gram.meshing.files import base_color
-from gram.meshing.raycasting import Target, interpolate
+from gram.meshing.raycasting import MeshScene, interpolate
 from gram.meshing.textures import unwrap
 
 SIZE = 128
@@ -47,7 +47,7 @@ def bilinear(image, uv):
 def seen_from_centre(mesh, image, count=5000):
     """Points of the surface in all directions, and what the texture shows there."""
     directions = np.random.default_rng(0).normal(size=(count, 3))
-    found = Target(mesh.vertices, mesh.faces).meet(np.zeros((count, 3)), directions)
+    found = MeshScene(mesh.vertices, mesh.faces).intersect(np.zeros((count, 3)), directions)
     assert found.hit.all()
     corners = mesh.faces[found.faces]
     points = interpolate(mesh.vertices, corners, found.weights)

@@ -59,7 +59,7 @@ def test_odd_sides_are_made_even_by_repeating_the_last(tmp_path):
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
 def test_mp4_refuses_rates_that_are_none(tmp_path, fps):
-    with pytest.raises(ValueError, match="more than 0 pictures a second"):
+    with pytest.raises(ValueError, match="more than 0 frames a second"):
         write_mp4(np.zeros((1, 4, 4, 3), np.uint8), tmp_path / "turn.mp4", fps=fps)
 
 

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from gram.metrics.angles import circular_correlation, turn_between
+from gram.metrics.angles import angle_difference, circular_correlation
 
 
 def test_the_shortest_turn_does_not_jump_at_a_full_turn() -> None:
     one = torch.tensor([0.1, 2 * math.pi - 0.1, 3.0, 0.0])
     other = torch.tensor([2 * math.pi - 0.1, 0.1, -3.0, 0.0])
     torch.testing.assert_close(
-        turn_between(one, other), torch.tensor([0.2, -0.2, 6.0 - 2 * math.pi, 0.0]), atol=1e-5, rtol=0
+        angle_difference(one, other), torch.tensor([0.2, -0.2, 6.0 - 2 * math.pi, 0.0]), atol=1e-5, rtol=0
     )
 
 

@@ -178,7 +178,7 @@ def test_only_what_is_inside_the_source_picture_counts() -> None:
 
 def test_silhouettes_and_their_neighbours_have_no_depth() -> None:
     kept = before_a_wall(math.pi / 2).depth.isfinite()
-    on_sphere = view(math.pi / 2, 96).there
+    on_sphere = view(math.pi / 2, 96).foreground
     padded = torch.nn.functional.pad(on_sphere[0], (1, 1, 1, 1), value=False).unfold(0, 3, 1).unfold(1, 3, 1)
     mixed = padded.any(-1).any(-1) & ~padded.all(-1).all(-1)
     inner = torch.zeros_like(mixed)

@@ -54,5 +54,5 @@ def test_ssim_falls_with_noise_and_does_not_depend_on_the_batch() -> None:
 
 
 def test_pictures_smaller_than_the_window_are_refused() -> None:
-    with pytest.raises(ValueError, match="pictures of 8 x 8: SSIM's window has 11 pixels"):
+    with pytest.raises(ValueError, match="images of 8 x 8: SSIM's window has 11 pixels"):
         ssim(pictures(size=8), pictures(size=8))
