@@ -77,6 +77,18 @@ def plain(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def legend_below(axes: "Axes", *, gap: float = 4.0, **options: Any) -> None:
+    """Add a legend under the axes, where it hides nothing; a constrained layout makes room for it.
+
+    Args:
+        axes: whose labelled lines and marks it explains.
+        gap: between the two, in heights of its text: room for numbers and label of the axis.
+        options: of matplotlib's legend.
+    """
+    plain = {"bbox_to_anchor": (0.5, 0.0), "borderaxespad": gap, "frameon": False, "fontsize": 8}
+    axes.legend(loc="upper center", **{**plain, **options})
+
+
 def show(axes: "Axes", pixels: Pixels, title: str = "") -> None:
     """A picture without axes."""
     axes.imshow(pixels, interpolation="nearest")

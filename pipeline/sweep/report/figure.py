@@ -101,7 +101,7 @@ def _canvas(rows: int, columns: int) -> "tuple[Figure, list[list[Axes]]]":
     FigureCanvasAgg(figure)
     height = figure.get_figheight()
     figure.subplots_adjust(
-        left=0.07, right=0.91, top=1 - 0.62 / height, bottom=0.95 / height, wspace=0.42, hspace=0.36
+        left=0.07, right=0.91, top=1 - 0.62 / height, bottom=1.35 / height, wspace=0.42, hspace=0.55
     )
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.display.figures import LIGHT, Style
+from pipeline.display.figures import LIGHT, Style, legend_below
 from pipeline.sweep.report import published
 from pipeline.sweep.report.marks import (
     as_words,
@@ -232,7 +232,7 @@ def _legend(axes: "Axes", results: Results, by: str, style: Style) -> None:
         Line2D([], [], color=color_of(v, values), marker=marker_of(v, values), label=value_in_words(by, v))
         for v in values
     ]
-    axes.legend(handles=handles, frameon=False, labelcolor=style.ink, fontsize=9)
+    legend_below(axes, handles=handles, labelcolor=style.ink, ncols=3, gap=5.0)
 
 
 def _objective_axis(axes: "Axes", results: Results) -> None:
