@@ -11,8 +11,6 @@ from pipeline.sweep.trials import TRIALS, Trial, read_trials, write_trial
 from pipeline.sweep.tune.process import summary
 from pipeline.tracking import runlog
 
-UNFINISHED = ("pending", "running")
-
 
 class Ledger:
     """All trials, in memory as on disk; this process alone writes them.
@@ -50,7 +48,7 @@ class Ledger:
     @property
     def unfinished(self) -> list[Trial]:
         """Trials that are to go on, in order."""
-        return [trial for trial in self.trials.values() if trial.status in UNFINISHED]
+        return [trial for trial in self.trials.values() if not trial.over]
 
     def histories(self) -> dict[str, list[dict[str, Any]]]:
         """The reports of trials that are over, by their names."""

@@ -66,6 +66,16 @@ class Trial:
     run: str | None = None
 
     @property
+    def number(self) -> str:
+        """Place in the search, by which its name begins."""
+        return self.name.partition("-")[0]
+
+    @property
+    def over(self) -> bool:
+        """True where it has finished, was stopped or has failed."""
+        return self.status not in ("pending", "running")
+
+    @property
     def gpu_seconds(self) -> float:
         """What it cost, in seconds of one whole GPU."""
         return self.seconds * self.gpus

@@ -64,7 +64,7 @@ class Suggested:
     def known(self, trial: Trial) -> None:
         """See `Source`."""
         parameters = self._parameters(trial.values)
-        if trial.status in ("pending", "running"):
+        if not trial.over:
             self._study.enqueue_trial(parameters)
             self._asked[trial.name] = self._study.ask(self._distributions)
             return
