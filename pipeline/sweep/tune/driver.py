@@ -68,7 +68,7 @@ def run(
     """
     from ray import tune
 
-    from pipeline.sweep.tune.observer import Observer
+    from pipeline.sweep.tune.callback import SweepCallback
     from pipeline.sweep.tune.queue import Queue
     from pipeline.sweep.tune.trainable import TrainingTrial
 
@@ -104,7 +104,7 @@ def run(
             name=TUNE, storage_path=str(request.folder), verbose=0,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=sweep.retries + 10),
-            callbacks=[Observer(ledger, points, changed, sweep.objective or OBJECTIVE)],
+            callbacks=[SweepCallback(ledger, points, changed, sweep.objective or OBJECTIVE)],
         ),
     )  # fmt: skip
     with warnings.catch_warnings():
