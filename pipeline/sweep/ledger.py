@@ -1,4 +1,4 @@
-"""The trials of a sweep on disk, and what Tune reports of them: all that a resumed sweep needs."""
+"""The trials of a sweep on disk, and reports of Tune on them: all that a resumed sweep needs."""
 
 import json
 import time
@@ -32,7 +32,7 @@ class Ledger:
                 self._write(trial)
 
     def folder_of(self, name: str) -> Path:
-        """Of a trial."""
+        """Folder of a trial."""
         return self._folder / TRIALS / name
 
     def add(self, values: Values, *, points_per_ray: int) -> Trial:

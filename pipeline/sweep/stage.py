@@ -84,7 +84,7 @@ def run(
 
 
 def _search(request: Request, gpus: float, *, force: bool) -> int | None:
-    """The trials, from what is there to the end, and what is made of them."""
+    """Run the trials that are not over, and make table, best.yaml and report of all."""
     sweep, steps = request.settings.sweep, request.config.train.steps
     data = datasets.of_request(request, prepare.run if force else _prepare)
     machines.require_alike(request.folder, data.folders)
@@ -114,7 +114,7 @@ def _search(request: Request, gpus: float, *, force: bool) -> int | None:
 
 
 def _prepare(config: Config) -> None:
-    """One of the data sets that trials ask for, if there is room."""
+    """Prepare one of the data sets of the trials, if there is room."""
     estimates.require_room("prepare", config)
     prepare.run(config)
 
@@ -137,14 +137,14 @@ def _conclude(request: Request, ledger: Ledger) -> Trial | None:
 
 def _apply(sweep: Path) -> None:
     copy = winner.apply(sweep / winner.BEST)
-    told = "is what params.yaml says already" if copy is None else f"is in params.yaml now, which was {copy}"
-    say(f"sweep: {sweep / winner.BEST} {told}; dvc repro trains it")
+    state = "is what params.yaml says already" if copy is None else f"is in params.yaml now, which was {copy}"
+    say(f"sweep: {sweep / winner.BEST} {state}; dvc repro trains it")
 
 
 def _list(request: Request) -> None:
-    """The trials that would run."""
+    """Print the trials that would run."""
     train = request.config.train
-    length = f"{train.steps} steps with {train.batch_size} pictures"
+    length = f"{train.steps} steps with {train.batch_size} images"
     lines = [f"{request.num_trials} trials of {length}, in {request.folder}"]
     if (sets := len(datasets.configurations(request))) > 1:
         lines.append(f"{sets} data sets are prepared for them")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.sweep.report.results import SEED, Results, quality
 
 MEASUREMENTS = 5
-"""Fewest of a trial whose fluctuation is used; that of the first half, where it learns fast, is not."""
+"""Fewest measurements of a trial whose fluctuation, in its second half, is used."""
 SIGMAS = 2.0
 
 

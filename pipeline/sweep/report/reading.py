@@ -10,9 +10,9 @@ from pipeline.sweep.report.results import Results, quality, shown
 from pipeline.sweep.trials import Trial
 
 FEW_IMAGES = 1000
-"""Below so many, a distance depends on their number."""
+"""Images below which a distance depends on their number."""
 LEARNING = 0.05
-"""Part by which the last measurement of a trial that still learns is better than the one before."""
+"""Least relative improvement at the last measurement of a trial that still learns."""
 
 
 def lines(results: Results) -> list[str]:

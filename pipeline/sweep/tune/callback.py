@@ -17,7 +17,7 @@ class SweepCallback(Callback):
 
     Args:
         ledger: of the sweep.
-        points: told how trials end.
+        points: source of points, which results are passed to.
         changed: called whenever something may have changed, several times a second.
         objective: metric, or the beginning of its name, that trials are compared by.
     """
