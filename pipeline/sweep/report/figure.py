@@ -25,10 +25,10 @@ LONGEST, WIDEST, LARGEST = 60, 80, 1e100
 """Characters of a text and of all values along an axis, and the largest number that is drawn as it is."""
 MARKS = "solid: finished; hollow: stopped or not finished; cross: failed; numbers as in the table"
 COSTS = {
-    "images_per_second": ("speed", "images/s in training, faster to the left", -1.0),
-    "memory_gib": ("memory", "GiB of the training process", 1.0),
+    "images_per_second": ("speed", "images/s in training, faster to the left"),
+    "memory_gib": ("memory", "GiB of the training process"),
 }
-"""Cost of a trial -> its name, label of its axis, 1 if less is better."""
+"""Cost of a trial -> its name, label of its axis."""
 
 
 def draw(results: Results, style: Style = LIGHT) -> "Figure":
@@ -57,7 +57,9 @@ def curves(results: Results, style: Style = LIGHT) -> "Figure | None":
     """The objective over steps of training; None where no trial was measured twice."""
     from matplotlib import rc_context
 
-    lines = [(t, [(step, _clipped(y)) for step, y in results.curve(t)]) for t in results.ranking]
+    lines = [
+        (t, [(step, max(-LARGEST, min(y, LARGEST))) for step, y in results.curve(t)]) for t in results.ranking
+    ]
     if not any(len(line) > 1 for _, line in lines):
         return None
     with rc_context(style.settings):
@@ -80,11 +82,7 @@ def curves(results: Results, style: Style = LIGHT) -> "Figure | None":
 def _drawable(trial: Trial) -> Trial:
     """The trial with numbers whose differences are finite."""
     numbers = {name: getattr(trial, name) for name in ("objective", *COSTS)}
-    return replace(trial, **{name: _clipped(value) for name, value in numbers.items() if is_number(value)})
-
-
-def _clipped(value: float) -> float:
-    return max(-LARGEST, min(value, LARGEST))
+    return replace(trial, **{k: max(-LARGEST, min(v, LARGEST)) for k, v in numbers.items() if is_number(v)})
 
 
 def as_words(text: str, longest: int = LONGEST) -> str:
@@ -102,11 +100,8 @@ def _over_points(axes: "Axes", results: Results, style: Style) -> None:
 def _published(axes: "Axes", style: Style) -> None:
     """The objective over points per ray as the paper has it, dashed."""
     for kind, line in published.LINES.items():
-        color, marker = sampler_style(kind)
-        axes.plot(
-            [*line], [*line.values()], "--", color=color, marker=marker, markersize=7,
-            markerfacecolor="none", label=published.NAMES[kind],
-        )  # fmt: skip
+        (color, marker), label = sampler_style(kind), published.NAMES[kind]
+        axes.plot([*line], [*line.values()], "--", color=color, marker=marker, mfc="none", label=label)
     for which, ticks in (("x", [6, 12, 24, 36, 48]), ("y", [25, 30, 40, 60, 80, 120])):
         _scale(axes, which, ticks, ticks)
     _title(axes, "Published, for its shape alone", published.PROTOCOL, "points per ray")
@@ -143,7 +138,8 @@ def _over_option(axes: "Axes", results: Results, name: str, style: Style) -> Non
 
 def _over_cost(axes: "Axes", results: Results, cost: str, style: Style) -> None:
     """The objective against a cost, with the Pareto front of finished trials."""
-    name, label, sign = COSTS[cost]
+    name, label = COSTS[cost]
+    sign = -1.0 if cost == "images_per_second" else 1.0
     _trials(axes, results, lambda t: getattr(t, cost), _few(results, [*results.options]), style)
     done = [(getattr(t, cost), quality(t) or 0.0, t) for t in results.finished if is_number(getattr(t, cost))]
     front = [done[k] for k in pareto([(sign * x, y) for x, y, _ in done])]

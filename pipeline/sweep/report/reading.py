@@ -66,7 +66,9 @@ def _second(results: Results, best: Trial, others: Sequence[Trial], chance: Chan
 
 def _cheapest(results: Results, best: Trial, others: Sequence[Trial], chance: Chance | None) -> str:
     """The fastest trial that chance does not tell from the best."""
-    equal = [t for t in others if chance is not None and chance.explains(_value(t) - _value(best))]
+    if chance is None and others:
+        return "Cheapest trial within chance of the best: not known, as chance is not."
+    equal = [t for t in others if chance and chance.explains(_value(t) - _value(best))]
     trial = max([best, *equal], key=lambda trial: trial.images_per_second or 0.0)
     if trial is best:
         return f"Cheapest trial within chance of the best: the best itself, {_cost(best)}."

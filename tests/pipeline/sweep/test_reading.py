@@ -32,6 +32,12 @@ def test_the_papers_own_numbers_have_the_papers_winner(tmp_path: Path) -> None:
 def test_a_single_try_is_no_proof(tmp_path: Path) -> None:
     _, second, cheapest, *_ = read(tmp_path, [sampled(0, "planes", 6, 20.0), sampled(1, "planes", 24, 20.1)])
     assert second.endswith("0.1 behind; chance is not known: repeat trials with sweep.space.seed=[0,1,2].")
+    assert cheapest == "Cheapest trial within chance of the best: not known, as chance is not."
+
+
+def test_a_trial_without_others_is_best_and_cheapest(tmp_path: Path) -> None:
+    _, second, cheapest, *_ = read(tmp_path, [trial(0, 9.0)])
+    assert second == "Second trial: none has finished."
     assert cheapest == "Cheapest trial within chance of the best: the best itself, 40 images/s and 1.5 GiB."
 
 
