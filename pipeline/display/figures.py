@@ -24,12 +24,11 @@ MARKERS = ("o", "s", "^", "P", "D", "v", "X", "*")
 
 @dataclass(frozen=True)
 class Style:
-    """Colours of a figure: page, text, grid lines; `contrast` is how far colours move to `ink` for words."""
+    """Colours of a figure: page, text, grid lines."""
 
     page: str
     ink: str
     faint: str
-    contrast: float
 
     @property
     def settings(self) -> dict[Any, Any]:
@@ -49,8 +48,8 @@ def sampler_style(kind: str) -> tuple[str, str]:
     return COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
 
 
-LIGHT = Style("#ffffff", "#1b1f24", "#8b949e", 0.3)
-DARK = Style("#14181d", "#e6e9ed", "#7d8590", 0.3)
+LIGHT = Style("#ffffff", "#1b1f24", "#8b949e")
+DARK = Style("#14181d", "#e6e9ed", "#7d8590")
 STYLES = {"light": LIGHT, "dark": DARK}
 
 
@@ -75,6 +74,18 @@ def plain(axes: "Axes") -> None:
     """Take away the lines of a diagram that tell nothing."""
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(axes: "Axes", *, gap: float = 4.7, **options: Any) -> None:
+    """Add a legend under the axes, where it hides nothing; a constrained layout makes room for it.
+
+    Args:
+        axes: whose labelled lines and marks it explains.
+        gap: between the two, in heights of its text: room for numbers and label of the axis.
+        options: of matplotlib's legend.
+    """
+    plain = {"bbox_to_anchor": (0.5, 0.0), "borderaxespad": gap, "frameon": False, "fontsize": 8}
+    axes.legend(loc="upper center", **{**plain, **options})
 
 
 def show(axes: "Axes", pixels: Pixels, title: str = "") -> None:

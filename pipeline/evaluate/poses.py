@@ -22,7 +22,7 @@ from gram.model.generator import quantised
 from gram.rendering.samplers import Noise
 from pipeline.cli.progress import Progress
 from pipeline.config.temporary_copy import lasting
-from pipeline.display.figures import BLUE, VERMILION, plain, to_pixels
+from pipeline.display.figures import BLUE, VERMILION, legend_below, plain, to_pixels
 from pipeline.display.pictures import Pixels
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 
@@ -173,6 +173,6 @@ def _plot(ours: PosePairs, floor: PosePairs, values: dict[str, float]) -> Pixels
         axes.plot(ends, ends, color="black", lw=1)
         zero = "0 is the frontal view" if axis == "yaw" else "0 is the horizon, positive is below"
         axes.set(title=f"{axis}, degrees; {zero}", xlabel="requested", ylabel="estimated from the image")
-        axes.legend(frameon=False, title=f"two poses: {values[f'{axis}_unrelated']:.1f}° apart")
+        legend_below(axes, ncols=2, title=f"two poses: {values[f'{axis}_unrelated']:.1f}° apart", fontsize=9)
         plain(axes)
     return to_pixels(figure)

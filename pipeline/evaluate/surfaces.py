@@ -16,7 +16,7 @@ from gram.model.generator import Generator
 from gram.model.latents import read_latents
 from gram.rendering.samplers import Samples
 from pipeline.cli.progress import Progress
-from pipeline.display.figures import BLUE, VERMILION, plain, show, to_pixels
+from pipeline.display.figures import BLUE, VERMILION, legend_below, plain, show, to_pixels
 from pipeline.display.pictures import Pixels, cross_section
 from pipeline.evaluate.inversions import LATENTS, inverted_identities
 from pipeline.evaluate.part import EvaluatedModel, PartResult
@@ -146,5 +146,5 @@ def _plot_levels(axes: Any, values: Mapping[str, float]) -> None:
     axes.set_yticks(at, [name.lstrip("0") or "0" for name in weights], fontsize=8 if len(at) < 30 else 5)
     axes.invert_yaxis()
     axes.set(xlim=(0.0, 1.0), ylabel="surface, outermost on top", xlabel="mean over rays")
-    axes.legend(frameon=False, fontsize=8)
+    legend_below(axes, ncols=2)
     plain(axes)

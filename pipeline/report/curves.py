@@ -4,7 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.display.figures import BLUE, DPI, GREEN, LIGHT, ORANGE, PURPLE, SKY, VERMILION, Style
+from pipeline.display.figures import (
+    BLUE,
+    DPI,
+    GREEN,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    Style,
+    legend_below,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +35,8 @@ PANELS: Sequence[tuple[str, Mapping[str, str]]] = (
 """Title of a panel, and its lines: name in metrics.jsonl to label."""
 LOGARITHMIC = {"pose error, radians squared"}
 COLUMNS = 3
+MOST_COLUMNS = 7
+"""Columns of a legend."""
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -68,7 +81,7 @@ def _panel(axes: "Axes", title: str, lines: Mapping[str, str], records: Records)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.set_xlabel("steps", fontsize=9)
     if len(lines) > 1:
-        axes.legend(fontsize=8, frameon=False, ncols=1 + len(lines) // 4)
+        legend_below(axes, ncols=min(len(lines), MOST_COLUMNS), handlelength=1.2, columnspacing=1.0)
 
 
 def _along(place: float) -> tuple[float, float, float, float]:

@@ -1,4 +1,4 @@
-"""Whether a search can be made: every point is composed, and looked at, before anything starts."""
+"""Checks of a search before anything starts: every point is composed and examined."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from pipeline.sweep.space import Values
 from pipeline.sweep.tune import datasets
 
 FEW_POSES = 16
-"""Cameras that suffice to see what is not missed."""
+"""Cameras that suffice for surfaces that most rays meet."""
 LONGEST_NAME, LONGEST_PATH = 200, 2000
 """Bytes that file systems take, with room for what goes into the folder."""
 _NOT_OF_TRAINING = ("paths", "tracking", "evaluate", "export")
@@ -31,7 +31,7 @@ _NOT_THE_RESULT = (
     "train.checkpoint_every", "train.keep_checkpoints", "train.keep_every",
 )  # fmt: skip
 _NETWORKS = {"model.manifold_": "manifold", "model.ray_": "ray_network"}
-"""How options of samplers' networks begin -> section of a model's settings that they are written to."""
+"""Prefix of the options of a sampler's network -> section of a model's settings that they are written to."""
 _OF_LEARNING = ("train.lr_manifold", "train.manifold_every")
 """Options of samplers that learn."""
 
@@ -57,7 +57,7 @@ def check(request: Request, *, room: bool = False) -> None:
     if sweep.objective is None and not config.train.measure_every:
         raise ConfigError(
             "nothing tells which trial is best: set train.measure_every, the steps between distances "
-            "to real pictures, or sweep.objective"
+            "to real images, or sweep.objective"
         )
     if sweep.objective == "":
         raise ConfigError(
@@ -109,7 +109,7 @@ def _check_places(name: str, folder: str) -> None:
 
 
 def _check_options(request: Request) -> None:
-    """Refuse to search what no trial would notice, and data sets without end."""
+    """Refuse to search options without effect on training, and intervals of data sets."""
     optuna = request.settings.sweep.search == "optuna"
     for name, entry in request.space.items():
         if name.partition(".")[0] in _NOT_OF_TRAINING or name in _NOT_THE_RESULT:
@@ -131,7 +131,7 @@ def _check_population(request: Request) -> None:
 
 
 def _check_samplers(request: Request, kinds: set[str]) -> None:
-    """Refuse to search what no sampler of the search uses."""
+    """Refuse to search options that no sampler of the search uses."""
     for name in request.space:
         users = users_of(name)
         if users is not None and not kinds & set(users):
@@ -155,7 +155,7 @@ def users_of(option: str) -> list[str] | None:
 
 
 def _require_room(request: Request, values: Values, config: Config) -> None:
-    """Refuse the training of a point that this machine cannot do: the least that it takes, alone."""
+    """Refuse a point whose training alone is estimated to be beyond this machine."""
     train = replace(config.train, device="cpu") if request.settings.sweep.gpus == 0 else config.train
     paths = replace(config.paths, checkpoints=str(request.folder))
     try:
@@ -165,10 +165,10 @@ def _require_room(request: Request, values: Values, config: Config) -> None:
 
 
 class _Reachable:
-    """Looks where isosurfaces could be missed, once for points that have the same ones."""
+    """Check of isosurfaces that no ray meets, once for points that have the same ones."""
 
     def __init__(self) -> None:
-        self._looked_at: set[str] = set()
+        self._checked: set[str] = set()
 
     def require(self, values: Values, config: Config) -> None:
         """Refuse a point whose surfaces no ray meets.
@@ -184,9 +184,9 @@ class _Reachable:
         # The field is the same for every kind and any radiance: it is drawn first.
         parts = {part: settings[part] for part in ("manifold", "sampler", "generator")}
         parts["sampler"] = {name: value for name, value in parts["sampler"].items() if name != "kind"}
-        if (key := repr((parts, config.seed))) in self._looked_at:
+        if (key := repr((parts, config.seed))) in self._checked:
             return
-        self._looked_at.add(key)
+        self._checked.add(key)
         torch.manual_seed(config.seed)
         try:
             generator = model_folder.build_generator(settings)
@@ -196,7 +196,7 @@ class _Reachable:
 
 
 def _require_reachable(generator: Generator, prior: PosePrior) -> None:
-    """See `build.require_reachable_levels`: from a few cameras first, as most points are fine."""
+    """Refuse as `build.require_reachable_levels`, by few cameras first, which suffice for most points."""
     try:
         build.require_reachable_levels(generator, prior, poses=FEW_POSES)
     except ValueError:

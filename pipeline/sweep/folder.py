@@ -1,4 +1,4 @@
-"""The folder of a sweep: what was asked, and one driver at a time."""
+"""The folder of a sweep: its request, and a lock for one driver at a time."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -17,8 +17,7 @@ from pipeline.config.loader import as_dict
 from pipeline.config.options import ConfigError, affects_result, leaves
 from pipeline.config.pinned import without_private
 from pipeline.config.redaction import redacted
-from pipeline.sweep import asked as asking
-from pipeline.sweep.asked import ASKED
+from pipeline.sweep import sweep_yaml
 from pipeline.sweep.report.shareable import without_private_words
 from pipeline.sweep.request import Request
 from pipeline.sweep.settings import Settings
@@ -44,18 +43,17 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
     """The sweep's folder, held by this process alone, with sweep.yaml in it.
 
     Raises:
-        ConfigError: there is a sweep of this name and it is not to go on, or it was another one.
+        ConfigError: there is a sweep of this name and it is not to be resumed, or its request was another.
         BusyError: another pipeline.sweep runs it.
     """
-    folder, asked = request.folder, described(request)
-    before = folder / ASKED
+    folder, content = request.folder, described(request)
     require_right(request, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
     with locks.held(folder / _LOCK, what=folder, task="sweep"):
         sweep_inside(folder)
         if resume:
-            asked["started"] = asking.read(folder).get("started", asked["started"])
-        write_file(before, OmegaConf.to_yaml(OmegaConf.create(asked)).encode())
+            content["started"] = sweep_yaml.read(folder).get("started", content["started"])
+        write_file(folder / sweep_yaml.FILE, OmegaConf.to_yaml(OmegaConf.create(content)).encode())
         try:
             yield folder
         except BaseException:  # signals, too
@@ -65,15 +63,15 @@ def opened(request: Request, *, resume: bool) -> Iterator[Path]:
 
 
 def _forget(folder: Path) -> None:
-    """Remove what a sweep has written that did not begin; what else is in the folder stays, with it."""
-    for name in (ASKED, _LOCK, STATE, STOP):
+    """Remove the files of a sweep that did not begin, and the folder if nothing else is in it."""
+    for name in (sweep_yaml.FILE, _LOCK, STATE, STOP):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
 
 
 def require_right(request: Request, *, resume: bool) -> None:
-    """Refuse to overwrite a sweep, and to go on with another one.
+    """Refuse to overwrite a sweep, and to resume one of another request.
 
     Raises:
         ConfigError: naming the folder, and what differs.
@@ -81,16 +79,16 @@ def require_right(request: Request, *, resume: bool) -> None:
     folder = request.folder
     if not resume and folder.exists() and any(folder.iterdir()):
         raise ConfigError(_refusal(folder))
-    if resume and not (folder / ASKED).exists():
+    if resume and not (folder / sweep_yaml.FILE).exists():
         raise ConfigError(f"--resume: there is no sweep in {folder}; leave it out to start one")
     if resume:
-        _require_the_same(described(request), asking.read_whole(folder), folder)
+        _require_the_same(described(request), sweep_yaml.read_whole(folder), folder)
         for trial in read_trials(folder):
             require_point(request.space, trial.values, str(folder / TRIALS / trial.name / FILE))
 
 
 def described(request: Request) -> dict[str, Any]:
-    """What is asked for, as sweep.yaml holds it: without paths and store, which --resume is told anew."""
+    """Content of sweep.yaml: the request without paths and store, which --resume takes from its command."""
     typed = without_private_words(request.typed)
     return {
         "name": request.name,
@@ -107,10 +105,10 @@ def described(request: Request) -> dict[str, Any]:
 
 
 def _refusal(folder: Path) -> str:
-    if not (folder / ASKED).exists():
+    if not (folder / sweep_yaml.FILE).exists():
         return f"{folder} is no sweep's and not empty: choose another name with sweep.name=NAME"
     trials = read_trials(folder)
-    over = sum(trial.status not in ("pending", "running") for trial in trials)
+    over = sum(trial.over for trial in trials)
     return (
         f"{folder} holds a sweep already, {over} of {len(trials)} trials done: go on with it by --resume, "
         "or start another one with sweep.name=NAME"
@@ -133,10 +131,10 @@ def _require_the_same(now: Mapping[str, Any], before: Mapping[str, Any], folder:
         say("sweep: gram has changed since this sweep began: trials that are not finished start anew")
 
 
-def _compared(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change when a sweep goes on, by names that mean something to the user."""
-    space = dict(leaves({"space": asked["space"]}))
-    settings = {f"sweep.{key}": value for key, value in asked["settings"].items()}
+def _compared(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that must not change when a sweep is resumed, by their names on the command line."""
+    space = dict(leaves({"space": content["space"]}))
+    settings = {f"sweep.{key}": value for key, value in content["settings"].items()}
     settings = {name: value for name, value in settings.items() if affects_result(name, Settings)}
-    base = {name: v for name, v in leaves(asked["base"]) if not name.startswith(_NOT_COMPARED)}
+    base = {name: v for name, v in leaves(content["base"]) if not name.startswith(_NOT_COMPARED)}
     return {**space, **settings, **base}

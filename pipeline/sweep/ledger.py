@@ -1,4 +1,4 @@
-"""The trials of a sweep on disk, and what Tune reports of them: all that a resumed sweep needs."""
+"""The trials of a sweep on disk, and reports of Tune on them: all that a resumed sweep needs."""
 
 import json
 import time
@@ -10,8 +10,6 @@ from pipeline.sweep.space import Values, trial_name
 from pipeline.sweep.trials import TRIALS, Trial, read_trials, write_trial
 from pipeline.sweep.tune.process import summary
 from pipeline.tracking import runlog
-
-UNFINISHED = ("pending", "running")
 
 
 class Ledger:
@@ -34,7 +32,7 @@ class Ledger:
                 self._write(trial)
 
     def folder_of(self, name: str) -> Path:
-        """Of a trial."""
+        """Folder of a trial."""
         return self._folder / TRIALS / name
 
     def add(self, values: Values, *, points_per_ray: int) -> Trial:
@@ -50,7 +48,7 @@ class Ledger:
     @property
     def unfinished(self) -> list[Trial]:
         """Trials that are to go on, in order."""
-        return [trial for trial in self.trials.values() if trial.status in UNFINISHED]
+        return [trial for trial in self.trials.values() if not trial.over]
 
     def histories(self) -> dict[str, list[dict[str, Any]]]:
         """The reports of trials that are over, by their names."""

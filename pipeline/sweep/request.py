@@ -1,4 +1,4 @@
-"""What is asked for: conf/sweep/NAME.yaml and the command line, checked before anything starts."""
+"""The request of a sweep: conf/sweep/NAME.yaml and the command line, checked before anything starts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -35,7 +35,7 @@ from pipeline.sweep.settings import RayConfig, Settings, SweepConfig
 from pipeline.sweep.space import Space, Values
 
 OBJECTIVE = "distance/"
-"""How metrics begin whose first one is the objective, where none is named."""
+"""Prefix of metrics whose first one is the objective, where none is named."""
 DEFAULT = "quick"
 _OWN = ("experiment", "fixed", "space")
 
@@ -50,7 +50,7 @@ class Request(Resolved):
         experiment: that every trial is; None is params.yaml.
         overrides: arguments of every trial, beside the experiment and its own values.
         params: file read in place of params.yaml.
-        chosen: whether a sweep was asked for at all.
+        chosen: whether the command line names a sweep.
         typed: the command line's arguments, but for flags.
     """
 
@@ -70,13 +70,13 @@ class Request(Resolved):
 
     @property
     def name(self) -> str:
-        """Of the folder and of the parent run."""
+        """Name of the folder and of the parent run."""
         assert self.settings.sweep.name is not None, "read sets it"
         return self.settings.sweep.name
 
     @property
     def folder(self) -> Path:
-        """Of everything that this sweep writes, absolute."""
+        """Folder of everything that this sweep writes, absolute."""
         return (Path(self.settings.sweep.folder) / self.name).resolve()
 
     def compose(self, values: Values) -> Resolved:
@@ -105,11 +105,11 @@ class Request(Resolved):
 
     @property
     def num_trials(self) -> int:
-        """Of the whole search."""
+        """Number of trials of the whole search."""
         return len(self.points) if self.points is not None else self.settings.sweep.num_trials or 0
 
     def is_objective(self, metric: str) -> bool:
-        """Whether a metric of metrics.jsonl is what the sweep is about."""
+        """True where a metric of metrics.jsonl is the objective."""
         named = self.settings.sweep.objective
         return metric.startswith(OBJECTIVE) if named is None else metric == named
 
@@ -232,7 +232,7 @@ def _without_effect(sweep: SweepConfig, given: Collection[str]) -> list[str]:
 
 
 def in_words(values: Values) -> str:
-    """A point, for messages."""
+    """A point as text for messages."""
     return ", ".join(f"{name} = {value}" for name, value in values.items()) or "fixed settings"
 
 

@@ -1,4 +1,4 @@
-"""What a sweep can be told: the options of conf/sweep/*.yaml beside the search space itself."""
+"""Settings of a sweep: the options of conf/sweep/*.yaml beside the search space itself."""
 
 from dataclasses import dataclass, field
 
@@ -8,11 +8,11 @@ from pipeline.sweep.space import MOST_TRIALS
 
 @dataclass(kw_only=True)
 class SweepConfig:
-    """A search, and what it may use."""
+    """A search, and the resources that it may use."""
 
-    name: str | None = option("of its folder and its run; null is that of its file", default=None)
+    name: str | None = option("name of its folder and its run; null is that of its file", default=None)
     folder: str = option(
-        "of all sweeps; many machines need one that all of them see",
+        "folder of all sweeps; many machines need a shared one",
         path=True,
         local=True,
         affects_result=False,
@@ -23,7 +23,11 @@ class SweepConfig:
         choices=("grid", "random", "optuna"), default="grid",
     )  # fmt: skip
     num_trials: int | None = option(
-        "of a random or Optuna search", low=1, high=MOST_TRIALS, affects_result=False, default=None
+        "number of trials of a random or Optuna search",
+        low=1,
+        high=MOST_TRIALS,
+        affects_result=False,
+        default=None,
     )
     scheduler: str = option(
         "asha stops what is not promising, pbt has bad trials go on from good ones",
@@ -56,7 +60,7 @@ class SweepConfig:
         affects_result=False,
         default=1,
     )
-    seed: int = option("of what is drawn at random", low=0, default=0)
+    seed: int = option("seed of random points", low=0, default=0)
 
 
 @dataclass(kw_only=True)

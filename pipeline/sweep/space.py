@@ -1,4 +1,4 @@
-"""Search spaces: what each option may be, and the points that a search makes of them.
+"""Search spaces: possible values of each option, and the points that a search makes of them.
 
 sampler.kind: [manifold, planes]            these values
 train.lr_generator: {loguniform: [1e-4, 1e-2]}
@@ -23,9 +23,9 @@ Values = dict[str, Any]
 """Option (dotted) or group -> value or preset."""
 LONGEST_NAME = 80
 MOST_TRIALS = 10_000
-"""Of a sweep: each has a folder, and all are composed before the first one starts."""
+"""Limit of the trials of a sweep: each has a folder, and all are composed before the first one starts."""
 _LARGEST = 2**53
-"""Of the ends of an interval; larger whole numbers are no floats."""
+"""Limit of the ends of an interval; larger whole numbers are no floats."""
 DISTRIBUTIONS = ("uniform", "loguniform", "randint", "choice")
 
 
@@ -84,7 +84,7 @@ def read_space(tree: object, source: str) -> Space:
 
 
 def _entries(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and what stands for their values, sections resolved."""
+    """Dotted names and their entries, sections resolved."""
     for key, entry in tree.items():
         name = f"{prefix}{key}"
         known = all_options()
@@ -122,7 +122,7 @@ def _dimension(name: str, entry: object, source: str) -> Dimension:
 
 
 def _require_texts(values: Sequence[Any], where: str) -> None:
-    """Refuse what a grammar has made of texts that stand in no quotes, as 20241105 of 2024_11_05."""
+    """Refuse texts without quotes that were read as something else, as 2024_11_05 is read as 20241105."""
     for value in values:
         if value is not None and not isinstance(value, str):
             raise ConfigError(f"{where} = {list(values)}: {value!r} is no text: write it in quotes, ['...']")
@@ -220,7 +220,7 @@ def corners(space: Space) -> list[Values]:
 
 
 def trial_name(index: int, values: Values) -> str:
-    """Of a trial's folder and run: `003-planes-points_6`; sorts in the order of the search."""
+    """Name of a trial's folder and run: `003-planes-points_6`; sorts in the order of the search."""
     bare = {
         n: without_folders(v) if is_file_option(n) and isinstance(v, str) else v for n, v in values.items()
     }

@@ -8,12 +8,12 @@ from pipeline.config.options import ConfigError
 from pipeline.config.schema import Config
 from pipeline.prepare import stage as prepare
 from pipeline.runtime import estimates
-from pipeline.sweep import asked as asking
-from pipeline.sweep import checks, folder, request, winner
+from pipeline.sweep import checks, folder, sweep_yaml, winner
 from pipeline.sweep.ledger import Ledger
-from pipeline.sweep.report import page, table
-from pipeline.sweep.report import record as recording
-from pipeline.sweep.request import Request
+from pipeline.sweep.report import page, reading, table
+from pipeline.sweep.report.record import Parent
+from pipeline.sweep.report.results import Results
+from pipeline.sweep.request import DEFAULT, Request, options_in_words, read
 from pipeline.sweep.space import trial_name
 from pipeline.sweep.trials import Trial
 from pipeline.sweep.tune import datasets, driver
@@ -42,8 +42,8 @@ stay as they are, others go on from their last checkpoint. docs/sweeps.md tells 
     exit_codes=f"""\
   {EXIT_REQUEUE}   stopped by SIGTERM: --resume goes on
   {EXIT_INTERRUPTED}  stopped by Ctrl-C: --resume goes on""",
-    resolve=request.read,
-    own_help=lambda resolved: request.options_in_words(resolved.subject),
+    resolve=read,
+    own_help=lambda resolved: options_in_words(resolved.subject),
     usage="sweep=NAME ",
     flags=(
         Flag(name="resume", meaning="go on with a sweep that was interrupted"),
@@ -55,7 +55,7 @@ stay as they are, others go on from their last checkpoint. docs/sweeps.md tells 
 
 
 def run(
-    asked: Request, *, resume: bool = False, apply: bool = False, list: bool = False, force: bool = False
+    request: Request, *, resume: bool = False, apply: bool = False, list: bool = False, force: bool = False
 ) -> int | None:
     """Run a sweep, or print or apply it.
 
@@ -63,95 +63,95 @@ def run(
         ConfigError: something about the request is wrong; nothing has been written.
         ValueError: the cluster, the data or the folder cannot be used.
     """
-    if not asked.chosen:
-        raise ConfigError(f"which one? sweep=NAME, for instance sweep={request.DEFAULT}; --help lists them")
-    if apply and not resume and (asked.folder / winner.BEST).exists():
-        return _apply(asked.folder)
-    sweep = asked.settings.sweep
+    if not request.chosen:
+        raise ConfigError(f"which one? sweep=NAME, for instance sweep={DEFAULT}; --help lists them")
+    if apply and not resume and (request.folder / winner.BEST).exists():
+        return _apply(request.folder)
+    sweep = request.settings.sweep
     if not list:
-        connection.require_there(asked.settings.ray.address)
-    checks.check(asked, room=not list and not force)
+        connection.require_there(request.settings.ray.address)
+    checks.check(request, room=not list and not force)
     if list:
-        return _list(asked)
-    folder.require_right(asked, resume=resume)
-    with connection.connected(asked.settings.ray.address):
+        return _list(request)
+    folder.require_right(request, resume=resume)
+    with connection.connected(request.settings.ray.address):
         gpus = sweep.gpus if sweep.gpus is not None else float(connection.gpus_there() > 0)
         connection.require_room(sweep.cpus, gpus)
-        machines.require_server(asked.config.tracking)
-        with folder.opened(asked, resume=resume):
-            code = _search(asked, gpus, force=force)
-    return _apply(asked.folder) if apply and code is None else code
+        machines.require_server(request.config.tracking)
+        with folder.opened(request, resume=resume):
+            code = _search(request, gpus, force=force)
+    return _apply(request.folder) if apply and code is None else code
 
 
-def _search(asked: Request, gpus: float, *, force: bool) -> int | None:
-    """The trials, from what is there to the end, and what is made of them."""
-    sweep, steps = asked.settings.sweep, asked.config.train.steps
-    data = datasets.of_request(asked, prepare.run if force else _prepare)
-    machines.require_alike(asked.folder, data.folders)
-    ledger = Ledger(asked.folder, cpus=sweep.cpus, gpus=gpus)
-    with driver.stopping(asked.folder / driver.STOP) as stop:
-        record = recording.Parent.start(
-            asked.config.tracking, asked.name, asking.read(asked.folder), asked.folder
+def _search(request: Request, gpus: float, *, force: bool) -> int | None:
+    """Run the trials that are not over, and make table, best.yaml and report of all."""
+    sweep, steps = request.settings.sweep, request.config.train.steps
+    data = datasets.of_request(request, prepare.run if force else _prepare)
+    machines.require_alike(request.folder, data.folders)
+    ledger = Ledger(request.folder, cpus=sweep.cpus, gpus=gpus)
+    with driver.stopping(request.folder / driver.STOP) as stop:
+        record = Parent.start(
+            request.config.tracking, request.name, sweep_yaml.read(request.folder), request.folder
         )
         try:
-            with table.Live(asked.name, steps=steps, total=asked.num_trials) as live:
+            with table.Live(request.name, steps=steps, total=request.num_trials) as live:
 
                 def show() -> None:
                     trials = [*ledger.trials.values()]
                     live.show(trials)
                     record.update(trials)
 
-                driver.run(asked, ledger, stop, data=data, parent=record.run_id, changed=show, force=force)
-            best = _conclude(asked, ledger)
+                driver.run(request, ledger, stop, data=data, parent=record.run_id, changed=show, force=force)
+            best = _conclude(request, ledger)
         except BaseException as error:
-            record.finish(asked.folder, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            record.finish(request.folder, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
     if stop.exit_code is not None:
         over = len(ledger.trials) - len(ledger.unfinished)
-        say(f"sweep: stopped after {over} of {asked.num_trials} trials; --resume goes on")
-    record.finish(asked.folder, "KILLED" if stop.exit_code else "FINISHED" if best else "FAILED")
+        say(f"sweep: stopped after {over} of {request.num_trials} trials; --resume goes on")
+    record.finish(request.folder, "KILLED" if stop.exit_code else "FINISHED" if best else "FAILED")
     return stop.exit_code or (None if best else EXIT_ERROR)
 
 
 def _prepare(config: Config) -> None:
-    """One of the data sets that trials ask for, if there is room."""
+    """Prepare one of the data sets of the trials, if there is room."""
     estimates.require_room("prepare", config)
     prepare.run(config)
 
 
-def _conclude(asked: Request, ledger: Ledger) -> Trial | None:
-    """Table, best.yaml and report of the trials that there are; returns the best one."""
-    trials = table.ranked(ledger.trials.values())
-    text = table.as_text(trials, steps=asked.config.train.steps)
-    (asked.folder / "table.txt").write_text(text, encoding="utf-8")
-    write(text)
-    best = table.best(trials)
-    if best is not None:
-        objective = next((name for name in best.metrics if asked.is_objective(name)), "objective")
-        resolved = asked.compose(best.values)
-        file = winner.write_best(asked.folder, best, resolved, objective=objective, count=len(trials))
-        say(f"sweep: {best.name} is best, {objective} {best.objective:.4g}: {file}")
-    say(f"sweep: the answer in words and pictures: {page.write(asked.folder)}")
+def _conclude(request: Request, ledger: Ledger) -> Trial | None:
+    """Write table, best.yaml and report of the trials so far, and return the best one."""
+    found = Results(request.folder, sweep_yaml.read(request.folder), [*ledger.trials.values()])
+    text = table.as_text(found.ranking, steps=request.config.train.steps)
+    (request.folder / "table.txt").write_text(text, encoding="utf-8")
+    write("\n".join([text, *reading.lines(found), ""]))
+    if (best := found.best) is not None:
+        objective, count = found.objective, len(found.trials)
+        file = winner.write_best(
+            request.folder, best, request.compose(best.values), objective=objective, count=count
+        )
+        say(f"sweep: the best trial as params.yaml: {file}")
+    say(f"sweep: the report: {page.write(request.folder)}")
     return best
 
 
 def _apply(sweep: Path) -> None:
     copy = winner.apply(sweep / winner.BEST)
-    told = "is what params.yaml says already" if copy is None else f"is in params.yaml now, which was {copy}"
-    say(f"sweep: {sweep / winner.BEST} {told}; dvc repro trains it")
+    state = "is what params.yaml says already" if copy is None else f"is in params.yaml now, which was {copy}"
+    say(f"sweep: {sweep / winner.BEST} {state}; dvc repro trains it")
 
 
-def _list(asked: Request) -> None:
-    """The trials that would run."""
-    train = asked.config.train
-    length = f"{train.steps} steps with {train.batch_size} pictures"
-    lines = [f"{asked.num_trials} trials of {length}, in {asked.folder}"]
-    if (sets := len(datasets.configurations(asked))) > 1:
+def _list(request: Request) -> None:
+    """Print the trials that would run."""
+    train = request.config.train
+    length = f"{train.steps} steps with {train.batch_size} images"
+    lines = [f"{request.num_trials} trials of {length}, in {request.folder}"]
+    if (sets := len(datasets.configurations(request))) > 1:
         lines.append(f"{sets} data sets are prepared for them")
-    if asked.points is None:
+    if request.points is None:
         lines.append("Optuna chooses their values in")
-        lines += [f"  {name}: {entry}" for name, entry in asked.written.items()]
-    for index, values in enumerate(asked.points or []):
+        lines += [f"  {name}: {entry}" for name, entry in request.written.items()]
+    for index, values in enumerate(request.points or []):
         shown = ", ".join(f"{name} = {value}" for name, value in values.items())
         lines.append(f"  {trial_name(index, values):40}  {shown}")
     write("".join(f"{line}\n" for line in lines))

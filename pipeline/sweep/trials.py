@@ -1,4 +1,4 @@
-"""What is known of a trial: trial.json in its folder, the single source of tables, figures and the report."""
+"""Trials as trial.json in their folders, the single source of tables, figures and the report."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ Status = Literal["pending", "running", "finished", "stopped", "failed"]
 """`stopped` is by the scheduler, as not promising; `failed` has used up its retries."""
 
 Number = Annotated[float, Bounds(finite=False)]
-"""What was measured, NaN and infinity included."""
+"""Measured number, NaN and infinity included."""
 Count = Annotated[int, Bounds(low=0)]
 
 FILE = "trial.json"
@@ -66,13 +66,23 @@ class Trial:
     run: str | None = None
 
     @property
+    def number(self) -> str:
+        """Place in the search, by which its name begins."""
+        return self.name.partition("-")[0]
+
+    @property
+    def over(self) -> bool:
+        """True where it has finished, was stopped or has failed."""
+        return self.status not in ("pending", "running")
+
+    @property
     def gpu_seconds(self) -> float:
-        """What it cost, in seconds of one whole GPU."""
+        """Cost in seconds of one whole GPU."""
         return self.seconds * self.gpus
 
     @property
     def cpu_seconds(self) -> float:
-        """What it cost, in seconds of one CPU."""
+        """Cost in seconds of one CPU."""
         return self.seconds * self.cpus
 
 

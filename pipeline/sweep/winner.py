@@ -12,7 +12,7 @@ from gram.system.folders import write_file
 from pipeline.config.loader import PROJECT, Resolved, resolve
 from pipeline.config.options import all_options, leaves
 from pipeline.config.schema import GROUPS
-from pipeline.sweep.asked import plain_yaml
+from pipeline.sweep.sweep_yaml import plain_yaml
 from pipeline.sweep.trials import Trial
 
 BEST = "best.yaml"

@@ -16,7 +16,7 @@ from sweep_runs import PATIENCE, command, trials, write_sweep
 
 from pipeline.config.loader import PROJECT, resolve
 from pipeline.sweep import winner
-from pipeline.sweep.asked import ASKED
+from pipeline.sweep.sweep_yaml import FILE as SWEEP_YAML
 
 SWEEP = """
 experiment: tiny
@@ -74,7 +74,7 @@ def test_a_sweep_on_a_terminal_runs_to_its_end(width: int, data: list[str], tmp_
     words = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).split())
     assert "small: 0/1 trials" in words, "the table is live"
     assert resolve(params=tmp_path / "sweeps/small" / winner.BEST).config.train.steps == 2
-    assert (tmp_path / "sweeps/small" / ASKED).exists()
+    assert (tmp_path / "sweeps/small" / SWEEP_YAML).exists()
 
 
 @pytest.mark.slow

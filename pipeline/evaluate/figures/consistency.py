@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gram.metrics.reprojection import DepthView, warp
-from pipeline.display.figures import BLUE, GREEN, VERMILION, plain, show, to_pixels
+from pipeline.display.figures import BLUE, GREEN, VERMILION, legend_below, plain, show, to_pixels
 from pipeline.display.pictures import Pixels
 from pipeline.display.pictures import to_pixels as images_to_pixels
 
@@ -82,7 +82,7 @@ def _plot_curves(axes: np.ndarray, curves: Curves) -> None:
     errors.set(ylabel="mean difference, colours in [0, 1]", ylim=(0.0, None))
     errors.set_title("error where both views show the same points", fontsize=9)
     if errors.lines:
-        errors.legend(frameon=False, fontsize=8)
+        legend_below(errors, gap=1.0, ncols=len(errors.lines))
     coverage.plot(curves.degrees, curves.coverage, "o-", color=BLUE, markersize=5)
     coverage.set(xlabel="degrees between the cameras", ylabel="compared share", ylim=(0.0, 1.0))
     coverage.set_title("share of the sample's pixels that could be compared", fontsize=9)

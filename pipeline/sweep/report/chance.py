@@ -1,31 +1,35 @@
-"""How much of a difference between trials is chance."""
+"""Differences between trials that chance explains."""
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.sweep.report.results import SEED, Results, quality
 
 MEASUREMENTS = 5
-"""Fewest of a trial that tell how they fluctuate; the first half, where it learns fast, is not used."""
+"""Fewest measurements of a trial whose fluctuation, in its second half, is used."""
 SIGMAS = 2.0
 
 
 @dataclass(frozen=True)
 class Chance:
-    """Standard deviation of the objective of one trial, and where it is known from."""
+    """Standard deviation of the objective of one trial, and its source."""
 
     sigma: float
     source: str
 
+    @property
+    def margin(self) -> float:
+        """Largest difference between two trials that chance explains."""
+        return SIGMAS * math.sqrt(2.0) * self.sigma
+
     def explains(self, difference: float) -> bool:
-        """Whether two trials may differ by so much by chance."""
-        return abs(difference) <= SIGMAS * math.sqrt(2.0) * self.sigma
+        """True where two trials may differ by so much by chance."""
+        return abs(difference) <= self.margin
 
 
 def of_results(results: Results) -> Chance | None:
-    """From trials that differ in their seed alone, else from how a trial goes up and down; None: unknown."""
+    """Chance from trials that differ in their seed alone, else from learning curves; None: unknown."""
     return _of_seeds(results) or _of_curves(results)
 
 
@@ -45,19 +49,14 @@ def _of_seeds(results: Results) -> Chance | None:
 
 
 def _of_curves(results: Results) -> Chance | None:
-    """Second differences know no trend: for independent errors their variance is six times as large."""
+    """Chance from second differences, which have no trend and six times the variance of the errors."""
     squares: list[float] = []
     for trial in results.finished:
         values = [value for _, value in results.curve(trial)]
         if len(values) >= MEASUREMENTS:
-            squares += [second**2 for second in _second_differences(values[len(values) // 2 - 1 :])]
+            late = values[len(values) // 2 - 1 :]
+            squares += [(a - 2.0 * b + c) ** 2 for a, b, c in zip(late, late[1:], late[2:], strict=False)]
     if not squares:
         return None
-    source = (
-        "how the objective goes up and down between measurements of one trial: another seed may change more"
-    )
+    source = "the fluctuation between measurements of one trial, which other seeds may exceed"
     return Chance(math.sqrt(sum(squares) / len(squares) / 6.0), source)
-
-
-def _second_differences(values: Sequence[float]) -> list[float]:
-    return [a - 2.0 * b + c for a, b, c in zip(values, values[1:], values[2:], strict=False)]

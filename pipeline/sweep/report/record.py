@@ -1,12 +1,11 @@
 """A sweep in MLflow: one parent run, whose children are the runs of its trials.
 
-Training makes the children itself. This module adds what only the sweep knows: how a trial ended, what it
-cost, how its objective was measured. Every update sends all that has not arrived, so that a server that was
-away has everything in the end. If it is away at the end,
+Training makes the children. This module adds status, cost and protocol of trials. Every update sends all that
+has not arrived: a server that was unreachable has everything in the end. If it is unreachable at the end,
 
     python -m pipeline.sweep.report.record sweeps/NAME
 
-sends what the folder knows once it is back.
+sends the content of the folder later.
 """
 
 import json
@@ -22,9 +21,9 @@ from pipeline.cli.console import say
 from pipeline.config.loader import load
 from pipeline.config.options import leaves
 from pipeline.config.schema import TrackingConfig
-from pipeline.sweep import asked
-from pipeline.sweep.report import page, results, sentences
-from pipeline.sweep.report.results import ENDED, Results, is_number, quality
+from pipeline.sweep import sweep_yaml
+from pipeline.sweep.report import page, reading, results
+from pipeline.sweep.report.results import Results, is_number, quality
 from pipeline.sweep.trials import Trial
 from pipeline.tracking import provenance, runs
 from pipeline.tracking.mlflow.sender import LONGEST, Sender
@@ -35,12 +34,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RUN_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
-"""Of a trial -> of its run."""
-FILES = (page.HTML, page.PNG, page.CSV, "best.yaml", asked.ASKED, "table.txt")
+"""Status of a trial -> status of its run."""
+FILES = (page.HTML, page.PNG, page.CSV, "best.yaml", sweep_yaml.FILE, "table.txt")
 AWAY_SECONDS = 30.0
-"""Between attempts to reach a store that was away."""
+"""Seconds between attempts to reach an unreachable store."""
 NO_PARAMETERS = ("base", "name", "started", "program", "command")
-"""Of sweep.yaml: the base is in every child, the others are tags."""
+"""Entries of sweep.yaml that are in every child (base), or tags."""
 
 
 class Parent:
@@ -58,17 +57,17 @@ class Parent:
         self._sender, self._experiment, self._folder = sender, experiment, folder
         self._ended: set[tuple[str, str]] = set()
         self._over: int | None = None
-        self._seen: list[tuple[str, str, str | None]] = []
-        self._again = 0.0
+        self._sent: list[tuple[str, str, str | None]] = []
+        self._next_attempt = 0.0
 
     @classmethod
     def start(cls, config: TrackingConfig, name: str, sweep: Mapping[str, Any], folder: Path) -> "Parent":
-        """Make the run of a sweep, or go on with the one that its folder remembers.
+        """Make the run of a sweep, or resume the one that its folder names.
 
         Args:
-            config: where to record.
+            config: store and experiment.
             name: of the sweep.
-            sweep: what was asked: the content of sweep.yaml.
+            sweep: content of sweep.yaml.
             folder: of the sweep.
 
         Raises:
@@ -86,22 +85,22 @@ class Parent:
         return cls(Sender(open_store(config)), tracker.run_id, config.experiment, folder)
 
     def update(self, trials: Sequence[Trial]) -> None:
-        """Send what has changed: tags, numbers and status of the children, counts and the best so far.
+        """Send changes: tags, numbers and status of the children, counts and the best objective so far.
 
-        Cheap where no trial has begun or ended since: it may be called at any time. A store that is away is
-        left alone for a while, so that it does not hold up the sweep.
+        Cheap where no trial has begun or ended since. An unreachable store is tried again after a while, so
+        that it does not delay the sweep.
         """
-        seen = [(trial.name, trial.status, trial.run) for trial in trials]
-        if self._sender is None or seen == self._seen or time.monotonic() < self._again:
+        states = [(trial.name, trial.status, trial.run) for trial in trials]
+        if self._sender is None or states == self._sent or time.monotonic() < self._next_attempt:
             return
         self._send_all(self._sender, trials)
-        self._again = time.monotonic() + AWAY_SECONDS if self._sender.away else 0.0
-        self._seen = [] if self._sender.away else seen
+        self._next_attempt = time.monotonic() + AWAY_SECONDS if self._sender.away else 0.0
+        self._sent = [] if self._sender.away else states
 
     def _send_all(self, sender: Sender, trials: Sequence[Trial]) -> None:
-        assert self.run_id is not None, "who has a sender has a run"
-        found = Results(self._folder, asked.read(self._folder), trials)
-        over = sum(trial.status in ENDED for trial in trials)
+        assert self.run_id is not None, "a sender comes with a run"
+        found = Results(self._folder, sweep_yaml.read(self._folder), trials)
+        over = sum(trial.over for trial in trials)
         with sender.tolerant():
             for trial in trials:
                 self._send_trial(sender, found, trial)
@@ -113,7 +112,7 @@ class Parent:
     def finish(self, folder: Path, status: str) -> None:
         """Send the files of the sweep's folder and end the run with FINISHED, FAILED or KILLED.
 
-        Runs of trials whose processes were killed, and that nobody else will end, are ended, too.
+        Runs of trials whose processes were killed are ended, too.
         """
         if self._sender is None or self.run_id is None:
             return
@@ -123,7 +122,7 @@ class Parent:
             for name in FILES:
                 if (folder / name).exists():
                     self._sender.client.log_artifact(self.run_id, str(folder / name))
-            note = "\n\n".join(sentences.sentences(found))
+            note = "\n\n".join(reading.lines(found))
             self._sender.send(self.run_id, tags={"mlflow.note.content": note})
             self._end_lost(self._sender, found)
             self._sender.end(self.run_id, status)
@@ -132,8 +131,8 @@ class Parent:
             say(f"tracking: the store lacks the end of this sweep: {command} sends it when it is back")
 
     def _send_trial(self, sender: Sender, found: Results, trial: Trial) -> None:
-        """Of a trial that has a run: tags at any time, numbers and status when it is over."""
-        run_id, over = trial.run, trial.status in ENDED
+        """Send tags of a trial that has a run, and its numbers and status when it is over."""
+        run_id, over = trial.run, trial.over
         if run_id is None or sender.refuses(run_id) or (run_id, trial.status) in self._ended:
             return
         assert self.run_id is not None, "callers have checked"
@@ -148,7 +147,7 @@ class Parent:
                 self._ended.add((run_id, trial.status))
 
     def _end_lost(self, sender: Sender, found: Results) -> None:
-        """End children whose training was killed before it could, also those that no trial knows of."""
+        """End children whose training was killed, also those of no known trial."""
         named = {trial.name: trial.status for trial in found.trials}
         for run in self._children(sender):
             if run.info.status == "RUNNING":
@@ -167,14 +166,14 @@ class Parent:
 
 
 def _parameters(sweep: Mapping[str, Any]) -> dict[str, str]:
-    """What was asked for, by dotted names; what was left to the program is left out."""
-    asked = {"objective": "the first distance/"}
-    asked |= {name: value for name, value in sweep.items() if name not in NO_PARAMETERS and value is not None}
-    return {name: str(value)[:LONGEST] for name, value in leaves(asked) if value is not None}
+    """Entries of sweep.yaml by dotted names, without those that are null."""
+    given = {name: value for name, value in sweep.items() if name not in NO_PARAMETERS and value is not None}
+    tree = {"objective": "the first distance/", **given}
+    return {name: str(value)[:LONGEST] for name, value in leaves(tree) if value is not None}
 
 
 def _tags(found: Results, trial: Trial) -> dict[str, str]:
-    """By which trials are found, sorted and compared."""
+    """Tags by which trials are found, sorted and compared."""
     tags = {"sweep": found.name, "trial": found.label(trial), "status": trial.status}
     if trial.reason:
         tags["reason"] = trial.reason
@@ -184,15 +183,15 @@ def _tags(found: Results, trial: Trial) -> dict[str, str]:
 
 
 def _numbers(trial: Trial) -> dict[str, float]:
-    """Final numbers of a trial that is over: what it reached, and at what cost."""
+    """Objective and cost of a trial that is over."""
     names = ("points_per_ray", "images_per_second", "memory_gib", "gpu_seconds", "cpu_seconds", "attempts")
     numbers = {"objective": quality(trial), **{name: getattr(trial, name) for name in names}}
     return {name: float(value) for name, value in numbers.items() if is_number(value)}
 
 
 def _totals(found: Results) -> dict[str, float]:
-    """Of the sweep so far."""
-    totals = {f"trials/{status}": float(found.count(status)) for status in ENDED}
+    """Counts, cost and best objective of the sweep so far."""
+    totals = {f"trials/{status}": float(found.count(status)) for status in RUN_STATUS}
     totals["gpu_seconds"] = sum(trial.gpu_seconds for trial in found.trials)
     totals["cpu_seconds"] = sum(trial.cpu_seconds for trial in found.trials)
     best = quality(found.best) if found.best else None
@@ -200,14 +199,14 @@ def _totals(found: Results) -> dict[str, float]:
 
 
 def send(folder: Path) -> None:
-    """Send what a sweep's folder knows to the store that it was recorded in, else to params.yaml's."""
+    """Send a sweep's folder to the store that it was recorded in, else to that of params.yaml."""
     found = results.read(folder)
     config = replace(load().tracking, kind="mlflow")
     if begun := read_state(folder / runs.STATE):
         config.uri = str(begun["uri"])
         config.experiment = experiment_of(config, str(begun["run_id"])) or config.experiment
-    done = all(trial.status in ENDED for trial in found.trials)
-    parent = Parent.start(config, found.name, found.asked, folder)
+    done = all(trial.over for trial in found.trials)
+    parent = Parent.start(config, found.name, found.request, folder)
     parent.finish(folder, "FINISHED" if done else "KILLED")
 
 

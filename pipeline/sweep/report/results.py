@@ -1,85 +1,78 @@
-"""What a sweep has shown so far: its trials in order of their quality, and what differs between them."""
+"""Results of a sweep: its trials in order of their objective, and the options that differ between them."""
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.sweep import asked as asking
-from pipeline.sweep.asked import ASKED
+from pipeline.sweep import sweep_yaml
 from pipeline.sweep.trials import TRIALS, Trial, read_trials
 from pipeline.tracking import runlog
 
 KIND, POINTS, SEED = "sampler.kind", "sampler.points", "seed"
 OF_THE_TRIAL = ("points_per_ray", "random_points")
-"""Entries of a protocol that tell what was measured, not how: trials may differ in them and be compared."""
-ENDED = ("finished", "stopped", "failed")
+"""Entries of a protocol that say what was measured, not how: trials that differ in them are comparable."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """A sweep, half done or done.
+    """A sweep at any time.
 
     Attributes:
         folder: of the sweep.
-        asked: content of its sweep.yaml.
+        request: content of its sweep.yaml.
         trials: in the order of the search.
     """
 
     folder: Path
-    asked: Mapping[str, Any]
+    request: Mapping[str, Any]
     trials: Sequence[Trial]
 
     @property
     def name(self) -> str:
-        """Of the sweep."""
-        return str(self.asked.get("name") or self.folder.name)
+        """Name of the sweep."""
+        return str(self.request.get("name") or self.folder.name)
 
     @cached_property
     def objective(self) -> str:
-        """Metric that trials are sorted by, smallest is best, as metrics.jsonl calls it."""
-        if self.asked.get("objective"):
-            return str(self.asked["objective"])
+        """Metric of metrics.jsonl that trials are ranked by, smallest is best."""
+        named = self.request.get("objective")
         names = (name for trial in self.trials for name in trial.metrics if name.startswith("distance/"))
-        return next(names, "objective")
+        return str(named or next(names, "objective"))
 
     @property
     def short_objective(self) -> str:
-        """The same without the section that it stands in."""
+        """The same without its section."""
         return self.objective.rpartition("/")[2]
 
     @cached_property
     def options(self) -> dict[str, list[Any]]:
-        """Dotted option -> its values, of those that differ between trials, in the order of the search."""
-        names = list(
-            dict.fromkeys([*_space(self.asked), *(name for trial in self.trials for name in trial.values)])
-        )
-        found = {name: _ordered(trial.values.get(name) for trial in self.trials) for name in names}
+        """Dotted option -> its values, of options that differ between trials, in the order of the search."""
+        names = [
+            *(self.request.get("space") or {}),
+            *(name for trial in self.trials for name in trial.values),
+        ]
+        found = {
+            name: _ordered(trial.values.get(name) for trial in self.trials) for name in dict.fromkeys(names)
+        }
         return {name: values for name, values in found.items() if len(values) > 1}
 
     @property
     def compares_samplers(self) -> bool:
-        """Whether nothing but sampler, points per ray and seed differs: the paper's own question."""
+        """True where nothing but sampler, points per ray and seed differs, as in the paper."""
         return bool({KIND, POINTS} & set(self.options)) and set(self.options) <= {KIND, POINTS, SEED}
 
     @cached_property
     def ranking(self) -> list[Trial]:
-        """All trials: finished ones by their objective, then what was stopped or runs, then the rest."""
-
-        def place(trial: Trial) -> tuple[int, float]:
-            value = quality(trial)
-            if value is None:
-                return 2 + (trial.status == "failed"), 0.0
-            return int(trial.status != "finished"), value
-
-        return sorted(self.trials, key=place)
+        """All trials, best first."""
+        return ranked(self.trials)
 
     @property
     def finished(self) -> list[Trial]:
-        """Trials that can be compared, best first: they have done all steps and were measured."""
+        """Comparable trials, best first: all steps done, and measured."""
         return [trial for trial in self.ranking if trial.status == "finished" and quality(trial) is not None]
 
     @property
@@ -88,47 +81,44 @@ class Results:
         return next(iter(self.finished), None)
 
     @property
-    def command(self) -> str:
-        """What the user typed, or what does the same."""
-        if self.asked.get("command"):
-            return str(self.asked["command"])
-        words = [f"sweep={self.asked.get('sweep', self.name)}"]
-        if self.asked.get("experiment"):
-            words.append(f"experiment={self.asked['experiment']}")
-        words += [str(word) for word in self.asked.get("overrides") or ()]
-        return shlex.join(["python", "-m", "pipeline.sweep", *words])
+    def why_unranked(self) -> str | None:
+        """The reason why no trial may be called the best; None where one may."""
+        if not self.finished:
+            return "no trial has finished with a measured objective"
+        if (count := len(self.protocols())) > 1:
+            return f"objectives were measured by {count} different protocols and cannot be compared"
+        return None
 
     @property
-    def apply_command(self) -> str:
-        """What writes the best values into params.yaml."""
-        return f"{self.command} --apply"
+    def command(self) -> str:
+        """The command that the user typed, or an equivalent one."""
+        if self.request.get("command"):
+            return str(self.request["command"])
+        words = [f"sweep={self.request.get('sweep', self.name)}"]
+        if self.request.get("experiment"):
+            words.append(f"experiment={self.request['experiment']}")
+        words += [str(word) for word in self.request.get("overrides") or ()]
+        return shlex.join(["python", "-m", "pipeline.sweep", *words])
 
     def count(self, status: str) -> int:
-        """Trials of this status."""
+        """Number of trials of a status."""
         return sum(trial.status == status for trial in self.trials)
 
     def kind(self, trial: Trial) -> str:
-        """Its sampler."""
-        common = (self.asked.get("base") or {}).get("sampler") or {}
+        """Sampler of a trial."""
+        common = (self.request.get("base") or {}).get("sampler") or {}
         return str(trial.values.get(KIND) or common.get("kind") or "?")
 
-    def number(self, trial: Trial) -> str:
-        """Its place in the search, as its name begins."""
-        return trial.name.partition("-")[0]
-
     def label(self, trial: Trial) -> str:
-        """In words, from what differs between trials."""
+        """Values of a trial, in words."""
         values = dict(trial.values)
-        words = []
-        if KIND in values:
-            words.append(str(values.pop(KIND)))
-        if POINTS in values:
-            words.append(f"{values.pop(POINTS)} points")
+        words = [str(values.pop(KIND))] if KIND in values else []
+        words += [f"{values.pop(POINTS)} points"] if POINTS in values else []
         words += [f"{name.rpartition('.')[2]} {shown(value)}" for name, value in values.items()]
         return ", ".join(words) or trial.name
 
     def curve(self, trial: Trial) -> list[tuple[float, float]]:
-        """(step, objective) whenever it was measured."""
+        """(step, objective) of every measurement of a trial."""
         records = runlog.read(self.folder / TRIALS / trial.name / "train" / runlog.METRICS)
         pairs = [(record["step"], record.get(self.objective)) for record in records]
         return [
@@ -136,7 +126,7 @@ class Results:
         ]
 
     def protocols(self) -> list[dict[str, Any]]:
-        """Those that objectives were measured with, without repetition and without what is compared."""
+        """Distinct protocols of measured objectives, without the entries that trials may differ in."""
         found: list[dict[str, Any]] = []
         for trial in self.trials:
             protocol = {k: v for k, v in (trial.protocol or {}).items() if k not in OF_THE_TRIAL}
@@ -146,27 +136,36 @@ class Results:
 
 
 def read(folder: Path) -> Results:
-    """The results in a sweep's folder.
+    """Results in a sweep's folder.
 
     Raises:
         ValueError: it holds no sweep, or one that is damaged.
     """
-    if not (folder / ASKED).exists() and not (folder / TRIALS).is_dir():
-        raise ValueError(f"{folder} holds no sweep: there is neither {ASKED} nor {TRIALS}/ in it")
-    return Results(folder, asking.read(folder), read_trials(folder))
+    if not (folder / sweep_yaml.FILE).exists() and not (folder / TRIALS).is_dir():
+        raise ValueError(f"{folder} holds no sweep: there is neither {sweep_yaml.FILE} nor {TRIALS}/ in it")
+    return Results(folder, sweep_yaml.read(folder), read_trials(folder))
 
 
 def quality(trial: Trial) -> float | None:
-    """The objective where it is a number."""
+    """Objective of a trial; None where it is not a finite number."""
     value = trial.objective
     return value if value is not None and math.isfinite(value) else None
 
 
-def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, objective) that no other beats in one without losing in the other.
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """Finished trials by their objective, then stopped and running ones, then unmeasured and failed ones."""
 
-    Smaller is better in both. By rising cost.
-    """
+    def place(trial: Trial) -> tuple[int, float]:
+        value = quality(trial)
+        if value is None:
+            return 2 + (trial.status == "failed"), 0.0
+        return int(trial.status != "finished"), value
+
+    return sorted(trials, key=place)
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the points (cost, objective) on the Pareto front, smaller is better, by rising cost."""
     kept, lowest = [], math.inf
     for index in sorted(range(len(points)), key=lambda k: points[k]):
         if points[index][1] < lowest:
@@ -176,22 +175,17 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def shown(value: Any) -> str:
-    """A value for people."""
+    """A value as text."""
     return f"{value:.4g}" if isinstance(value, float) else "null" if value is None else str(value)
 
 
 def is_number(value: Any) -> bool:
-    """Whether it can be a coordinate."""
+    """True where a value can be a coordinate."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _space(asked: Mapping[str, Any]) -> list[str]:
-    space = asked.get("space")
-    return list(space) if isinstance(space, Mapping) else []
-
-
 def _ordered(values: Any) -> list[Any]:
-    """Without repetition, numbers by their size, everything else as it came."""
+    """Distinct values, numbers sorted, everything else in the order given."""
     found: list[Any] = []
     for value in values:
         if value is not None and value not in found:

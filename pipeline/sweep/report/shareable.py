@@ -1,4 +1,4 @@
-"""The results of a sweep as others may see them: its page and its table are given away."""
+"""Results of a sweep without what concerns this machine alone: its page and its table are given away."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ FLAGS_OF_FILES = ("--params",)
 
 def shareable(results: Results) -> Results:
     """The same without folders of this machine and without addresses of servers."""
-    return replace(results, asked=_asked(results.asked), trials=_trials(results))
+    return replace(results, request=_request(results.request), trials=_trials(results))
 
 
 def _trials(results: Results) -> list[Trial]:
@@ -43,15 +43,15 @@ def _names(results: Results) -> dict[tuple[str, str], str]:
     return found
 
 
-def _asked(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """sweep.yaml; what was typed loses private options, paths their folders."""
-    shown = dict(asked)
-    if isinstance(asked.get("command"), str):
-        shown["command"] = shlex.join(_typed(shlex.split(asked["command"])))
-    if isinstance(asked.get("overrides"), list):
-        shown["overrides"] = _typed([str(word) for word in asked["overrides"]])
-    if isinstance(asked.get("space"), Mapping):
-        shown["space"] = {name: _candidates(name, entry) for name, entry in asked["space"].items()}
+def _request(request: Mapping[str, Any]) -> dict[str, Any]:
+    """sweep.yaml, without private options and without folders of paths."""
+    shown = dict(request)
+    if isinstance(request.get("command"), str):
+        shown["command"] = shlex.join(_typed(shlex.split(request["command"])))
+    if isinstance(request.get("overrides"), list):
+        shown["overrides"] = _typed([str(word) for word in request["overrides"]])
+    if isinstance(request.get("space"), Mapping):
+        shown["space"] = {name: _candidates(name, entry) for name, entry in request["space"].items()}
     return shown
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a sweep: each set prepared once, by the driver, and shared by trials that ask for it."""
+"""Data sets of a sweep: each prepared once, by the driver, and shared by the trials that use it."""
 
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ from pipeline.sweep.request import Request
 from pipeline.sweep.space import Choice, Values
 
 FOLDER = "data"
-"""Of data sets, in that of all sweeps."""
+"""Folder of data sets, in that of all sweeps."""
 
 
 class DataSets:
@@ -25,7 +25,7 @@ class DataSets:
     Args:
         folder: for data sets that the project's own folder does not hold.
         prepare: writes the data sets of a configuration.
-        recorded: whether the project's own data set must tell what it was prepared with.
+        recorded: whether the project's own data set must record its preparation.
     """
 
     def __init__(self, folder: Path, prepare: Callable[[Config], None], *, recorded: bool = False) -> None:
@@ -36,7 +36,7 @@ class DataSets:
         """Options of `paths` for a configuration, absolute.
 
         Raises:
-            ValueError: the user's own pictures cannot be used.
+            ValueError: the user's own images cannot be used.
         """
         key = key_of(config)
         if key not in self._known:
@@ -54,7 +54,7 @@ class DataSets:
 
     @property
     def folders(self) -> list[str]:
-        """Of all data sets so far that trials train on."""
+        """Folders of all data sets so far that trials train on."""
         return [paths["train_data"] for paths in self._known.values()]
 
     def _prepared(self, config: Config) -> dict[str, str]:
@@ -72,7 +72,7 @@ def of_request(request: Request, prepare: Callable[[Config], None]) -> DataSets:
     """The data sets of a search, all prepared.
 
     Raises:
-        ValueError: the user's own pictures cannot be used.
+        ValueError: the user's own images cannot be used.
     """
     wanted = configurations(request)
     made = DataSets(Path(request.settings.sweep.folder).resolve() / FOLDER, prepare, recorded=len(wanted) > 1)
@@ -91,34 +91,34 @@ def configurations(request: Request) -> list[Config]:
         {**first, **dict(zip(names, values, strict=True))}
         for values in itertools.product(*(_values(request, name) for name in names))
     ]
-    asked = {_key([point[name] for name in names]): point for point in reversed(points)}
-    found = (request.compose(point).config for point in reversed(asked.values()))
+    distinct = {_key([point[name] for name in names]): point for point in reversed(points)}
+    found = (request.compose(point).config for point in reversed(distinct.values()))
     return list({key_of(config): config for config in found}.values())
 
 
 def key_of(config: Config) -> str:
-    """Equal for configurations that ask for the same pictures."""
+    """Key that is equal for configurations of the same images."""
     return _key(asdict(config.data))
 
 
 def chooses_data(name: str) -> bool:
-    """Whether an option of a search space, or a group of presets, changes the pictures."""
+    """True where an option of a search space, or a group of presets, changes the images."""
     return name.partition(".")[0] in ("data", "experiment")
 
 
 def _values(request: Request, name: str) -> tuple[Any, ...]:
     entry = request.space[name]
-    assert isinstance(entry, Choice), "feasible.check sees to it"
+    assert isinstance(entry, Choice), "checks.check requires it"
     return entry.values
 
 
 def _key(of: object) -> str:
-    """Equal for what is equal, of values that JSON can hold."""
+    """Key that is equal for equal values that JSON can hold."""
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _fits(path: str, config: Config, split: str = "train", *, recorded: bool) -> bool:
-    """Whether a folder holds the pictures of a configuration; `recorded` asks that its meta.json says so."""
+    """True where a folder holds the images of a configuration, with `recorded` by its meta.json."""
     try:
         dataset = scene.open_dataset(path, config.data)
         scene.require_prepared(path, dataset.meta, config.data, split)

@@ -1,4 +1,4 @@
-"""A sweep from its first trial to its last: Ray Tune, and what is kept of what it reports."""
+"""A sweep from its first trial to its last, by Ray Tune."""
 
 import json
 import shutil
@@ -27,28 +27,28 @@ __all__ = ["STOP", "run", "stopping"]
 TUNE = "tune"
 """Folder of Tune's own files, in that of the sweep while trials run."""
 KEPT_CHECKPOINTS = 3
-"""Of each trial, in Tune's own files, for trials that go on from it."""
+"""Checkpoints of each trial in Tune's own files, for trials that go on from it."""
 
 
 def stopping(file: Path) -> Interrupts:
-    """While entered, a signal asks for an end: trials write a checkpoint.
+    """Interrupts by which trials write a checkpoint and end.
 
     Args:
-        file: tells the trials, wherever they run.
+        file: by which trials know, on whatever machine.
     """
     file.unlink(missing_ok=True)
     return Interrupts("trials write a checkpoint and end", file.touch)
 
 
 def source(request: Request) -> Source:
-    """Where the points of the request come from."""
+    """Source of the points of the request."""
     return Suggested(request) if request.points is None else Listed(request.points)
 
 
 def run(
     request: Request,
     ledger: Ledger,
-    asked: Interrupts,
+    interrupts: Interrupts,
     *,
     data: DataSets,
     parent: str | None,
@@ -60,7 +60,7 @@ def run(
     Args:
         request: what is searched.
         ledger: its trials, also those of before.
-        asked: whether to end early.
+        interrupts: signals that end the sweep early.
         data: that trials train on.
         parent: run that those of the trials belong to.
         changed: called whenever something may have changed, several times a second.
@@ -68,7 +68,7 @@ def run(
     """
     from ray import tune
 
-    from pipeline.sweep.tune.observer import Observer
+    from pipeline.sweep.tune.callback import SweepCallback
     from pipeline.sweep.tune.queue import Queue
     from pipeline.sweep.tune.trainable import TrainingTrial
 
@@ -88,7 +88,7 @@ def run(
     def describe(trial: Trial) -> dict[str, Any]:
         return {**_arguments(request, trial, data), "force": force}
 
-    queue = Queue(ledger.unfinished, more, describe, lambda: asked.exit_code is not None)
+    queue = Queue(ledger.unfinished, more, describe, lambda: interrupts.exit_code is not None)
     sweep = request.settings.sweep
     gpus = ledger.gpus
     trainable = tune.with_parameters(TrainingTrial, private=_private(request, data, parent))
@@ -104,7 +104,7 @@ def run(
             name=TUNE, storage_path=str(request.folder), verbose=0,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=sweep.retries + 10),
-            callbacks=[Observer(ledger, points, changed, sweep.objective or OBJECTIVE)],
+            callbacks=[SweepCallback(ledger, points, changed, sweep.objective or OBJECTIVE)],
         ),
     )  # fmt: skip
     with warnings.catch_warnings():
@@ -114,7 +114,7 @@ def run(
 
 
 def _private(request: Request, data: DataSets, parent: str | None) -> Private:
-    """What trials are told beside `_arguments`, which Tune writes into files."""
+    """Options of trials beside `_arguments`, which Tune writes into files."""
     config = request.config
     tracking = asdict(config.tracking)
     if config.tracking.kind != "none":  # whatever the environment of the trial's machine says
@@ -124,7 +124,7 @@ def _private(request: Request, data: DataSets, parent: str | None) -> Private:
 
 
 def _arguments(request: Request, trial: Trial, data: DataSets) -> dict[str, Any]:
-    """What `TrainingTrial` is given."""
+    """Configuration of a `TrainingTrial`."""
     config = request.compose(trial.values).config
     config.train.threads = threads(config, request.settings.sweep.cpus)
     if request.settings.sweep.scheduler == "pbt":  # a checkpoint of every step at which trials are compared

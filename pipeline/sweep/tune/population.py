@@ -16,7 +16,7 @@ GIVEN = "given"
 TAKEN = "taken"
 FILE = "trial.json"
 WAIT_SECONDS = 60.0
-"""Until the checkpoint of a step that was reported is there."""
+"""Seconds to wait for the checkpoint of a reported step."""
 
 
 def give(folder: Path, target: Path, *, step: int, name: str) -> None:
@@ -33,25 +33,25 @@ def give(folder: Path, target: Path, *, step: int, name: str) -> None:
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
-    told: dict[str, Any] = {"trial": name, "step": step}
+    content: dict[str, Any] = {"trial": name, "step": step}
     if newest is not None:
-        told["checkpoint"] = f"{GIVEN}/{newest.name}"
-        shutil.copytree(newest, target / told["checkpoint"])
-    (target / FILE).write_text(json.dumps(told), encoding="utf-8")
+        content["checkpoint"] = f"{GIVEN}/{newest.name}"
+        shutil.copytree(newest, target / content["checkpoint"])
+    (target / FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
 def give_nothing(target: Path, *, name: str) -> None:
-    """What Tune is given where no other trial goes on from this one."""
+    """Write no checkpoint, for a trial that no other one goes on from."""
     (target / FILE).write_text(json.dumps({"trial": name}), encoding="utf-8")
 
 
 def take(source: Path, folder: Path, *, name: str) -> Path | None:
     """Take over what `give` wrote; returns the checkpoint to start from, None if it is the trial's own."""
-    told = json.loads((source / FILE).read_text(encoding="utf-8"))
-    if told["trial"] == name or "checkpoint" not in told:
+    content = json.loads((source / FILE).read_text(encoding="utf-8"))
+    if content["trial"] == name or "checkpoint" not in content:
         return None
-    checkpoint = source / told["checkpoint"]
-    target = folder / TAKEN / f"{told['trial']}-{checkpoint.name}"
+    checkpoint = source / content["checkpoint"]
+    target = folder / TAKEN / f"{content['trial']}-{checkpoint.name}"
     if not target.exists():
         aside = target.with_name(f".{target.name}")
         shutil.rmtree(aside, ignore_errors=True)
@@ -61,12 +61,12 @@ def take(source: Path, folder: Path, *, name: str) -> Path | None:
 
 
 def carry_over(folder: Path, params: Any, *, data_hash: str) -> None:
-    """Have a trial that starts from another one's checkpoint keep its own curves, pictures and run.
+    """Have a trial that starts from another one's checkpoint keep its own curves, samples and run.
 
     Args:
         folder: of the trial.
         params: its configuration, with the new start.
-        data_hash: of the pictures that it trains on.
+        data_hash: of the images that it trains on.
     """
     plain = OmegaConf.to_container(params)
     assert isinstance(plain, dict)

@@ -1,4 +1,4 @@
-"""Where trials read, write and record: handed to them by Ray, and held by no file that is given away."""
+"""Paths and store of trials: handed to them by Ray, and held by no file that is given away."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Private:
-    """What all trials are told beside their files.
+    """Options of all trials beside their files.
 
     Attributes:
         tracking: options of that section.

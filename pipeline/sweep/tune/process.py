@@ -15,9 +15,9 @@ from pipeline.config.loader import PROJECT
 from pipeline.tracking import runlog
 
 STOP_SECONDS = 120
-"""How long a training has to write its checkpoint, before it is killed."""
-LOOK_SECONDS = 0.2
-"""Between two looks at the file of reports."""
+"""Seconds that a training has to write its checkpoint, before it is killed."""
+POLL_SECONDS = 0.2
+"""Seconds between two reads of the file of reports."""
 LONGEST_REASON = 300
 
 
@@ -95,7 +95,7 @@ class Reports:
         self._last = max(self._last, step)
 
     def fresh(self) -> list[dict[str, Any]]:
-        """Complete reports of later steps than those that were seen."""
+        """Complete reports of later steps than those returned before."""
         try:
             size = self._file.stat().st_size
         except FileNotFoundError:
@@ -110,7 +110,7 @@ class Reports:
 
 
 def reason(code: int, log: Path) -> str:
-    """Why a training ended that should not have, in one line."""
+    """Reason why a training failed, in one line."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     with log.open("rb") as file:
@@ -128,7 +128,7 @@ def wait_for(seconds: float, training: Training, reports: Reports) -> list[dict[
         records = reports.fresh()
         if records or ended or time.monotonic() >= deadline:
             return records
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -9,13 +9,13 @@ from pipeline.sweep.trials import Trial
 
 
 class Queue(Searcher):
-    """What Tune asks for the next trial: unfinished ones first, then `more`.
+    """Trials as Tune requests them: unfinished ones first, then `more`.
 
     Args:
         waiting: trials that go on.
         more: makes a further trial; None when there are no more.
-        describe: what the trial's `TrainingTrial` is given.
-        stopping: whether no trial is to start any more.
+        describe: configuration of a trial's `TrainingTrial`.
+        stopping: true where no further trial is to start.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Queue(Searcher):
         self.names: dict[str, str] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Nothing of it is kept in Tune's files: trial.json is all that a sweep goes on from."""
+        """A plain searcher in Tune's files: trial.json is all that a sweep is resumed from."""
         return Searcher, ()
 
     def suggest(self, trial_id: str) -> Any:
@@ -49,7 +49,7 @@ class Queue(Searcher):
         """Results reach the source of points elsewhere."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: see `Suggested`."""
+        """Write no file: see `Suggested`."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
+        """Read no file."""

@@ -1,4 +1,4 @@
-"""What Ray Tune stops early, or has go on from better trials."""
+"""Schedulers of Ray Tune, which stop trials early or have them go on from better ones."""
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -14,11 +14,11 @@ TIME = "step"
 
 
 def scheduler(request: Request, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> "TrialScheduler":
-    """The scheduler that the request names, with what it saw of trials that are over.
+    """The scheduler that the request names, with the reports of trials that are over.
 
     Args:
         request: of the sweep.
-        histories: name -> reports of trials that will not be seen again.
+        histories: name -> reports of trials that will not run again.
     """
     from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, PopulationBasedTraining
 
@@ -35,7 +35,7 @@ def scheduler(request: Request, histories: Mapping[str, Sequence[Mapping[str, An
     if sweep.scheduler == "pbt":
 
         class Population(PopulationBasedTraining):
-            """Takes trials from `Queue`: what Tune minds are searchers that learn from results."""
+            """Scheduler of trials from `Queue`, for Tune accepts no searcher that may learn from results."""
 
             def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
                 super().on_trial_add(SimpleNamespace(search_alg=None), trial)  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def _recall(asha: Any, name: str, reports: Sequence[Mapping[str, Any]], request:
 
 
 def _mutation(entry: Dimension) -> Any:
-    """What a value is drawn from again."""
+    """Distribution that a value is drawn from again."""
     from ray import tune
 
     if isinstance(entry, Choice):

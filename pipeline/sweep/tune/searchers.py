@@ -1,4 +1,4 @@
-"""Where the points of a search come from: a list, or Optuna."""
+"""Sources of the points of a search: a list, or Optuna."""
 
 import random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -8,14 +8,14 @@ from pipeline.sweep.space import Choice, Interval, Values
 from pipeline.sweep.trials import Trial
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial as Asked
+    from optuna.trial import Trial as Suggestion
 
 
 class Source(Protocol):
-    """Where points come from, beside those of trials that are known."""
+    """Source of points, beside those of trials that are known."""
 
     def known(self, trial: Trial) -> None:
-        """A trial of before: how it ended, or that it goes on."""
+        """Take over a trial of before, ended or not."""
         ...
 
     def next(self, index: int) -> Values | None:
@@ -23,7 +23,7 @@ class Source(Protocol):
         ...
 
     def result(self, trial: Trial) -> None:
-        """How a trial ended."""
+        """Take over the end of a trial."""
         ...
 
 
@@ -43,7 +43,7 @@ class Listed:
 
 
 class Suggested:
-    """Points that Optuna chooses (tree-structured Parzen estimator), told of every result.
+    """Points that Optuna chooses (tree-structured Parzen estimator) by every result.
 
     Its study is made again from the trials when a sweep goes on: trial.json is all that is kept. A point
     depends on nothing but the seed, its number and what is known of the trials before it.
@@ -58,15 +58,15 @@ class Suggested:
         self._seed = request.settings.sweep.seed
         self._study = optuna.create_study()
         self._distributions = {name: self._distribution(entry) for name, entry in request.space.items()}
-        self._asked: dict[str, Asked] = {}
-        self._newest: Asked | None = None
+        self._suggestions: dict[str, Suggestion] = {}
+        self._newest: Suggestion | None = None
 
     def known(self, trial: Trial) -> None:
         """See `Source`."""
         parameters = self._parameters(trial.values)
-        if trial.status in ("pending", "running"):
+        if not trial.over:
             self._study.enqueue_trial(parameters)
-            self._asked[trial.name] = self._study.ask(self._distributions)
+            self._suggestions[trial.name] = self._study.ask(self._distributions)
             return
         state = self._optuna.trial.TrialState
         lost = trial.status == "failed" or trial.objective is None
@@ -96,12 +96,12 @@ class Suggested:
         """See `Source`."""
         lost = trial.status == "failed" or trial.objective is None
         state = self._optuna.trial.TrialState.FAIL if lost else None
-        self._study.tell(self._asked[trial.name], None if lost else trial.objective, state=state)
+        self._study.tell(self._suggestions[trial.name], None if lost else trial.objective, state=state)
 
     def named(self, trial: Trial) -> None:
-        """The last point asked for is that of this trial."""
+        """Know the trial of the last point."""
         assert self._newest is not None
-        self._asked[trial.name] = self._newest
+        self._suggestions[trial.name] = self._newest
 
     def _parameters(self, values: Values) -> dict[str, Any]:
         return {

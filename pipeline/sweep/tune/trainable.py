@@ -1,4 +1,4 @@
-"""A trial as Ray Tune sees it: it starts the training of its folder, tells its reports, and ends with it."""
+"""A trial of Ray Tune: it starts the training of its folder, passes its reports on, and ends with it."""
 
 import json
 import time
@@ -24,7 +24,7 @@ PARAMS = "params.yaml"
 LOG = "train.log"
 FAILURES = "failures.jsonl"
 BUSY = "is in use by process"
-"""What training says while one before it, on a machine that was lost, still holds its checkpoints."""
+"""Words of training while one before it, on a machine that was lost, still holds its checkpoints."""
 BUSY_SECONDS = 120
 LOST_MACHINES = 10
 """Times that a trial is started again because its machine is gone, beside its retries."""
@@ -40,15 +40,15 @@ class TrainingTrial(tune.Trainable):
     Its configuration, which Tune writes into files: `folder` of the sweep, `params` (JSON: configuration of a
     trial, without paths and tracking), `values` (option -> value, of those that differ), `objective` (prefix
     or name of the metric), `retries`, `population` (whether trials go on from others), `data` (key of its
-    data set), `data_hash` (of the pictures), `force` (whether training begins although there seems no room).
+    data set), `data_hash` (of the images), `force` (whether training begins although there seems no room).
     """
 
     def setup(self, config: dict[str, Any], private: Private | None = None) -> None:
-        """Know the folder; nothing is started yet.
+        """Take over the configuration; nothing is started yet.
 
         Args:
             config: see the class.
-            private: what no file holds.
+            private: options that no file holds.
         """
         assert private is not None, "Tune calls it with all that the driver has given"
         self._private = private.of(str(self.trial_name), config["data"])
@@ -72,7 +72,7 @@ class TrainingTrial(tune.Trainable):
                 self._training = self._start()
             self._waiting += wait_for(1.0 if not self._waiting else 0.0, self._training, self._reports)
             if self._waiting:
-                return self._told(self._next())
+                return self._reported(self._next())
             if (code := self._training.exit_code) is not None:
                 if code == 0:
                     return self._result(done=True, ended="finished")
@@ -86,7 +86,7 @@ class TrainingTrial(tune.Trainable):
             self._training.stop()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """In a population, the checkpoint of the last report: other trials may go on from it."""
+        """Write the checkpoint of the last report in a population, where other trials may go on from it."""
         trains = self._training is not None and self._training.exit_code is None
         if self.config["population"] and trains:
             population.give(self._folder, Path(checkpoint_dir), step=self._step, name=str(self.trial_name))
@@ -115,9 +115,9 @@ class TrainingTrial(tune.Trainable):
         for section in private:
             tree.pop(section)
         write_file(self._folder / PARAMS, OmegaConf.to_yaml(tree).encode())
-        told = [f"--{FORCE.name}"] * self.config["force"]
-        told += [assignment(name, value) for name, value in leaves(private)]
-        return Training(self._folder / PARAMS, self._folder / LOG, told)
+        arguments = [f"--{FORCE.name}"] * self.config["force"]
+        arguments += [assignment(name, value) for name, value in leaves(private)]
+        return Training(self._folder / PARAMS, self._folder / LOG, arguments)
 
     def _hold(self) -> None:
         """Wait for the process that ran this trial before, which may still be writing its checkpoint.
@@ -136,7 +136,7 @@ class TrainingTrial(tune.Trainable):
         self._lock = lock
 
     def _share_features(self) -> None:
-        """Features of the real pictures are the same for all trials: one folder for all."""
+        """Link the folder of features of the real images, which all trials share."""
         (self._sweep / "features").mkdir(exist_ok=True)
         own = self._folder / "checkpoints/features"
         own.parent.mkdir(exist_ok=True)
@@ -147,10 +147,10 @@ class TrainingTrial(tune.Trainable):
         """Waiting reports up to the first that a scheduler judges, all where it judges the newest alone."""
         judged = (i for i, record in enumerate(self._waiting) if self._value(record) is not None)
         count = len(self._waiting) if self.config["population"] else next(judged, len(self._waiting)) + 1
-        told, self._waiting = self._waiting[:count], self._waiting[count:]
-        return told
+        records, self._waiting = self._waiting[:count], self._waiting[count:]
+        return records
 
-    def _told(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+    def _reported(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         self._step = int(records[-1]["step"]) if records else self._step
         measured = [value for record in records if (value := self._value(record)) is not None]
         found = {"best": min(measured)} if measured else {}
@@ -172,7 +172,7 @@ class TrainingTrial(tune.Trainable):
         return {"step": self._step, "done": False, **more, **facts}
 
     def _facts(self) -> dict[str, Any]:
-        """What training wrote about itself: the protocol of its best model, and its run."""
+        """Protocol of the best model, and the run, as training wrote them."""
         facts: dict[str, Any] = {"config": None}
         if (best := self._folder / "train/best/model.json").exists():
             facts["protocol"] = json.dumps(
@@ -187,7 +187,7 @@ class TrainingTrial(tune.Trainable):
     def _interrupted(self) -> dict[str, Any]:
         self.cleanup()
         finished = self._training is not None and self._training.exit_code == 0
-        last = self._told(self._waiting + self._reports.fresh())
+        last = self._reported(self._waiting + self._reports.fresh())
         return {**last, "done": True, "ended": "finished" if finished else "pending"}
 
     def _failed(self, code: int) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from sweep_folders import METRIC, sampled, write_sweep
 
 from pipeline.config.loader import PROJECT
 from pipeline.config.schema import TrackingConfig
-from pipeline.sweep import asked
+from pipeline.sweep import sweep_yaml
 from pipeline.sweep.report import page, record
 from pipeline.sweep.report.record import Parent
 from pipeline.sweep.trials import Trial
@@ -52,7 +52,7 @@ def run_of(config: TrackingConfig, run_id: str | None):
 
 
 def start(config: TrackingConfig, folder: Path) -> Parent:
-    return Parent.start(config, folder.name, asked.read(folder), folder)
+    return Parent.start(config, folder.name, sweep_yaml.read(folder), folder)
 
 
 def test_what_was_asked_stands_in_the_parent(config: TrackingConfig, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_the_end_brings_report_note_and_status(config: TrackingConfig, tmp_path:
     parent.finish(folder, "FINISHED")
     run = run_of(config, parent.run_id)
     assert run.info.status == "FINISHED"
-    assert "Best is manifold, 6 points with" in run.data.tags["mlflow.note.content"]
+    assert "Best trial: 000 (manifold, 6 points) with" in run.data.tags["mlflow.note.content"]
     names = {file.path for file in MlflowClient(config.uri).list_artifacts(parent.run_id)}
     assert names == {"report.html", "report.png", "trials.csv", "best.yaml", "sweep.yaml"}
 

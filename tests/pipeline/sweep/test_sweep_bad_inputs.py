@@ -18,9 +18,9 @@ from pipeline.cli.command import main
 from pipeline.config.loader import PROJECT
 from pipeline.sweep import folder, request, winner
 from pipeline.sweep import stage as sweep
-from pipeline.sweep.asked import ASKED
 from pipeline.sweep.report import page, record
 from pipeline.sweep.request import Request
+from pipeline.sweep.sweep_yaml import FILE as SWEEP_YAML
 from pipeline.sweep.trials import FILE, TRIALS, Trial, write_trial
 from pipeline.sweep.tune.cluster import connection
 
@@ -204,7 +204,7 @@ def half_done(asked: Request) -> Iterator[Path]:
     write_trial(
         asked.folder / TRIALS / "000-seed_0", Trial(name="000-seed_0", values={"seed": 0}, points_per_ray=5)
     )
-    (asked.folder / ASKED).write_text(yaml.safe_dump(folder.described(asked)))
+    (asked.folder / SWEEP_YAML).write_text(yaml.safe_dump(folder.described(asked)))
     folder.require_right(asked, resume=True)
     yield asked.folder
     shutil.rmtree(asked.folder)
@@ -213,8 +213,8 @@ def half_done(asked: Request) -> Iterator[Path]:
 def test_a_folder_that_is_damaged_is_named_by_the_command(
     asked: Request, half_done: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (half_done / ASKED).write_text("{")
-    assert str(half_done / ASKED) in refused(capsys, half_done, *asked.typed, "--resume")
+    (half_done / SWEEP_YAML).write_text("{")
+    assert str(half_done / SWEEP_YAML) in refused(capsys, half_done, *asked.typed, "--resume")
     (half_done / winner.BEST).write_text("{")
     assert str(half_done / winner.BEST) in refused(capsys, half_done, *asked.typed, "--apply")
 
@@ -228,20 +228,20 @@ def test_a_folder_that_is_damaged_is_named_by_the_command(
     ],
 )  # fmt: skip
 def test_a_bad_entry_of_sweep_yaml_is_named(entry: str, value: Any, asked: Request, half_done: Path) -> None:
-    content = yaml.safe_load((half_done / ASKED).read_text())
-    (half_done / ASKED).write_text(yaml.safe_dump({**content, entry: value}))
+    content = yaml.safe_load((half_done / SWEEP_YAML).read_text())
+    (half_done / SWEEP_YAML).write_text(yaml.safe_dump({**content, entry: value}))
     said = refused_by(half_done, lambda: folder.require_right(asked, resume=True))
-    assert str(half_done / ASKED) in said and entry in said
+    assert str(half_done / SWEEP_YAML) in said and entry in said
 
 
 @pytest.mark.parametrize("text", ["", "{", "- 1", DEEP, LAUGHS, "\0", "a: 1"])
 def test_a_damaged_sweep_yaml_is_named(text: str, asked: Request, half_done: Path) -> None:
-    (half_done / ASKED).write_text(text)
+    (half_done / SWEEP_YAML).write_text(text)
     said = refused_by(half_done, lambda: folder.require_right(asked, resume=True))
-    assert str(half_done / ASKED) in said
+    assert str(half_done / SWEEP_YAML) in said
     if text not in ("", "a: 1"):  # nothing that these need is missing
         for work in (record.send, page.write):
-            assert str(half_done / ASKED) in refused_by(half_done, lambda work=work: work(half_done))
+            assert str(half_done / SWEEP_YAML) in refused_by(half_done, lambda work=work: work(half_done))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from gram.system.locks import BusyError
 from pipeline.config.loader import PROJECT
 from pipeline.config.options import ConfigError, affects_result, all_options
 from pipeline.sweep import folder, winner
-from pipeline.sweep.folder import ASKED
 from pipeline.sweep.settings import Settings
+from pipeline.sweep.sweep_yaml import FILE as SWEEP_YAML
 from pipeline.sweep.trials import TRIALS
 
 
@@ -21,8 +21,8 @@ def test_a_second_driver_is_told_who_is_at_it(tmp_path: Path) -> None:
         told = rf"mine is in use by process {os.getpid()} \(sweep\)"
         with pytest.raises(BusyError, match=told), folder.opened(asked, resume=True):
             pass
-        assert (opened / ASKED).exists()
-    assert [path.name for path in opened.iterdir()] == [ASKED]
+        assert (opened / SWEEP_YAML).exists()
+    assert [path.name for path in opened.iterdir()] == [SWEEP_YAML]
 
 
 def test_a_sweep_that_did_not_begin_leaves_nothing_but_what_is_the_user_s(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_sweep_that_cannot_go_on_stays(tmp_path: Path) -> None:
         (opened / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="no cluster"), folder.opened(asked, resume=True):
         raise ValueError("no cluster")
-    assert sorted(path.name for path in opened.iterdir()) == ["notes.txt", ASKED]
+    assert sorted(path.name for path in opened.iterdir()) == ["notes.txt", SWEEP_YAML]
     assert not (opened / TRIALS).exists()
 
 

@@ -61,7 +61,7 @@ def test_reasons_pictures_and_how_to_go_on_are_told(folder: Path, page: Page) ->
     assert "after 100 steps and 3 attempts: loss <nan> & more" in text
     assert "after 40 steps: not promising at step 40" in text
     assert "loss &lt;nan&gt; &amp; more" in (folder / "report.html").read_text()
-    assert text.count("no pictures yet") == 1
+    assert text.count("no images yet") == 1
     assert "python -m pipeline.sweep sweep=some experiment=tiny --apply dvc repro" in text
     assert '"num_fakes": 1000' in text
 
@@ -90,7 +90,7 @@ def test_any_sweep_has_a_page(tmp_path: Path, trials: list[Trial]) -> None:
 def test_a_sweep_without_a_sweep_yaml_has_a_page(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path, [trial(0)])
     (folder / "sweep.yaml").unlink()
-    assert "The only trial finished." in report.write(folder).read_text()
+    assert "Trials: 1 finished; 1:00 of training in total." in report.write(folder).read_text()
 
 
 def test_names_are_text_not_html(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import yaml
 
 from pipeline.config.loader import PROJECT
 from pipeline.config.options import all_options
-from pipeline.sweep import request
-from pipeline.sweep.report import results
+from pipeline.sweep import request, sweep_yaml
 from pipeline.sweep.settings import Settings
 
 TEXT = (PROJECT / "docs/sweeps.md").read_text()
@@ -46,7 +45,7 @@ def test_the_example_of_a_search_can_be_run(tmp_path: Path) -> None:
 def test_options_of_sweeps_in_the_text_exist() -> None:
     named = set(re.findall(r"`(sweep\.[a-z_]+)(?:=[^`]*)?`", TEXT))
     assert {"sweep.scheduler", "sweep.gpus", "sweep.folder"} <= named
-    assert named - set(all_options(Settings)) == {results.ASKED}
+    assert named - set(all_options(Settings)) == {sweep_yaml.FILE}
 
 
 def test_the_cluster_file_is_one_that_ray_takes() -> None:
@@ -78,7 +77,7 @@ def test_the_job_goes_on_with_the_sweep_that_it_began(tmp_path: Path) -> None:
     shell, flag, script = shlex.split(ENTRYPOINT)
     assert (shell, flag) == ("bash", "-c")
     name = re.findall(r"sweep=(\w+)", script)[0]
-    assert f"test -e sweeps/{name}/{results.ASKED} && echo --resume" in script
+    assert f"test -e sweeps/{name}/{sweep_yaml.FILE} && echo --resume" in script
     assert re.findall(r"cd (\S+)", script) == ["/gram"]
 
 

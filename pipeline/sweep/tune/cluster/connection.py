@@ -34,7 +34,7 @@ _QUIET = {
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
 }
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
-"""By which a client of HTTP/2, which Ray speaks, begins: the preface, and a frame of no settings."""
+"""First bytes of a client of HTTP/2, the protocol of Ray: the preface, and a frame of no settings."""
 _SETTINGS = 4
 """Type of the frame by which the server answers, its fourth byte."""
 _ASK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
@@ -69,7 +69,7 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _keep_to_loopback() -> None:
-    """Have a cluster of this process alone listen on 127.0.0.1, and ask for a word that none else knows."""
+    """Have a cluster of this process alone listen on 127.0.0.1, and require a random token."""
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray ignores that address as an argument
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -143,7 +143,7 @@ def _found() -> str:
 
 
 def _speaks_http2(probe: socket.socket) -> bool:
-    """Whether the other end answers as a server of HTTP/2 does; with TLS, only Ray can tell."""
+    """True where the other end answers as a server of HTTP/2, or uses TLS."""
     if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
         return True
     try:
@@ -155,7 +155,7 @@ def _speaks_http2(probe: socket.socket) -> bool:
 
 
 def _is_head(address: str) -> bool:
-    """Whether Ray's own client finds a cluster's head; in a process of its own, for it cannot be stopped."""
+    """True where Ray's own client, in a process of its own, finds a cluster's head: it cannot be stopped."""
     try:
         subprocess.run(
             [sys.executable, "-c", _ASK, address], timeout=2 * PROBE_SECONDS, stdin=subprocess.DEVNULL,

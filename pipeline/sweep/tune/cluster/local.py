@@ -4,9 +4,9 @@
       python -m pipeline.sweep.tune.cluster.local   the keeper, which leads a session of its own
         Ray's processes, and the trainings below them
 
-A signal to the group of the sweep, as supervisors and terminals send it, does not reach Ray: trials are told
-by the sweep itself. Once the sweep is gone, killed with SIGKILL included, the keeper kills what is below it,
-orphans too, and removes Ray's temporary folder.
+A signal to the group of the sweep, as supervisors and terminals send it, does not reach Ray: trials are
+stopped by the sweep itself. Once the sweep is gone, killed with SIGKILL included, the keeper kills what is
+below it, orphans too, and removes Ray's temporary folder.
 """
 
 import ctypes
@@ -34,8 +34,8 @@ OBJECT_STORE_BYTES = 80 * 2**20
 """Trials send numbers, no tensors."""
 START_SECONDS = 180.0
 END_SECONDS = 20.0
-LOOK_SECONDS = 0.5
-"""Between two looks at whether the sweep is still there."""
+CHECK_SECONDS = 0.5
+"""Seconds between checks that the sweep is still alive."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -70,15 +70,15 @@ def _address(said: IO[bytes]) -> str:
     if not line:
         state = "ended" if ready else f"did not answer within {START_SECONDS:.0f} s"
         raise ClusterError(f"Ray {state} while it started on this machine: is there memory left (free -h)?")
-    told = json.loads(line)
-    if "error" in told:
-        raise ClusterError(told["error"])
-    return str(told["address"])
+    answer = json.loads(line)
+    if "error" in answer:
+        raise ClusterError(answer["error"])
+    return str(answer["address"])
 
 
 def keep() -> None:
     """Start Ray, tell its address on stdout, and end it when whoever started this process is gone."""
-    told = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)  # Ray writes there, too
     _adopt_orphans()
@@ -86,15 +86,15 @@ def keep() -> None:
     try:
         folder = kept.enter_context(ray_folder.made())
     except ClusterError as error:
-        _tell(told, error=str(error))
+        _tell(output, error=str(error))
         return
     watch = threading.Thread(target=_end_with, args=(os.getppid(), kept), name="watch")
     watch.start()
     try:
-        _tell(told, address=_start(folder))
+        _tell(output, address=_start(folder))
     except Exception as error:  # Ray's errors have no class in common
         words = one_line(error)
-        _tell(told, error=f"Ray does not start on this machine: {words[:300]}")
+        _tell(output, error=f"Ray does not start on this machine: {words[:300]}")
     watch.join()
 
 
@@ -128,7 +128,7 @@ def _end_with(parent: int, kept: ExitStack) -> None:
         kept: Ray's temporary folder.
     """
     while os.getppid() == parent:
-        ready, _, _ = select.select([0], [], [], LOOK_SECONDS)
+        ready, _, _ = select.select([0], [], [], CHECK_SECONDS)
         if ready and not os.read(0, 1):
             break
     _kill_descendants()

@@ -1,4 +1,4 @@
-"""What the machines of a cluster must have in common, asked of each before anything starts."""
+"""Folders, data and program that the machines of a cluster must share, checked before anything starts."""
 
 import os
 import uuid
@@ -17,7 +17,7 @@ _TOKEN = ".shared"
 
 
 def addresses() -> list[str]:
-    """Of all machines that are there."""
+    """Addresses of all live machines."""
     import ray
 
     return [node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]]
@@ -69,7 +69,7 @@ def require_server(tracking: TrackingConfig) -> None:
 
 
 def _look(token: str, data: list[str]) -> dict[str, Any]:
-    """What a machine sees."""
+    """Content of the token, missing data and version of the program on a machine."""
     try:
         word = Path(token).read_text(encoding="utf-8")
     except OSError:
@@ -90,12 +90,12 @@ def _ask_all(question: Callable[..., dict[str, Any]], *arguments: Any) -> list[t
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    asked = ray.remote(question)
+    remote = ray.remote(question)
     answers = []
     for node in [node for node in ray.nodes() if node["Alive"]]:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         options = {"num_cpus": 0, "scheduling_strategy": there, "max_retries": 0}
-        answers.append((node["NodeManagerAddress"], asked.options(**options).remote(*arguments)))
+        answers.append((node["NodeManagerAddress"], remote.options(**options).remote(*arguments)))
     found = []
     for address, answer in answers:
         try:

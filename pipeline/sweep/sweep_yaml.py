@@ -1,4 +1,4 @@
-"""sweep.yaml, what was asked of a sweep: read from its folder, which a fault or others may have changed."""
+"""sweep.yaml, the request of a sweep: read from its folder, which a fault or others may have changed."""
 
 from pathlib import Path
 from typing import Any, TypedDict
@@ -7,19 +7,19 @@ from gram.system import documents
 from pipeline.config.options import ConfigError
 from pipeline.config.yaml_reading import read_mapping
 
-ASKED = "sweep.yaml"
+FILE = "sweep.yaml"
 DAMAGED = "the folder is damaged: start another sweep with sweep.name=NAME"
 _NEEDED = ("space", "settings", "base")
-"""Entries that a sweep which goes on is compared by."""
+"""Entries that a resumed sweep is compared by."""
 
 
 class _Base(TypedDict, total=False):
-    """Of the configuration, the section that is looked into."""
+    """The section of the configuration that is read."""
 
     sampler: dict[str, Any]
 
 
-class Asked(TypedDict, total=False):
+class _Content(TypedDict, total=False):
     """Entries of the file; see `pipeline.sweep.folder.described`."""
 
     name: str | None
@@ -41,27 +41,27 @@ def read(folder: Path) -> dict[str, Any]:
         ValueError: it is damaged, naming the entry.
         OSError: it cannot be read.
     """
-    file = folder / ASKED
+    file = folder / FILE
     if not file.exists():
         return {}
-    return documents.check(plain_yaml(file, remedy=DAMAGED), Asked, source=str(file), remedy=DAMAGED)
+    return documents.check(plain_yaml(file, remedy=DAMAGED), _Content, source=str(file), remedy=DAMAGED)
 
 
 def read_whole(folder: Path) -> dict[str, Any]:
-    """The same where a sweep is to go on.
+    """The same for a sweep that is to be resumed.
 
     Raises:
-        ValueError: as `read`, and where an entry is missing that what is asked now is compared with.
+        ValueError: as `read`, and where an entry is missing that the new request is compared with.
     """
     content = read(folder)
     for name in _NEEDED:
         if not content.get(name):
-            raise documents.DocumentError(f"{folder / ASKED}: {name} is missing: {DAMAGED}")
+            raise documents.DocumentError(f"{folder / FILE}: {name} is missing: {DAMAGED}")
     return content
 
 
 def plain_yaml(file: Path, *, remedy: str) -> dict[str, Any]:
-    """The content of a YAML file as `pipeline.config.yaml_reading` bounds it.
+    """Content of a YAML file within the bounds of `pipeline.config.yaml_reading`.
 
     Raises:
         ValueError: it is something else; the message ends with the remedy.

@@ -1,4 +1,4 @@
-"""What Ray Tune reports of trials, passed on to the ledger, to the source of points and to whoever looks."""
+"""Reports of Ray Tune on trials, passed on to the ledger, to the source of points and to the display."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,12 @@ from pipeline.sweep.trials import Trial
 from pipeline.sweep.tune.searchers import Source
 
 
-class Observer(Callback):
-    """Keeps the ledger.
+class SweepCallback(Callback):
+    """Keeper of the ledger while Tune runs trials.
 
     Args:
         ledger: of the sweep.
-        points: told how trials end.
+        points: source of points, which results are passed to.
         changed: called whenever something may have changed, several times a second.
         objective: metric, or the beginning of its name, that trials are compared by.
     """
@@ -26,7 +26,7 @@ class Observer(Callback):
         self._ledger, self._points, self._changed, self._objective = ledger, points, changed, objective
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Nothing of it is kept in Tune's files: the ledger is on disk, and a terminal cannot be stored."""
+        """A plain callback in Tune's files: the ledger is on disk, and a terminal cannot be stored."""
         return Callback, ()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
