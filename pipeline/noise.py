@@ -7,7 +7,7 @@ from gram.rendering.samplers import SAMPLERS
 from pipeline.cli.command import Stage, main
 from pipeline.cli.console import say, write
 from pipeline.config.schema import Config
-from pipeline.display.pictures import write_png
+from pipeline.display.images import write_png
 from pipeline.evaluate import sampling_noise
 from pipeline.runtime import outputs
 from pipeline.runtime.recognition import NOISE

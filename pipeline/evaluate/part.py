@@ -12,7 +12,7 @@ from gram.data.reader import ImageDataset, SizeError
 from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
 from pipeline.config.schema import Config
-from pipeline.display.pictures import Pixels, blank
+from pipeline.display.images import Pixels, blank
 from pipeline.runtime import scene
 from pipeline.tracking import identity
 

@@ -23,7 +23,7 @@ from gram.rendering.samplers import Noise
 from pipeline.cli.progress import Progress
 from pipeline.config.temporary_copy import lasting
 from pipeline.display.figures import BLUE, VERMILION, plain, to_pixels
-from pipeline.display.pictures import Pixels
+from pipeline.display.images import Pixels
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 VERSION = 1

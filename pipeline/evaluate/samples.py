@@ -7,7 +7,7 @@ from torch import Tensor
 from gram.metrics.depth import normals_from_depth
 from gram.model.generator import RenderedImages
 from gram.model.latents import interpolate_latents
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.evaluate.part import EvaluatedModel
 from pipeline.runtime import scene
 
@@ -19,7 +19,7 @@ SHOWN_PSI = 0.7
 """Truncation of pictures that are for looking at, not for measuring."""
 
 
-def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
+def draw(subject: EvaluatedModel) -> dict[str, images.Pixels]:
     """File name without suffix -> picture."""
     generator, dataset, settings = subject.generator, subject.dataset, subject.config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
@@ -30,9 +30,9 @@ def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
     meta = dataset.meta
     turned = z[:TURNED]
     return {
-        "samples": pictures.sample_grid(generator, z, poses, size=subject.size, psi=settings.psi),
-        "truncated": pictures.sample_grid(generator, z, poses, size=subject.size, psi=SHOWN_PSI),
-        "sweep": pictures.yaw_sweep(
+        "samples": images.sample_grid(generator, z, poses, size=subject.size, psi=settings.psi),
+        "truncated": images.sample_grid(generator, z, poses, size=subject.size, psi=SHOWN_PSI),
+        "sweep": images.yaw_sweep(
             generator,
             turned,
             size=subject.size,
@@ -43,21 +43,19 @@ def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
             also=lambda rendered, seen_from: _normals(rendered, seen_from, generator.fov),
         ),
         "interpolation": _interpolation(subject, turned),
-        "reals": pictures.tile(reals, columns=8),
+        "reals": images.tile(reals, columns=8),
     }
 
 
-def _interpolation(subject: EvaluatedModel, z: Tensor) -> pictures.Pixels:
+def _interpolation(subject: EvaluatedModel, z: Tensor) -> images.Pixels:
     """From each latent (n, z_dim) to the next in STEPS pictures, a row each, seen from the front."""
     pairs = (torch.stack(pair) for pair in zip(z, z.roll(-1, 0), strict=True))
     ways = torch.cat([interpolate_latents(pair, STEPS - 2)[:STEPS] for pair in pairs])
     poses = torch.full((len(ways), 2), torch.pi / 2, device=z.device)
-    return pictures.sample_grid(
-        subject.generator, ways, poses, size=subject.size, columns=STEPS, psi=SHOWN_PSI
-    )
+    return images.sample_grid(subject.generator, ways, poses, size=subject.size, columns=STEPS, psi=SHOWN_PSI)
 
 
-def _normals(rendered: RenderedImages, poses: Tensor, fov: float) -> pictures.Pixels:
+def _normals(rendered: RenderedImages, poses: Tensor, fov: float) -> images.Pixels:
     """World axes as colours: red to the right, green up, blue to the front; white where there are none."""
     normals = normals_from_depth(rendered.depth, poses, fov=fov).cpu().numpy()
     return np.where(np.isnan(normals), 255, np.rint((np.nan_to_num(normals) + 1.0) * 127.5)).astype(np.uint8)

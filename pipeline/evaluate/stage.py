@@ -11,7 +11,7 @@ from pipeline.cli.command import Stage
 from pipeline.cli.console import say
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.evaluate import consistency, distances, inversions, poses, sampler_comparison, samples, surfaces
 from pipeline.evaluate.part import EvaluatedModel, Part, PartResult
 from pipeline.runtime import build, device, estimates, outputs
@@ -100,7 +100,7 @@ def _evaluate(
     for finding in findings.values():
         drawn |= finding.pictures
     for name, pixels in drawn.items():
-        pictures.write_png(out / f"{name}.png", pixels)
+        images.write_png(out / f"{name}.png", pixels)
     return values, findings
 
 

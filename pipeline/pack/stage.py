@@ -18,7 +18,7 @@ from pipeline.cli.command import Flag, Stage
 from pipeline.cli.console import say
 from pipeline.config.pinned import shareable
 from pipeline.config.schema import Config
-from pipeline.display.pictures import encode_png
+from pipeline.display.images import encode_png
 from pipeline.evaluate import distances, samples
 from pipeline.evaluate.part import EvaluatedModel
 from pipeline.pack.model_card import model_card

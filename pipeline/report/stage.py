@@ -8,7 +8,7 @@ from pipeline.cli.console import say
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
 from pipeline.display import html
-from pipeline.display.pictures import is_blank
+from pipeline.display.images import is_blank
 from pipeline.report import curves, tables
 from pipeline.report.exports import Exports
 from pipeline.report.facts import ORIGIN, facts, recipe

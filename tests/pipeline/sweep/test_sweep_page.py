@@ -105,7 +105,7 @@ def test_names_are_text_not_html(tmp_path: Path) -> None:
 def test_large_pictures_become_small_ones(tmp_path: Path) -> None:
     import numpy as np
 
-    from pipeline.display.pictures import write_png
+    from pipeline.display.images import write_png
 
     folder = write_sweep(tmp_path, [trial(0, None)])
     before = report.write(folder).stat().st_size
