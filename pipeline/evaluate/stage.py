@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gram.model.folder import load_model
-from pipeline.cli.command import Stage
 from pipeline.cli.console import say
+from pipeline.cli.stage import Stage
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
 from pipeline.display import images

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.command import Stage
 from pipeline.cli.console import say
+from pipeline.cli.stage import Stage
 from pipeline.config.schema import Config
 from pipeline.config.temporary_copy import lasting
 from pipeline.display import html

@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from pipeline import noise, summary, ui
-from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE, Stage, explained, main
+from pipeline.cli.command import explained, main
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_USAGE
+from pipeline.cli.stage import Stage
 from pipeline.config.loader import PROJECT
 from pipeline.config.options import Option, all_options
 from pipeline.doctor import stage as doctor

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from pipeline.cli.command import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
+from pipeline.cli.exit_codes import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
 from pipeline.config.loader import PROJECT, load
 from pipeline.runtime.launch import start, workers
 

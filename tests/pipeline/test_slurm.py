@@ -10,7 +10,7 @@ import pytest
 from machines import free_port
 from training_runs import PATIENCE, STEPS, arguments, losses, result, wait_for_step
 
-from pipeline.cli.command import EXIT_REQUEUE
+from pipeline.cli.exit_codes import EXIT_REQUEUE
 from pipeline.config.loader import PROJECT
 
 SCRIPT = PROJECT / "scripts/train.slurm"

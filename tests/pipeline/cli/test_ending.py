@@ -16,7 +16,8 @@ import pytest
 from machines import all_gone
 
 from pipeline.cli import ending
-from pipeline.cli.command import Stage, main
+from pipeline.cli.command import main
+from pipeline.cli.stage import Stage
 from pipeline.config.loader import PROJECT
 from pipeline.config.schema import Config
 

@@ -16,8 +16,9 @@ import torch
 from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from gram.training.state import TrainingState
-from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.cli.command import main
 from pipeline.cli.console import write
+from pipeline.cli.exit_codes import EXIT_ERROR
 from pipeline.config.loader import PROJECT, load
 from pipeline.doctor import machine, sockets, storage
 from pipeline.doctor import processes as together

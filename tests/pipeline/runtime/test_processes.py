@@ -16,7 +16,8 @@ from gram.training.batches import EpochSampler
 from gram.training.distributed import Processes
 from gram.training.state import TrainingSettings, TrainingState
 from gram.training.step import Reals, train_step
-from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
 from pipeline.config.loader import PROJECT, load
 from pipeline.runtime import build
 from pipeline.runtime.processes import join

@@ -11,7 +11,8 @@ import torch
 
 from gram.system.memory import is_out_of_memory
 from gram.training.distributed import Processes
-from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
 from pipeline.config.loader import PROJECT, load
 from pipeline.config.schema import Config
 from pipeline.prepare import stage as prepare

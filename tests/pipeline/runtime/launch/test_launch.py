@@ -25,7 +25,7 @@ from training_runs import (
 )
 
 from gram.training import checkpoint
-from pipeline.cli.command import EXIT_ERROR, EXIT_REQUEUE
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_REQUEUE
 from pipeline.config.loader import CONF, PROJECT, load, presets_of
 from pipeline.config.pinned import pinned
 from pipeline.runtime.launch import start as launch
