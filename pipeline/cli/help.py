@@ -2,8 +2,9 @@
 
 from pipeline.cli import exit_codes
 from pipeline.cli.stage import Stage
-from pipeline.config.loader import Resolved, presets_of
+from pipeline.config.loader import Resolved
 from pipeline.config.options import Option, all_options
+from pipeline.config.presets import presets_of
 from pipeline.config.schema import GROUPS, Config
 
 FLAGS = {

@@ -21,7 +21,7 @@ from gram.metrics.angles import circular_correlation, turn_between
 from gram.model.generator import quantised
 from gram.rendering.samplers import Noise
 from pipeline.cli.progress import Progress
-from pipeline.config.temporary_copy import lasting
+from pipeline.config.places import lasting
 from pipeline.display.figures import BLUE, VERMILION, plain, to_pixels
 from pipeline.display.images import Pixels
 from pipeline.evaluate.part import EvaluatedModel, PartResult

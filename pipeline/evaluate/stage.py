@@ -9,8 +9,8 @@ from typing import Any
 from gram.model.folder import load_model
 from pipeline.cli.console import say
 from pipeline.cli.stage import Stage
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.display import images
 from pipeline.evaluate import consistency, distances, inversions, poses, sampler_comparison, samples, surfaces
 from pipeline.evaluate.part import EvaluatedModel, Part, PartResult

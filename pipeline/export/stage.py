@@ -10,8 +10,8 @@ from gram.model.folder import load_model
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress
 from pipeline.cli.stage import Stage
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.export.layers import export_layers, manifolds_of
 from pipeline.export.page import export_viewer
 from pipeline.export.part import Ending, ExportedLatent, Part, subjects

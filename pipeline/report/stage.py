@@ -5,8 +5,8 @@ from typing import Any
 
 from pipeline.cli.console import say
 from pipeline.cli.stage import Stage
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.display import html
 from pipeline.display.images import is_blank
 from pipeline.report import curves, tables

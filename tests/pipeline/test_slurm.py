@@ -11,7 +11,7 @@ from machines import free_port
 from training_runs import PATIENCE, STEPS, arguments, losses, result, wait_for_step
 
 from pipeline.cli.exit_codes import EXIT_REQUEUE
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 
 SCRIPT = PROJECT / "scripts/train.slurm"
 SRUN = """

@@ -11,9 +11,9 @@ import pytest
 from pipeline.cli.command import main
 from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
 from pipeline.cli.stage import Stage
-from pipeline.config.loader import PROJECT
 from pipeline.config.options import all_options
 from pipeline.config.schema import Config
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.prepare import stage as prepare
 from pipeline.runtime.signals import Interrupts
 

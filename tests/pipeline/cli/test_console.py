@@ -11,7 +11,7 @@ import pytest
 from training_runs import arguments, killed_at_the_end, result, run, wait_for_step
 
 from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_HANGUP, EXIT_USAGE
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 
 PYTHON = f"'{sys.executable}' -m"
 TRAIN = [sys.executable, "-m", "pipeline.train"]

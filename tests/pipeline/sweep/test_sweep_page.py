@@ -10,7 +10,7 @@ import pytest
 from html_pages import Page
 from sweep_folders import PROTOCOL, sampled, trial, write_sweep
 
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep.report import page as report
 from pipeline.sweep.trials import Trial
 
