@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 from gram.rendering.samplers import SAMPLERS
-from pipeline.cli.command import Stage, main
+from pipeline.cli.command import main
 from pipeline.cli.console import say, write
+from pipeline.cli.stage import Stage
 from pipeline.config.schema import Config
-from pipeline.display.pictures import write_png
+from pipeline.display.images import write_png
 from pipeline.evaluate import sampling_noise
 from pipeline.runtime import outputs
 from pipeline.runtime.recognition import NOISE

@@ -4,8 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from pipeline.cli.command import Stage, main
+from pipeline.cli.command import main
 from pipeline.cli.console import say
+from pipeline.cli.stage import Stage
 from pipeline.config.schema import Config
 
 STAGE = Stage(

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from pipeline.cli.command import EXIT_USAGE, explained
+from pipeline.cli.command import explained
 from pipeline.cli.console import say
+from pipeline.cli.exit_codes import EXIT_USAGE
 from pipeline.config.loader import resolve
 from pipeline.tracking.mlflow.store import open_store
 

@@ -1,1 +1,1 @@
-"""The command line: arguments, help, exit codes, console output and progress."""
+"""Command line: arguments, help, exit codes, signals, console output and progress."""

@@ -1,8 +1,8 @@
-"""Where text for people goes: results to stdout, everything else to stderr, neither with secrets in it.
+"""Console output: results to stdout, messages to stderr, both with secrets masked.
 
-In commands that holds for what libraries write there, too: warnings, logs, and tracebacks of defects.
-Whatever becomes of a reader ends no command: a pipe that is closed, a terminal that is gone, a full disk, an
-encoding without the character. What cannot be written is lost; of results, that is noted.
+That includes output of libraries: warnings, logs, tracebacks. No failure to write ends a command (closed
+pipe, lost terminal, full disk, encoding without the character): the text is lost, and `lost_result` reports
+it.
 """
 
 import errno
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _lost: dict[int, OSError] = {}
-"""File descriptor -> the first error in writing to it."""
+"""First error in writing, by file descriptor."""
 
 
 def write(text: str) -> None:
-    """A result that was asked for, to stdout."""
+    """Write a result to stdout."""
     sys.stdout.write(redacted(text))
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
-    """A line about what happens, to stderr."""
+    """Write a message to stderr."""
     sys.stderr.write(redacted(text) + "\n")
     sys.stderr.flush()
 
 
 def lost_result() -> str | None:
-    """Why results on stdout were lost, if they were and their reader did not close it."""
+    """Error that lost a result on stdout, or None; a pipe that its reader closed is no error."""
     error = _lost.get(1)
     return None if error is None or error.errno == errno.EPIPE else error.strerror
 
 
 class Lasting(io.FileIO):
-    """A stream to people: what cannot be written goes to /dev/null, also from libraries and children."""
+    """Raw stream that falls back to /dev/null when it cannot be written, also for libraries and children."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb", closefd=False)
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write some bytes and return how many; never fails."""
+        """Write bytes and return their number; never fails."""
         try:
-            while (written := super().write(data)) is None:  # another program made it non-blocking
+            while (written := super().write(data)) is None:  # a program that shares it made it non-blocking
                 select.select([], [self.fileno()], [])
         except OSError as error:
             _lost.setdefault(self.fileno(), error)
@@ -60,19 +60,19 @@ class Lasting(io.FileIO):
 
 
 class Discreet(io.TextIOWrapper):
-    """A stream to people that masks the secrets of addresses, whoever writes."""
+    """Text stream that masks the secrets of addresses."""
 
     def write(self, text: str, /) -> int:
-        """Write some text and return its length."""
+        """Write text and return its length."""
         super().write(redacted(text))
         return len(text)
 
 
 def make_lasting() -> None:
-    """Have stdout and stderr of this process last, whatever becomes of them, and hold no secrets.
+    """Replace stdout and stderr of this process by `Lasting` streams that mask secrets.
 
-    Closed streams are opened as /dev/null, stdin too: the next file would have their number, and a checkpoint
-    what libraries write to stderr.
+    Closed streams, stdin included, are opened as /dev/null: otherwise the next file would get their number,
+    and a checkpoint would receive what libraries write to stderr.
     """
     for descriptor in range(3):
         try:
@@ -86,7 +86,7 @@ def make_lasting() -> None:
 
 
 def _stream(descriptor: int, before: TextIO | None) -> io.TextIOWrapper:
-    """Text in the encoding of the stream before it; characters that it lacks are written as \\\\u1234."""
+    """Text stream in the encoding of the one it replaces; other characters are written as \\\\u1234."""
     raw = Lasting(descriptor)
     encoding = "utf-8" if before is None else before.encoding
     buffer = io.BufferedWriter(raw)

@@ -1,6 +1,6 @@
-"""A stage that ends with the DVC that started it, even when that one is killed.
+"""Stages that end with the DVC that started them, even when DVC is killed.
 
-DVC waits for its stages; one that is killed would leave its stage at work, for the next `dvc repro` to meet.
+Otherwise the stage would still run, and write, during the next `dvc repro`.
 """
 
 import os
@@ -10,23 +10,23 @@ import sys
 import threading
 
 DVC_STAGE = "DVC_STAGE"
-"""Environment variable of what DVC starts."""
+"""Environment variable that DVC sets for its stages."""
 PARENT = "GRAM_PARENT"
-"""Environment variable of a process's number, for those that it starts (`pipeline.cli.parent_death`)."""
+"""Environment variable with the number of the parent process (`pipeline.cli.parent_death`)."""
 
 
 def end_with_dvc() -> None:
-    """Have this process killed when the DVC that it is a stage of ends, if it is one.
+    """Kill this process when the DVC that started it as a stage ends.
 
-    A thread waits for that, not the kernel as in `pipeline.cli.parent_death`: a shell may stand between the
-    two. A process that holds on to a parent of its own ends with that one.
+    A thread waits for DVC, not the kernel as in `pipeline.cli.parent_death`, as a shell may lie between the
+    two. A process with PARENT set ends with that parent instead.
     """
     if DVC_STAGE not in os.environ or PARENT in os.environ or not sys.platform.startswith("linux"):
         return
     number = _nearest_without(DVC_STAGE)
     try:
         if os.getpgid(number) != os.getpgrp() != os.getpid():
-            _end()  # DVC has ended: what took its place is of another group
+            _end()  # DVC has ended: the new parent is in another process group
         dvc = os.pidfd_open(number)
     except ProcessLookupError:
         _end()
@@ -37,7 +37,7 @@ def end_with_dvc() -> None:
 
 
 def _nearest_without(variable: str) -> int:
-    """Number of the nearest process above this one that was started without an environment variable."""
+    """Number of the nearest ancestor that was started without an environment variable."""
     number = os.getpid()
     while number > 1:
         with open(f"/proc/{number}/stat", "rb") as file:

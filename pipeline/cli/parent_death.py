@@ -1,7 +1,7 @@
-"""A process that does not outlive the one that started it, even when that one is killed with SIGKILL.
+"""Processes that do not outlive their parent, even when SIGKILL ends it.
 
-A launcher that is killed cannot end its workers, which have sessions of their own: they would train on,
-hold the GPUs and wait for each other for ever. The kernel can end them, if each asks for it.
+A killed launcher cannot end its workers, which have their own sessions: they would hold the GPUs and wait for
+each other forever. The kernel ends those that request it.
 """
 
 import ctypes
@@ -11,32 +11,33 @@ import signal
 import sys
 
 from pipeline.cli.dvc_parent import PARENT
+from pipeline.cli.exit_codes import killed_by
 
 _PR_SET_PDEATHSIG = 1
 
 
 def hold() -> bool:
-    """Have the kernel kill this process when its parent ends; where it has ended already, end now.
+    """Let the kernel kill this process when its parent ends; if it has ended already, end now.
 
-    What counts as the parent is the thread that started this process: threads that start processes should
-    wait for them. Children of this process are not affected unless they hold, too.
+    The parent is the thread that started this process: such threads should wait for it. Children of this
+    process are not affected unless they call this, too.
 
     Returns:
-        Whether the kernel can be told; only Linux can.
+        True on Linux, False where the kernel offers no such request.
     """
     if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    expected = os.environ.pop(PARENT, None)  # it is nobody else's parent
+    expected = os.environ.pop(PARENT, None)  # children of this process have another parent
     if expected is not None and os.getppid() != int(expected):
-        os._exit(128 + signal.SIGKILL)  # the parent ended before the kernel was told
+        os._exit(killed_by(signal.SIGKILL))  # the parent ended before the request
     return True
 
 
 def for_children() -> dict[str, str]:
-    """What processes that this one starts need in their environment to know a dead parent."""
+    """Environment variables by which child processes recognise a dead parent."""
     return {PARENT: str(os.getpid())}
 
 

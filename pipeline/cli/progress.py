@@ -1,4 +1,4 @@
-"""How far a long task is: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long tasks: a bar on a terminal, a line every 15 seconds elsewhere."""
 
 import resource
 import sys
@@ -13,21 +13,22 @@ from pipeline.cli.console import say
 
 LINE_EVERY_SECONDS = 15.0
 SPEED_OVER_SECONDS = 30.0
+"""Length of the window over which the speed is averaged."""
 QUIET_SECONDS = 1.0
-"""Of a task that says nothing where it takes no longer."""
+"""Duration up to which `announced` prints nothing."""
 
 Unit = TypeVar("Unit")
 
 
 class Progress:
-    """Shows done of total, items per second, the time left, and what the task reports.
+    """Display of done and total units, items per second, time left and reported numbers.
 
     Args:
-        task: what is done, one word.
+        task: name of the task, one word.
         total: number of units.
-        done: units that were there before.
-        items: what a unit consists of, for the speed.
-        items_per_unit: how many.
+        done: units done before.
+        items: plural name of the items that the speed counts.
+        items_per_unit: number of items in a unit.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Progress:
             self._bar.stop()
 
     def update(self, done: int, report: Mapping[str, float] | None = None) -> None:
-        """Show that `done` units are done; `report` holds numbers worth seeing, losses first."""
+        """Show that `done` units are done, with reported numbers, losses first."""
         now = time.monotonic()
         self._history.append((now, done))
         while len(self._history) > 2 and self._history[0][0] < now - SPEED_OVER_SECONDS:
@@ -66,12 +67,12 @@ class Progress:
 
     @property
     def speed(self) -> float:
-        """Items per second, lately."""
+        """Items per second over the last SPEED_OVER_SECONDS."""
         (start, first), (end, last) = self._history[0], self._history[-1]
         return (last - first) * self._per_unit / max(end - start, 1e-9)
 
     def status(self, report: Mapping[str, float]) -> str:
-        """Speed, time left, the report, and memory, in one line."""
+        """Line of speed, time left, reported numbers and peak memory."""
         left = self._total - self._history[-1][1]
         parts = [f"{self.speed:.1f} {self._items}/s"]
         if left > 0 and self.speed > 0:
@@ -81,7 +82,7 @@ class Progress:
 
 
 def announced(task: str, units: Sequence[Unit], *, items: str = "trials") -> Iterator[Unit]:
-    """The units one after the other, with progress from QUIET_SECONDS on: what is quick says nothing."""
+    """Iterate over units, with progress after QUIET_SECONDS: short tasks print nothing."""
     progress, began = Progress(task, total=len(units), items=items), time.monotonic()
     is_shown = False
     with ExitStack() as ending:
@@ -98,13 +99,13 @@ def announced(task: str, units: Sequence[Unit], *, items: str = "trials") -> Ite
 
 @contextmanager
 def progress_of(task: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Progress of a task from nothing to `total`, as a function of what is done."""
+    """Show progress of a task, as a function of the number of units done."""
     with Progress(task, total=total) as progress:
         yield progress.update
 
 
 def peak_memory_gib() -> float:
-    """Most memory that was used at once: the GPU's where there is one, else this process's."""
+    """Peak memory in GiB: of the GPU if one is used, else of this process."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**30
@@ -113,7 +114,7 @@ def peak_memory_gib() -> float:
 
 
 def duration(seconds: float) -> str:
-    """As people say it: 12:05 minutes, 1:12:05 hours, or days and hours."""
+    """Format seconds as 12:05 (minutes), 1:12:05 (hours), or 3 d 4 h."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -123,7 +124,7 @@ def duration(seconds: float) -> str:
 
 
 def _terminal_bar() -> Any:
-    """A rich bar on stderr, or None where rich is not installed."""
+    """Create a rich bar on stderr; None if rich is not installed."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn

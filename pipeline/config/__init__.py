@@ -1,1 +1,1 @@
-"""Configuration: options, presets, params.yaml, and what is built from them."""
+"""Configuration: options, presets, params.yaml, command-line values, and their checks."""

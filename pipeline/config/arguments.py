@@ -1,8 +1,7 @@
-"""Arguments of the command line: option=value, group=preset.
+"""Command-line arguments: option=value, group=preset.
 
-An option that is a text takes what was typed as it stands, but for `null`, which is none where the option has
-none, and for quotes around the whole, which go. All others are read by Hydra's grammar: numbers, true and
-false, null, lists as [1,2].
+Text options take the text as typed, without quotes around the whole; `null` is None for optional ones. All
+others follow Hydra's grammar: numbers, true and false, null, lists as [1,2].
 """
 
 import re
@@ -17,34 +16,34 @@ from pipeline.config.schema import GROUPS, Config
 
 COMMAND_LINE = "command line"
 LONGEST = 20_000
-"""Characters of a value that is no text: some four thousand numbers."""
+"""Maximum characters of a value that is no text: about 4,000 numbers."""
 _NAMES = (*GROUPS, "experiment", "sweep")
-"""Not options, but what names a file of conf/."""
+"""Keys whose value names a file of conf/."""
 
 
 def assignments(arguments: Sequence[str], schema: type = Config) -> list[tuple[str, Any]]:
-    """(key, value) of arguments of the form key=value.
+    """Parse arguments of the form key=value.
 
     Args:
-        arguments: as they were typed.
-        schema: of the options that they set.
+        arguments: arguments as typed.
+        schema: schema of the options.
 
     Raises:
-        ConfigError: one is not of that form.
+        ConfigError: an argument has another form.
     """
     return [_read(argument, schema) for argument in arguments]
 
 
 def assignment(key: str, value: object) -> str:
-    """The argument of which `assignments` makes key and value again."""
+    """Format the argument that `assignments` parses to key and value."""
     return f"{key}={_written(value)}"
 
 
 def unquoted(text: str, where: str) -> str:
-    """A text without the quotes around it, if there are any; backslashes count before quotes alone.
+    """Remove quotes around a text, if any; a backslash only escapes a quote or another one before a quote.
 
     Raises:
-        ConfigError: the quotes do not go around the whole.
+        ConfigError: there are unescaped quotes inside.
     """
     quote = text[:1]
     if quote not in ("'", '"') or len(text) < 2 or text[-1] != quote:
@@ -52,10 +51,10 @@ def unquoted(text: str, where: str) -> str:
     inner = text[1:-1]
     for slashes in re.findall(rf"(\\*){quote}", inner):
         if len(slashes) % 2 == 0:
-            remedy = f"leave out the first and the last, or write \\{quote} for those between"
-            raise ConfigError(f"{where}: quotes begin and end it, and there are more between: {remedy}")
+            remedy = f"remove the first and the last, or write \\{quote} for those between"
+            raise ConfigError(f"{where}: quotes begin and end it, with more between: {remedy}")
     if (len(inner) - len(inner.rstrip("\\"))) % 2:
-        return text  # the last quote is part of the text, and the first one therefore, too
+        return text  # the last quote is escaped, so that both belong to the text
     return re.sub(rf"(\\+)({quote}|$)", lambda end: end[1][: len(end[1]) // 2] + end[2], inner)
 
 
@@ -86,7 +85,7 @@ def _read(argument: str, schema: type) -> tuple[str, Any]:
 
 
 def _parsed(argument: str) -> Override:
-    """An argument by Hydra's grammar."""
+    """Parse an argument by Hydra's grammar."""
     where = _where(argument)
     if len(argument) > LONGEST:
         raise ConfigError(f"{where} has more than {LONGEST} characters")
@@ -95,12 +94,12 @@ def _parsed(argument: str) -> Override:
         override.value()
         if not override.key_or_group:
             raise ValueError("no name")
-    except Exception:  # Hydra's own, ANTLR's, and those of int() and of deep recursion
+    except Exception:  # of Hydra, ANTLR, int() and recursion
         forms = "group.option=value, group=preset or experiment=NAME"
-        quoting = 'lists are [1,2], and texts in them stand in quotes, \'group.option=["a,b","c"]\''
+        quoting = 'lists are [1,2], with texts in quotes, \'group.option=["a,b","c"]\''
         raise ConfigError(f"{where} is not of the form {forms}; {quoting}") from None
     if override.is_add() or override.is_force_add() or override.is_delete():
-        problem = f"options can be set, not added or removed: write it without {argument[0]}"
+        problem = f"options can be set, not added or removed: omit {argument[0]}"
         raise ConfigError(f"{where}: {problem}")
     if override.is_sweep_override():
         raise ConfigError(f"{where} gives several values; one run takes one")

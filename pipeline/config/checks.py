@@ -1,4 +1,4 @@
-"""Values that are right one by one and cannot stand together."""
+"""Checks of values that are valid alone and contradict each other."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,13 +8,13 @@ from pipeline.config.places import check_paths
 from pipeline.config.schema import MESH_FORMATS, VIDEO_FORMATS, Config, DataConfig, ExportConfig
 
 BACKGROUNDS = {"heads": "plane", "cars": "white"}
-"""What is drawn behind generated pictures."""
+"""Background of generated images, by kind."""
 
 FEWEST_FACES = 4
 """Triangles of the smallest closed surface."""
 SMALLEST_TEXTURE = 16
 TEXELS = 2
-"""Texels that a triangle has to itself at the very least, on average."""
+"""Minimum number of texels per triangle, on average."""
 FASTEST_GIF = 50
 
 
@@ -22,11 +22,11 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
     """Refuse contradictions between options.
 
     Args:
-        config: complete and within its limits.
-        sources: option -> the file that set it, for the message.
+        config: complete configuration within its limits.
+        sources: file that set each option, for the message.
 
     Raises:
-        ConfigError: naming the options and what would be right.
+        ConfigError: the options and valid values.
     """
     data = config.data
 
@@ -35,7 +35,7 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
 
     if data.size & (data.size - 1):
         below = 1 << (data.size.bit_length() - 1)
-        halved = f"pictures are halved down to 2 x 2: take {below} or {2 * below}"
+        halved = f"images are halved down to 2 x 2: choose {below} or {2 * below}"
         refuse("data.size", f"{data.size} is no power of two: {halved}")
     if data.near >= data.far:
         refuse("data.near", f"{data.near}, which must be less than data.far = {data.far}")
@@ -63,7 +63,7 @@ def check_together(config: Config, sources: Mapping[str, str]) -> None:
 
 def _check_sampler(config: Config, refuse: Callable[[str, str], None]) -> None:
     """Refuse too few points, and levels that do not descend."""
-    from gram.rendering.samplers import SAMPLERS  # late, see `sampler_kinds`
+    from gram.rendering.samplers import SAMPLERS  # imported late, see `sampler_kinds`
 
     sampler = config.sampler
     cls = SAMPLERS[sampler.kind]
@@ -72,7 +72,7 @@ def _check_sampler(config: Config, refuse: Callable[[str, str], None]) -> None:
     if not cls.has_isosurfaces:
         return
     if sampler.points == 1 and config.data.background == "plane":
-        refuse("sampler.points", "1, which is the background plane alone: take 2 or more")
+        refuse("sampler.points", "1, which is the background plane alone: choose 2 or more")
     if sampler.points > 1 and sampler.first_level <= sampler.last_level:
         refuse(
             "sampler.first_level",
@@ -82,9 +82,9 @@ def _check_sampler(config: Config, refuse: Callable[[str, str], None]) -> None:
 
 
 def _check_export(export: ExportConfig, refuse: Callable[[str, str], None]) -> None:
-    """Everything that would come out only after hours of work."""
+    """Refuse export options that would otherwise fail after hours of work."""
     if export.latents is None and not export.seeds:
-        refuse("export.seeds", "[]: give at least one, or a file of latents")
+        refuse("export.seeds", "[]: give at least one seed, or a file of latents")
     if min(export.seeds, default=0) < 0 or len(set(export.seeds)) < len(export.seeds):
         refuse("export.seeds", f"{shown(export.seeds)}: seeds are different whole numbers from 0")
     for name, given, known in (
@@ -102,14 +102,14 @@ def _check_export(export: ExportConfig, refuse: Callable[[str, str], None]) -> N
         side = max(SMALLEST_TEXTURE, math.ceil((TEXELS * export.faces) ** 0.5))
         refuse("export.texture", f"{export.texture}: {export.faces or 'all'} triangles take at least {side}")
     if "gif" in export.videos and export.fps > FASTEST_GIF:
-        refuse("export.fps", f"{export.fps}: viewers of GIF show at most {FASTEST_GIF} pictures a second")
+        refuse("export.fps", f"{export.fps}: GIF viewers show at most {FASTEST_GIF} images per second")
 
 
 def _check_generated(data: DataConfig, refuse: Callable[[str, str], None]) -> None:
-    """What only the labels of real pictures can tell must be stated, and what is drawn is what is stated."""
+    """Refuse generated data without field of view or poses, or with another background than is rendered."""
     if data.fov_degrees is None:
-        refuse("data.fov_degrees", "null, but generated pictures need an angle, for instance 12")
+        refuse("data.fov_degrees", "null, but generated images need an angle, for instance 12")
     if data.poses == "fitted":
-        refuse("data.poses", "fitted, but generated pictures need gaussian or spherical poses")
+        refuse("data.poses", "fitted, but generated images need gaussian or spherical poses")
     if data.background != (drawn := BACKGROUNDS[data.kind]):
-        refuse("data.background", f"{data.background}, but behind generated {data.kind} is {drawn}")
+        refuse("data.background", f"{data.background}, but generated {data.kind} have {drawn}")

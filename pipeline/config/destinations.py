@@ -1,25 +1,27 @@
-"""Folders of results for models that are not this run's: runs/<model name>/export in place of runs/export."""
+"""Result folders of models from elsewhere: runs/<model name>/export in place of runs/export."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.config.loader import CONF, PROJECT, Resolved
+from pipeline.config.loader import Resolved
+from pipeline.config.presets import CONF
+from pipeline.config.yaml_reading import PROJECT
 
 RESULTS = ("evaluate", "export", "report")
-"""Options of `paths` that name what is made of a model."""
+"""Options of `paths` for results of a model."""
 DEFAULT = str((CONF / "config.yaml").relative_to(PROJECT))
 PUBLISHED = ("model", "best")
-"""Folders below paths.train that hold this run's models."""
+"""Folders below paths.train with this run's models."""
 
 
 def beside_own_runs(resolved: Resolved, stage: str) -> Resolved:
-    """The configuration, whose results go to a folder of their own where its model is not this run's.
+    """Redirect results to a separate folder if the model is not this run's.
 
-    What the user has set stays as it is. The files of dvc.yaml's stages are thus of what DVC trained.
+    Paths that the user set stay. Outputs in dvc.yaml are thus always of the model that DVC trained.
 
     Args:
-        resolved: of a stage that reads a model.
-        stage: its name, for the note that tells where its results are.
+        resolved: configuration of a stage that reads a model.
+        stage: name of the stage, for the note about its output.
     """
     paths = resolved.config.paths
     chosen = resolved.sources.get("paths.model") != DEFAULT
@@ -44,7 +46,7 @@ def beside_own_runs(resolved: Resolved, stage: str) -> Resolved:
 
 
 def name_of(model: str, *, taken: set[str]) -> str:
-    """A name for a model's results: its folder's, and its ancestors' where that alone tells nothing."""
+    """Name of the results of a model: that of its folder, or of an ancestor if that is generic."""
     parts = _real(model).parts[1:]
     telling = [*PUBLISHED, "train", "runs", "sweeps", *taken, "noise"]
     own = parts[-1]

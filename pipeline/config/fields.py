@@ -1,4 +1,4 @@
-"""Fields of the configuration: an option with its meaning, its limits and what it affects."""
+"""Fields of the schema: options with meaning, limits and effect."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, field
@@ -18,20 +18,19 @@ def option(
     affects_result: bool = True,
     default: Any = MISSING,
 ) -> Any:
-    """A field of a group: its meaning, and the values it can take.
+    """Declare an option: a dataclass field with meaning and limits.
 
     Args:
         meaning: one line for `--help`.
-        choices: the only values, or a function that gives them.
-        low: smallest value.
-        above: greatest lower bound that is not itself a value.
-        high: largest value; without it a number is at most 1e9, and always finite.
-        endless: .inf is a value, too.
-        path: a file or folder; ~ at its beginning is somebody's home.
-        local: where this machine writes, or whom it connects to: not taken from files of other people.
-        affects_result: another value makes another run; else it says how long, how observed and on what
-            machines, and an unfinished run goes on with any.
-        default: value that changes nothing; without it every preset states the option.
+        choices: valid values, or a function that returns them.
+        low: minimum.
+        above: exclusive lower bound.
+        high: maximum; without it numbers are at most 1e9, and always finite.
+        endless: True if .inf is valid.
+        path: True for a file or folder; a leading ~ or ~user is a home folder.
+        local: True if it says where this machine writes or connects: refused in untrusted files.
+        affects_result: False for duration, observation and machines, which an unfinished run may change.
+        default: value with no effect; without it, each preset must set the option.
     """
     metadata = {"meaning": meaning, "choices": choices, "low": low, "above": above, "high": high}
     metadata |= {"endless": endless, "path": path, "local": local, "affects_result": affects_result}
@@ -41,7 +40,7 @@ def option(
 
 
 def sampler_kinds() -> Sequence[str]:
-    """Kinds of samplers. Asked for late: gram loads torch, and preparing data depends on no sampler."""
+    """Kinds of samplers; imported late, as gram loads torch and data preparation needs no sampler."""
     from gram.rendering.samplers import SAMPLERS
 
     return tuple(SAMPLERS)

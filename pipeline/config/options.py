@@ -1,4 +1,4 @@
-"""Every option by its dotted name, and messages for values that it cannot take."""
+"""Options by dotted name, and messages about invalid values."""
 
 import difflib
 import math
@@ -20,27 +20,30 @@ from pipeline.config.schema import Config
 _PLAIN_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PLAIN_PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts"}
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
-"""A value that is that of another option."""
+"""Pattern of a value that refers to another option."""
 LARGEST = 1e9
-"""Bound of numbers whose schema has none."""
+"""Bound of floats without one in the schema."""
 LARGEST_WHOLE = 2**63 - 1
 LONGEST_TEXT = 4096
 LONGEST_SHOWN = 120
-"""Characters of a value in messages."""
+"""Maximum characters of a value in messages."""
 _CONTROLS = ("Cc", "Cs", "Zl", "Zp")
-"""Unicode categories: control characters, bytes that are no UTF-8, ends of lines."""
+"""Refused Unicode categories: control characters, surrogates of invalid UTF-8, line and paragraph ends."""
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message says where it stands and what would be right."""
+    """Invalid configuration; the message names source, option and valid values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One configurable value.
+    """Option of the schema.
 
-    `name` is dotted, `type` the annotation, `default` the value where no file has one (or MISSING), and
-    `metadata` what `pipeline.config.fields.option` was given.
+    Attributes:
+        name: dotted name.
+        type: annotation.
+        default: value without any file, or MISSING.
+        metadata: arguments of `pipeline.config.fields.option`.
     """
 
     name: str
@@ -50,28 +53,28 @@ class Option:
 
     @property
     def types(self) -> tuple[Any, ...]:
-        """Of its value, or of those in its list."""
+        """Types of its value, or of the items of its list."""
         return get_args(self.type) or (self.type,)
 
     @property
     def choices(self) -> Sequence[str]:
-        """The only values; none where any will do within the limits."""
+        """Valid values; empty if only the limits apply."""
         given: Sequence[str] | Callable[[], Sequence[str]] = self.metadata["choices"]
         return given() if callable(given) else given
 
     @property
     def is_text(self) -> bool:
-        """Whether its value is one text, taken as it is typed."""
+        """True if its value is one text, taken as typed."""
         return str in self.types and get_origin(self.type) is not list
 
     @property
     def is_optional(self) -> bool:
-        """Whether null is one of its values."""
+        """True if null is valid."""
         return type(None) in self.types
 
     @property
     def expected(self) -> str:
-        """The values it takes, in words."""
+        """Valid values, in words."""
         if choices := self.choices:
             return "one of " + ", ".join(choices)
         words = _type_in_words(self.type)
@@ -83,7 +86,7 @@ class Option:
         return words + (", " + ", ".join(bounds) if bounds else "")
 
     def accepts(self, value: object) -> bool:
-        """Whether a value of the right type lies within the limits."""
+        """True if a value of the right type is within the limits."""
         if value is None:
             return True
         if choices := self.choices:
@@ -102,12 +105,12 @@ class Option:
 
 @cache
 def all_options(schema: type = Config) -> dict[str, Option]:
-    """Dotted name -> option, in the order of the schema."""
+    """Options by dotted name, in the order of the schema."""
     return {option.name: option for option in _walk(schema, "")}
 
 
 def affects_result(name: str, schema: type = Config) -> bool:
-    """True where another value makes another run, as it does for a name that is no option any more."""
+    """True if another value makes another run; also for names that are no option any more."""
     option = all_options(schema).get(name)
     return option is None or option.metadata["affects_result"]
 
@@ -125,7 +128,7 @@ def _walk(schema: type, prefix: str) -> Iterator[Option]:
 
 
 def leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of a nested mapping; an empty mapping has none."""
+    """Iterate over (dotted name, value) of a nested mapping."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{prefix}{key}.")
@@ -134,25 +137,25 @@ def leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def check_type(name: str, value: object, source: str, schema: type = Config) -> None:
-    """Refuse a name that is no option and a value of the wrong type.
+    """Refuse an unknown option and a value of the wrong type.
 
     Raises:
-        ConfigError: naming `source`, the option and what it takes.
+        ConfigError: `source`, the option and its valid values.
     """
     option = all_options(schema).get(name)
     if option is None:
         raise ConfigError(_unknown_option(name, value, source, schema))
     if isinstance(value, str) and REFERENCE.fullmatch(value):
-        return  # known when everything is composed
+        return  # resolved when all is composed
     if "${" in str(value):
-        only = "${group.option} alone is another option's value, and nothing else is filled in"
+        only = "only ${group.option} as the whole value refers to an option, nothing else is filled in"
         raise ConfigError(f"{source}: {name} = {shown(value)}: {only}")
     if not _fits(option, value, schema):
         raise ConfigError(f"{source}: {name} = {shown(value)}, but it takes {option.expected}")
 
 
 def _fits(option: Option, value: object, schema: type) -> bool:
-    """Whether a value is of an option's type; texts and truth values are not made of numbers."""
+    """True if a value has an option's type; numbers are not converted to texts or truth values."""
     items = value if isinstance(value, list) else [value]
     if any(isinstance(item, list | dict) for item in items):
         return False
@@ -170,15 +173,11 @@ def _fits(option: Option, value: object, schema: type) -> bool:
 
 @cache
 def _typed(schema: type) -> DictConfig:
-    return OmegaConf.structured(schema)  # a place to try values in; building it takes long
+    return OmegaConf.structured(schema)  # for trial assignments; slow to build
 
 
 def check_limits(name: str, value: object, source: str, schema: type = Config) -> None:
-    """Refuse a missing value and one beyond the option's limits.
-
-    Raises:
-        ConfigError: naming `source`, the option and what it takes.
-    """
+    """Refuse a missing value and one beyond the option's limits; errors as in `check_type`."""
     option = all_options(schema)[name]
     if value == MISSING:
         meaning = option.metadata["meaning"]
@@ -191,25 +190,25 @@ def check_limits(name: str, value: object, source: str, schema: type = Config) -
 
 
 def at_home(name: str, value: Any, schema: type = Config) -> Any:
-    """The value of an option, a home in place of the ~ or ~user that a path begins with."""
+    """Value of an option with a leading ~ or ~user of a path replaced."""
     if all_options(schema)[name].metadata["path"] and isinstance(value, str):
-        return os.path.expanduser(value)  # as it is where nobody has that name
+        return os.path.expanduser(value)  # unchanged for an unknown user
     return value
 
 
 def _textual_problem(value: str, option: Option) -> str | None:
-    """Why no option can have a text."""
+    """Problem of a text for any option, or None."""
     if odd := [letter for letter in value if unicodedata.category(letter) in _CONTROLS]:
-        return f"the character {odd[0]!a} can stand in no option"
+        return f"the character {odd[0]!a} is not allowed in options"
     if len(value) > LONGEST_TEXT:
-        return f"{len(value)} characters, of which an option takes {LONGEST_TEXT} at most"
+        return f"{len(value)} characters, but an option takes at most {LONGEST_TEXT}"
     if option.metadata["path"] and not value.strip():
         return "the name of a file or folder cannot be empty" + ("; null is none" * option.is_optional)
     return None
 
 
 def _beyond(value: object) -> str:
-    """What is wrong with numbers that the bounds of their option do not tell."""
+    """Requirement on numbers beyond the bounds in the schema, or an empty text."""
     numbers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int | float)]
     if not all(math.isfinite(number) for number in numbers):
         return ", and a finite one"
@@ -219,7 +218,7 @@ def _beyond(value: object) -> str:
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' where something known is close, else nothing."""
+    """Text '; did you mean X?' for the closest known name, or an empty one."""
     close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.4)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -236,7 +235,7 @@ def _unknown_option(name: str, value: object, source: str, schema: type) -> str:
 
 
 def shown(value: object) -> str:
-    """As YAML would write it, in one line, without passwords of addresses, cut where it is long."""
+    """Format a value for messages: as in YAML, in one line, with secrets masked, truncated."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and abs(value) >= 10**LONGEST_SHOWN:

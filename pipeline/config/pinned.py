@@ -1,4 +1,4 @@
-"""A configuration as a params.yaml that pins every option: the same run wherever it is read."""
+"""Complete configurations as params.yaml: the same run wherever it is read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,25 +6,24 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pipeline.config.loader import PROJECT, as_dict, presets_of
+from pipeline.config.loader import as_dict
 from pipeline.config.options import all_options
+from pipeline.config.presets import presets_of
 from pipeline.config.schema import GROUPS, Config
+from pipeline.config.yaml_reading import PROJECT
 
-HEADER = "# Every option is pinned: presets are named for form's sake, nothing is left to them.\n"
+HEADER = "# Every option is set below: the presets have no effect.\n"
 PRIVATE = ("tracking", "paths")
-"""Sections about a person's own machine and server, which say nothing about a result."""
+"""Sections about a user's machine and server, without effect on results."""
 
 
 def pinned(config: Config) -> str:
-    """The text of the file, for this machine alone: it holds paths and where runs are recorded."""
+    """Text of the file for this machine only: it has paths and the tracking server."""
     return _text(as_dict(config))
 
 
 def shareable(config: Config) -> str:
-    """The text of the file to give away: no paths, no address of a server or a machine.
-
-    Files of one's own are named without their folders.
-    """
+    """Text of the file for publication: without paths and addresses; files lack their folders."""
     tree = without_private(as_dict(config))
     del tree["train"]["launch"]
     for option in filter(is_file_option, all_options()):
@@ -34,7 +33,7 @@ def shareable(config: Config) -> str:
 
 
 def without_private(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections of a configuration without what tells of a person's own machine and server."""
+    """Sections of a configuration without options about a user's machine and server."""
     local = {name for name, option in all_options().items() if option.metadata["local"]}
 
     def kept(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -48,7 +47,7 @@ def without_private(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_folders(path: str | None) -> str | None:
-    """A path as others may see it: as it is where it is relative and stays below, else its last name."""
+    """Path for publication: unchanged if relative and below the working directory, else its last name."""
     if path is None:
         return None
     parts = Path(path).parts
@@ -57,13 +56,13 @@ def without_folders(path: str | None) -> str | None:
 
 
 def is_file_option(name: str) -> bool:
-    """Whether a dotted option names a file or a folder outside of the project's own."""
+    """True if an option, by dotted name, is a file or folder of the user's, not one of `paths`."""
     option = all_options().get(name)
     return option is not None and option.metadata["path"] and not option.metadata["local"]
 
 
 def without_own_folders(text: str) -> str:
-    """Words for others, such as an error's: the project and the home folder without their places."""
+    """Text for publication, such as an error: with . for the project folder and ~ for the home folder."""
     for folder, shown in ((str(PROJECT), "."), (str(Path.home()), "~")):
         if len(Path(folder).parts) > 1:
             text = text.replace(folder, shown)

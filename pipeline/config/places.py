@@ -1,4 +1,4 @@
-"""Places that are written to: paths that can be, and none within what another stage replaces."""
+"""Output paths: writable, and none inside the output of another stage."""
 
 import os
 import stat
@@ -7,20 +7,24 @@ from itertools import combinations
 from pathlib import Path
 
 from pipeline.config.schema import PathsConfig
+from pipeline.config.yaml_reading import PROJECT
 
 REPLACED = ("train_data", "test_data", "evaluate", "export", "noise")
-"""Options of folders that a stage replaces as a whole."""
+"""Options whose folders a stage replaces as a whole."""
 TRAINED = ("best", "model", "samples", "metrics.jsonl", "curves.csv", "training.json")
-"""What training replaces in paths.train."""
+"""Entries of paths.train that training replaces."""
 FOLDERS = ("checkpoints", "train", "evaluate", "export", "noise")
-"""Options of folders; data sets to train on may be archives, too."""
+"""Options that must be folders; data sets may also be archives."""
+
+_COPIES = (".dvc", "tmp", "exps")
+"""Folder of a project in which `dvc exp run --temp` and `--queue` run stages; DVC removes it afterwards."""
 
 Refuse = Callable[[str, str], None]
-"""Takes the name of an option, and its value with what is wrong with it."""
+"""Callback for the name of an option, and its value with the problem."""
 
 
 def check_paths(paths: PathsConfig, refuse: Refuse) -> None:
-    """Refuse paths that cannot be written to, and those that one stage would write and another one remove."""
+    """Refuse paths that cannot be written, and those that one stage writes and another one removes."""
     for name, value in vars(paths).items():
         if problem := _unusable(name, value):
             refuse(f"paths.{name}", f"{value!r}, {problem}")
@@ -41,21 +45,41 @@ def check_paths(paths: PathsConfig, refuse: Refuse) -> None:
 
 
 def _unusable(name: str, value: str) -> str:
-    """What is wrong with a path; empty where nothing is."""
+    """Problem of a path; empty if there is none."""
     try:
         kind = os.stat(value).st_mode
     except FileNotFoundError:
         kind = None
     except NotADirectoryError:
-        return "but a part of it is a file: give another place"
+        return "but a part of it is a file: choose another path"
     except OSError as error:
-        return f"which cannot be used ({error.strerror}): give another place"
+        return f"which cannot be used ({error.strerror}): choose another path"
     if name == "model" or kind is None:
         return ""
     if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
-        return "which is neither a file nor a folder: give another place"
+        return "which is neither a file nor a folder: choose another path"
     if name in FOLDERS and not stat.S_ISDIR(kind):
         return "which is a file: give a folder"
     if name == "report" and stat.S_ISDIR(kind):
         return "which is a folder: give the name of a page, such as runs/report.html"
     return ""
+
+
+def original(folder: Path) -> Path | None:
+    """Project whose temporary copy contains a folder; None if the folder is in none."""
+    parts = folder.absolute().parts
+    for start in range(len(parts) - len(_COPIES)):
+        if parts[start : start + len(_COPIES)] == _COPIES and start + len(_COPIES) < len(parts):
+            return Path(*parts[:start])
+    return None
+
+
+def project() -> Path:
+    """Project folder; the original one if this program is in a temporary copy."""
+    return original(PROJECT) or PROJECT
+
+
+def lasting(path: str) -> Path:
+    """Path of output that outlasts a stage without being its output: in the original of a temporary copy."""
+    home = original(Path.cwd())
+    return Path(path) if home is None else home / path

@@ -1,7 +1,7 @@
-"""YAML files that may come from anybody: one small document of plain values, nothing that grows or runs.
+"""Reader of untrusted YAML files: one small document of plain values, without aliases and tags.
 
-Texts are read as YAML reads them, with three exceptions: there are no timestamps, no octal or sexagesimal
-numbers, and 1e-5 is a number. Values of options that are texts stay as they are typed.
+Differences to YAML 1.1: no timestamps, no octal or sexagesimal numbers, and 1e-5 is a number. Values of text
+options are kept as typed.
 """
 
 import re
@@ -27,7 +27,7 @@ _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Scalars(yaml.constructor.SafeConstructor, yaml.resolver.BaseResolver):
-    """Numbers, true and false, null and texts."""
+    """Constructor of numbers, true and false, null and texts."""
 
 
 for _name, _pattern, _first in (
@@ -42,20 +42,20 @@ for _name, _pattern, _first in (
 
 
 def shown_path(path: Path) -> str:
-    """A path as messages have it: relative to the project, if it lies in it."""
+    """Path for messages: relative to the project, if inside."""
     return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
 
 
 def read_mapping(path: Path, *, is_text: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """Read the mapping of a YAML file.
 
     Args:
-        path: of the file.
-        is_text: says of a dotted name if plain values below it are texts, as they stand there.
+        path: file to read.
+        is_text: True for dotted names whose plain values are texts, kept as typed.
 
     Raises:
-        ConfigError: there is no such file, it is too large or too deep, it holds something else than one
-            mapping of plain values, a key twice, an alias or a tag; naming the file and the line.
+        ConfigError: the file is missing, too large or too deep, holds anything but one mapping of plain
+            values, a duplicate key, an alias or a tag; the message names file and line.
     """
     text, shown = _bounded_bytes(path), shown_path(path)
     try:
@@ -72,13 +72,13 @@ def read_mapping(path: Path, *, is_text: Callable[[str], bool] = lambda name: Fa
 
 
 def _bounded_bytes(path: Path) -> bytes:
-    """All of a file that is not too large; also what a shell's <(command) gives."""
+    """Read a file of at most LARGEST_BYTES, or a shell's <(command)."""
     shown = shown_path(path)
     try:
         mode = path.stat().st_mode
         piped = stat.S_ISFIFO(mode) and str(path).startswith(("/dev/", "/proc/"))
         if not (stat.S_ISREG(mode) or piped):
-            raise ConfigError(f"{shown} is no file: give one of the form of params.yaml")
+            raise ConfigError(f"{shown} is no file: give one in the format of params.yaml")
         with path.open("rb") as file:
             content = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def _bounded_bytes(path: Path) -> bytes:
 
 
 class _Composer:
-    """The tree of a stream of parser events, which is read only as far as it is right."""
+    """Builder of a tree from parser events, which stops at the first error."""
 
     def __init__(self, events: Iterator[Any], shown: str, is_text: Callable[[str], bool]) -> None:
         self._events, self._shown, self._is_text = events, shown, is_text
@@ -100,7 +100,7 @@ class _Composer:
         self._values = 0
 
     def document(self) -> Any:
-        """What the only document holds; nothing is an empty mapping."""
+        """Content of the only document; an empty one is an empty mapping."""
         next(self._events)  # start of the stream
         first = next(self._events)
         if isinstance(first, yaml.StreamEndEvent):
@@ -109,7 +109,7 @@ class _Composer:
         next(self._events)  # end of the document
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            self._refuse(after, "holds several documents: one is needed, without ---")
+            self._refuse(after, "begins a second document: keep one, without ---")
         return {} if tree is None else tree
 
     def _value(self, event: Any, name: str, depth: int) -> Any:
@@ -119,9 +119,9 @@ class _Composer:
         if depth > DEEPEST:
             self._refuse(event, f"is nested more than {DEEPEST} deep, which no configuration is")
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, f"has the alias *{event.anchor}: write out what it stands for")
+            self._refuse(event, f"has the alias *{event.anchor}: write out its value")
         if event.tag is not None and event.tag not in _TAGS and event.tag != "!":
-            self._refuse(event, f"has the tag {event.tag}: plain values have none")
+            self._refuse(event, f"has the tag {event.tag}: remove it, values are plain")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, name)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -131,7 +131,7 @@ class _Composer:
             if not isinstance(key, yaml.ScalarEvent):
                 self._refuse(key, "has a key that is no name")
             if key.value in mapping:
-                self._refuse(key, f"has the key {key.value!r} twice: leave one of them")
+                self._refuse(key, f"has the key {key.value!r} twice: remove one of them")
             below = f"{name}.{key.value}" if name else key.value
             mapping[key.value] = self._value(next(self._events), below, depth + 1)
         return mapping

@@ -1,4 +1,4 @@
-"""How figures look, on light and on dark pages, and as files. matplotlib is imported late: few need it."""
+"""Style of figures on light and dark pages, and their conversion to files; matplotlib is imported late."""
 
 import io
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gram.rendering.samplers import SAMPLERS
-from pipeline.display.pictures import Pixels
+from pipeline.display.images import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 DPI = 100
 BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"
 PURPLE, ORANGE, SKY = "#cc79a7", "#e69f00", "#56b4e9"
-"""Colours that everybody can tell apart (Okabe and Ito)."""
+"""Colours that are safe for colour-blind readers (Okabe and Ito)."""
 COLORS = (BLUE, GREEN, ORANGE, PURPLE, VERMILION, SKY, "#f0e442", "#8c564b")
 MARKERS = ("o", "s", "^", "P", "D", "v", "X", "*")
-"""Of samplers in their order, and of lines and points that are none."""
+"""Markers of samplers in their order, and of other lines and points."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Style:
 
     @property
     def settings(self) -> dict[Any, Any]:
-        """For `matplotlib.rc_context`."""
+        """Arguments of `matplotlib.rc_context`."""
         return {
             "font.size": 10.5, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
             "axes.grid.axis": "y", "grid.alpha": 0.25, "grid.color": self.faint, "axes.axisbelow": True,
@@ -54,14 +54,14 @@ STYLES = {"light": LIGHT, "dark": DARK}
 
 
 def png(figure: "Figure") -> bytes:
-    """A figure as a file."""
+    """Encode a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 
 def to_pixels(figure: "Figure") -> Pixels:
-    """A figure as a picture."""
+    """Render a figure to an image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(DPI)
@@ -71,7 +71,7 @@ def to_pixels(figure: "Figure") -> Pixels:
 
 
 def plain(axes: "Axes") -> None:
-    """Take away the lines of a diagram that tell nothing."""
+    """Remove decorative lines from a diagram."""
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -89,7 +89,7 @@ def legend_below(axes: "Axes", *, gap: float = 4.7, **options: Any) -> None:
 
 
 def show(axes: "Axes", pixels: Pixels, title: str = "") -> None:
-    """A picture without axes."""
+    """Draw an image without axes."""
     axes.imshow(pixels, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""Pages for people: one file of HTML that holds its pictures and needs no network."""
+"""HTML pages of one file, with embedded images, that need no network."""
 
 import base64
 import io
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST = 150_000
-"""Bytes of a picture that is embedded as it is; larger ones become JPEG."""
+"""Maximum bytes of a PNG that is embedded unchanged; larger ones become JPEG."""
 TYPES = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4"}
 
 
 def render(template: Path, **values: object) -> str:
-    """A template that extends page.html.jinja, filled; every value that it names has to be given."""
+    """Render a template that extends page.html.jinja; each value that it names must be given."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -32,12 +32,12 @@ def render(template: Path, **values: object) -> str:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Content of a media type, inside the page."""
+    """Data URI of content of a media type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def embedded(path: Path) -> str:
-    """A picture or a video, inside the page."""
+    """Data URI of an image or a video file."""
     content = path.read_bytes()
     if path.suffix == ".png" and len(content) > LARGEST:
         from PIL import Image
@@ -49,17 +49,16 @@ def embedded(path: Path) -> str:
 
 
 def figure(draw: "Callable[[Style], Figure | None]") -> dict[str, str] | None:
-    """A figure for light and for dark screens; None where there is nothing to draw."""
+    """Data URIs of a figure in the light and the dark style; None if there is nothing to draw."""
     drawn = {}
     for name, style in STYLES.items():
-        picture = draw(style)
-        if picture is None:
+        if (styled := draw(style)) is None:
             return None
-        drawn[name] = data_uri(png(picture), "image/png")
+        drawn[name] = data_uri(png(styled), "image/png")
     return drawn
 
 
 def write(path: Path, content: str | bytes) -> Path:
-    """Write whole or not at all: somebody may be looking."""
+    """Write a file atomically and return its path."""
     write_file(path, content.encode() if isinstance(content, str) else content)
     return path

@@ -12,8 +12,8 @@ import torch
 
 from gram.analysis import kernel_check
 from gram.ops.backend import backend_of
-from pipeline.config.loader import PROJECT
 from pipeline.config.schema import Config
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.doctor.findings import Caution, Fact, Finding, Problem
 from pipeline.runtime import build, hardware
 from pipeline.runtime.hardware import amount

@@ -2,8 +2,9 @@
 
 import sys
 
-from pipeline.cli.command import EXIT_ERROR, Stage
 from pipeline.cli.console import write
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.cli.stage import Stage
 from pipeline.config.schema import Config
 from pipeline.doctor.findings import Checks, Problem, report
 

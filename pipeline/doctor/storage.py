@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import torch
 
 from gram.training.state import TrainingState
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.doctor.findings import Caution, Fact, Finding, Problem
 from pipeline.runtime import build, scene
 from pipeline.runtime.hardware import amount

@@ -12,8 +12,8 @@ from gram.training import checkpoint
 from gram.training.distributed import Processes
 from gram.training.state import TrainingState
 from pipeline.cli.progress import duration
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.doctor import processes as together
 from pipeline.doctor.findings import Caution, Fact, Finding, Problem
 from pipeline.runtime import build, scene

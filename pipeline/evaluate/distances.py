@@ -6,7 +6,7 @@ from gram.metrics.extractors import INCEPTION
 from gram.metrics.fidelity import SMALLEST_SET
 from pipeline.cli.console import say
 from pipeline.cli.progress import progress_of
-from pipeline.config.temporary_copy import lasting
+from pipeline.config.places import lasting
 from pipeline.evaluate.part import EvaluatedModel
 
 

@@ -13,7 +13,7 @@ from gram.geometry.poses import PosePrior
 from gram.model.generator import Generator
 from gram.ops.backend import use_backend
 from pipeline.config.schema import Config
-from pipeline.display.pictures import Pixels, blank
+from pipeline.display.images import Pixels, blank
 from pipeline.runtime import build, scene
 from pipeline.tracking import identity
 

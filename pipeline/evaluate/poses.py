@@ -21,9 +21,9 @@ from gram.metrics.angles import angle_difference, circular_correlation
 from gram.model.generator import quantised
 from gram.rendering.samplers import Noise
 from pipeline.cli.progress import Progress
-from pipeline.config.temporary_copy import lasting
+from pipeline.config.places import lasting
 from pipeline.display.figures import BLUE, VERMILION, legend_below, plain, to_pixels
-from pipeline.display.pictures import Pixels
+from pipeline.display.images import Pixels
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 VERSION = 1

@@ -7,7 +7,7 @@ from torch import Tensor
 from gram.metrics.depth import normals_from_depth
 from gram.model.generator import RenderedImages
 from gram.model.latents import interpolate_latents
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.evaluate.part import EvaluatedModel
 from pipeline.runtime import scene
 
@@ -21,7 +21,7 @@ SHOWN_PSI = 0.7
 """Truncation of images that are shown, but not measured."""
 
 
-def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
+def draw(subject: EvaluatedModel) -> dict[str, images.Pixels]:
     """Render all images of a model, by file name without suffix."""
     generator, dataset, settings = subject.generator, subject.dataset, subject.config.evaluate
     rng = torch.Generator().manual_seed(settings.seed)
@@ -31,9 +31,9 @@ def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
     reals = torch.stack([dataset[i][0] for i in order]).permute(0, 2, 3, 1).numpy()
     meta = dataset.meta
     return {
-        "samples": pictures.sample_grid(generator, z, poses, size=subject.size, psi=settings.psi),
-        "truncated": pictures.sample_grid(generator, z, poses, size=subject.size, psi=SHOWN_PSI),
-        "sweep": pictures.yaw_sweep(
+        "samples": images.sample_grid(generator, z, poses, size=subject.size, psi=settings.psi),
+        "truncated": images.sample_grid(generator, z, poses, size=subject.size, psi=SHOWN_PSI),
+        "sweep": images.yaw_sweep(
             generator,
             z[:SWEPT],
             size=subject.size,
@@ -44,21 +44,19 @@ def draw(subject: EvaluatedModel) -> dict[str, pictures.Pixels]:
             also=lambda rendered, cameras: _normals(rendered, cameras, generator.fov),
         ),
         "interpolation": _interpolation(subject, z[:SWEPT]),
-        "reals": pictures.tile(reals, columns=8),
+        "reals": images.tile(reals, columns=8),
     }
 
 
-def _interpolation(subject: EvaluatedModel, z: Tensor) -> pictures.Pixels:
+def _interpolation(subject: EvaluatedModel, z: Tensor) -> images.Pixels:
     """Frontal images from each latent (n, z_dim) to the next, one row of STEPS images each."""
     pairs = (torch.stack(pair) for pair in zip(z, z.roll(-1, 0), strict=True))
     rows = torch.cat([interpolate_latents(pair, STEPS - 2)[:STEPS] for pair in pairs])
     poses = torch.full((len(rows), 2), torch.pi / 2, device=z.device)
-    return pictures.sample_grid(
-        subject.generator, rows, poses, size=subject.size, columns=STEPS, psi=SHOWN_PSI
-    )
+    return images.sample_grid(subject.generator, rows, poses, size=subject.size, columns=STEPS, psi=SHOWN_PSI)
 
 
-def _normals(rendered: RenderedImages, poses: Tensor, fov: float) -> pictures.Pixels:
+def _normals(rendered: RenderedImages, poses: Tensor, fov: float) -> images.Pixels:
     """Normals as colours of the world axes: red right, green up, blue front; white without a surface."""
     normals = normals_from_depth(rendered.depth, poses, fov=fov).cpu().numpy()
     return np.where(np.isnan(normals), 255, np.rint((np.nan_to_num(normals) + 1.0) * 127.5)).astype(np.uint8)

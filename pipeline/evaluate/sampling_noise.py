@@ -27,7 +27,7 @@ from gram.model.generator import Generator
 from gram.rendering.samplers import SAMPLERS, HierarchicalSampler
 from pipeline.cli.progress import Progress
 from pipeline.config.schema import EvaluateConfig
-from pipeline.display.pictures import Pixels, to_pixels
+from pipeline.display.images import Pixels, to_pixels
 from pipeline.evaluate.figures.sampling_noise import Crops, plot_crops, plot_curves
 
 FIGURES = ("noise", "noise_crops")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gram.model.folder import load_model
-from pipeline.cli.command import Stage
 from pipeline.cli.console import say
+from pipeline.cli.stage import Stage
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.evaluate import consistency, distances, inversions, poses, sampler_comparison, samples, surfaces
 from pipeline.evaluate.part import EvaluatedModel, Part, PartResult
 from pipeline.runtime import build, device, estimates, outputs
@@ -97,11 +97,11 @@ def _evaluate(
     _write_json(out / "metrics.json", {**values.get("", {}), **named})
     protocols |= {name: result.protocol_entry for name, result in results.items()}
     _write_json(out / "protocol.json", protocols | {identity.KEY: subject.made_of})
-    images = samples.draw(subject)
+    drawn = samples.draw(subject)
     for result in results.values():
-        images |= result.images
-    for name, pixels in images.items():
-        pictures.write_png(out / f"{name}.png", pixels)
+        drawn |= result.images
+    for name, pixels in drawn.items():
+        images.write_png(out / f"{name}.png", pixels)
     return values, results
 
 

@@ -17,7 +17,7 @@ from gram.model.latents import read_latents
 from gram.rendering.samplers import Samples
 from pipeline.cli.progress import Progress
 from pipeline.display.figures import BLUE, VERMILION, legend_below, plain, show, to_pixels
-from pipeline.display.pictures import Pixels, cross_section
+from pipeline.display.images import Pixels, cross_section
 from pipeline.evaluate.inversions import LATENTS, inverted_identities
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gram.model.folder import load_model
-from pipeline.cli.command import Stage
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress
+from pipeline.cli.stage import Stage
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.export.layers import export_layers, layer_baker
 from pipeline.export.page import export_viewer
 from pipeline.export.part import ExportedLatent, Part, SharedPart, exported_latents

@@ -19,7 +19,7 @@ from gram.meshing import (
     write_obj,
     write_ply,
 )
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.export.cameras import side_to_side, surface_poses, turntable
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
@@ -46,7 +46,7 @@ def export_surface(subject: ExportedLatent) -> ExportedFiles:
         render_mesh(colored, views, size=SHOWN_SIZE, fov=subject.generator.fov, colored=in_color)
         for in_color in (True, False)
     ]
-    pictures.write_png(image, pictures.tile(np.concatenate(shown), columns=SHOWN_VIEWS))
+    images.write_png(image, images.tile(np.concatenate(shown), columns=SHOWN_VIEWS))
     return ExportedFiles(files=[*files, image], facts=_facts(subject, mesh))
 
 

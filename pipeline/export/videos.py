@@ -14,7 +14,7 @@ from gram.model.generator import Generator
 from gram.model.latents import interpolate_latents
 from pipeline.cli.progress import Progress
 from pipeline.config.schema import ExportConfig
-from pipeline.display.pictures import to_pixels
+from pipeline.display.images import to_pixels
 from pipeline.export.cameras import LEVEL, turntable
 from pipeline.export.part import ExportedFiles, ExportedLatent
 

@@ -14,11 +14,11 @@ from gram.metrics.similarity import psnr
 from gram.model.folder import load_discriminator, load_model, model_files
 from gram.model.generator import Generator
 from gram.system.folders import write_file
-from pipeline.cli.command import Flag, Stage
 from pipeline.cli.console import say
+from pipeline.cli.stage import Flag, Stage
 from pipeline.config.pinned import shareable
 from pipeline.config.schema import Config
-from pipeline.display.pictures import encode_png
+from pipeline.display.images import encode_png
 from pipeline.evaluate import distances, samples
 from pipeline.evaluate.part import EvaluatedModel
 from pipeline.pack.model_card import model_card

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 
 from gram.data.format import DatasetMeta
-from pipeline.cli.command import Flag, Stage
 from pipeline.cli.console import say, write
 from pipeline.cli.progress import duration
+from pipeline.cli.stage import Flag, Stage
 from pipeline.config.schema import Config
 from pipeline.plan import trial as footprints
 from pipeline.plan.search import Measurement, TooLargeError, search

@@ -13,9 +13,9 @@ from gram.data.validate import validate
 from gram.data.writer import DatasetWriter
 from gram.geometry.poses import GaussianPoses, SphericalPoses
 from pipeline.cli import startup
-from pipeline.cli.command import Stage
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress
+from pipeline.cli.stage import Stage
 from pipeline.config.schema import Config, PathsConfig
 from pipeline.runtime import estimates, outputs, scene
 from pipeline.runtime.prepared import preparation

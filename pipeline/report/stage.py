@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.command import Stage
 from pipeline.cli.console import say
+from pipeline.cli.stage import Stage
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.display import html
-from pipeline.display.pictures import is_blank
+from pipeline.display.images import is_blank
 from pipeline.report import curves, tables
 from pipeline.report.exports import Exports
 from pipeline.report.facts import ORIGIN, facts, recipe

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pipeline.cli.command import FORCE
 from pipeline.cli.progress import duration
+from pipeline.cli.stage import FORCE
 from pipeline.config.schema import Config
 from pipeline.runtime import hardware
 from pipeline.runtime.hardware import amount

@@ -1,4 +1,4 @@
-"""Signals that ask a stage to stop, turned into a question that its loop can ask between two steps."""
+"""Signals that request a stop, recorded for a loop that checks them between two steps."""
 
 import signal
 import time
@@ -6,26 +6,19 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from pipeline.cli.command import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.cli.console import say
 from pipeline.cli.ending import TOGETHER_SECONDS, heard
-
-_EXIT_CODES = {
-    signal.SIGHUP: EXIT_HANGUP,
-    signal.SIGINT: EXIT_INTERRUPTED,
-    signal.SIGTERM: EXIT_REQUEUE,
-    signal.SIGUSR1: EXIT_REQUEUE,
-}
+from pipeline.cli.exit_codes import STOPPED
 
 
 class Interrupts:
-    """While entered, requests to stop only set `exit_code`; a second one acts at once.
+    """Context in which a request to stop only sets `exit_code`; a second one acts at once.
 
-    SIGHUP, of a terminal that is closed, is one unless nohup has it ignored.
+    SIGHUP, sent when a terminal closes, is a request unless nohup ignores it.
 
     Args:
-        promise: what is done until the end, in words.
-        passed_on: called for the first request.
+        promise: work until the end, for the message.
+        passed_on: callback of the first request.
     """
 
     def __init__(
@@ -39,7 +32,7 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in heard(_EXIT_CODES)}
+        self._before = {number: signal.signal(number, self._note) for number in heard(STOPPED)}
         return self
 
     def __exit__(
@@ -54,9 +47,9 @@ class Interrupts:
                 self._restore()
                 signal.raise_signal(caught)
             return
-        self.exit_code, self._noted = _EXIT_CODES[caught], time.monotonic()
+        self.exit_code, self._noted = STOPPED[caught], time.monotonic()
         self._passed_on()
-        say(f"\n{caught.name}: {self._promise}; again ends at once")
+        say(f"\n{caught.name}: {self._promise}; a second signal ends at once")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -8,18 +8,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pipeline.config.loader import (
-    COMMAND_LINE,
-    CONF,
-    PROJECT,
-    Resolved,
-    assignment,
-    assignments,
-    presets_of,
-    read_yaml,
-    require_harmless,
-    resolve,
-)
+from pipeline.config.arguments import COMMAND_LINE, assignment, assignments
+from pipeline.config.loader import Resolved, resolve
 from pipeline.config.options import (
     ConfigError,
     all_options,
@@ -29,7 +19,9 @@ from pipeline.config.options import (
     leaves,
     suggestion,
 )
+from pipeline.config.presets import CONF, presets_of, read_yaml, require_harmless
 from pipeline.config.schema import GROUPS, Config
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import space as spaces
 from pipeline.sweep.settings import RayConfig, Settings, SweepConfig
 from pipeline.sweep.space import Space, Values

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.cli.command import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE, Flag, Stage
 from pipeline.cli.console import say, write
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli.stage import FORCE, Flag, Stage
 from pipeline.config.options import ConfigError
 from pipeline.config.schema import Config
 from pipeline.prepare import stage as prepare

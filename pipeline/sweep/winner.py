@@ -9,9 +9,10 @@ from omegaconf import OmegaConf
 
 from gram.system import documents
 from gram.system.folders import write_file
-from pipeline.config.loader import PROJECT, Resolved, resolve
+from pipeline.config.loader import Resolved, resolve
 from pipeline.config.options import all_options, leaves
 from pipeline.config.schema import GROUPS
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep.sweep_yaml import plain_yaml
 from pipeline.sweep.trials import Trial
 

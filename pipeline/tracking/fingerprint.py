@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.loader import PROJECT, as_dict
+from pipeline.config.loader import as_dict
 from pipeline.config.options import affects_result
 from pipeline.config.schema import Config
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.tracking.import_closure import import_closure
 
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 
 
 def tags(*, data_hash: str, fingerprint: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from gram.system import documents
 from gram.system.documents import Bounds
 from gram.system.folders import naming, replacing, sweep_inside, write_file
-from pipeline.display.pictures import Pixels, write_png
+from pipeline.display.images import Pixels, write_png
 
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gram.model.folder import SETTINGS
 from gram.system.folders import remove_folder, write_folder
 from pipeline.cli.console import say
-from pipeline.config.temporary_copy import lasting
+from pipeline.config.places import lasting
 from pipeline.runtime import build, scene
 from pipeline.train.run import Record, Run
 

@@ -10,7 +10,7 @@ from gram.analysis.health import Probe, diagnose
 from pipeline.cli.console import say
 from pipeline.cli.progress import Progress, peak_memory_gib
 from pipeline.config.schema import TrainConfig
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.runtime import build, scene
 from pipeline.tracking import runlog
 from pipeline.tracking.runlog import RunLog
@@ -118,11 +118,11 @@ class Observer:
         z, poses = self._z.to(device), self._poses.to(device)
         yaw = scene.shown_yaw(self._run.config.data, meta)
         drawn = {
-            "grid": pictures.sample_grid(generator, z, poses, size=meta.size),
-            "sweep": pictures.yaw_sweep(
+            "grid": images.sample_grid(generator, z, poses, size=meta.size),
+            "sweep": images.yaw_sweep(
                 generator, z[:SWEPT], size=meta.size, yaw=yaw, near=meta.near, far=meta.far
             ),
-            "surfaces": pictures.cross_section(generator, z[:SWEPT]),
+            "surfaces": images.cross_section(generator, z[:SWEPT]),
         }
         for name, pixels in drawn.items():
             self._log.picture(name, self._run.state.step, pixels)

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gram.data.reader import ImageDataset
-from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, Stage
 from pipeline.cli.console import say
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli.stage import Stage
 from pipeline.config.loader import as_dict
 from pipeline.config.options import leaves
+from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.config.temporary_copy import lasting
 from pipeline.runtime import build, estimates, outputs, scene, torch_settings
 from pipeline.runtime.launch import exit_status, start
 from pipeline.runtime.processes import Team, join

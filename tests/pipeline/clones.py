@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.config.loader import CONF, PROJECT
+from pipeline.config.presets import CONF
+from pipeline.config.yaml_reading import PROJECT
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
 ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -15,7 +15,7 @@ from typing import Any
 from crash_points import Recorder
 from stages import stage_module
 
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 

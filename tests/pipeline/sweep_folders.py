@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline.display.pictures import write_png
+from pipeline.display.images import write_png
 from pipeline.sweep.trials import TRIALS, Trial, write_trial
 
 METRIC = "distance/fid_effnetlite0_1000"

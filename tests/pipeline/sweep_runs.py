@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from training_runs import killed_at_the_end
 
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep.trials import Trial, read_trials
 from pipeline.tracking import runlog
 

@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from pipeline import noise, summary, ui
-from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE, Stage, explained, main
-from pipeline.config.loader import PROJECT
+from pipeline.cli.command import explained, main
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_USAGE
+from pipeline.cli.stage import Stage
 from pipeline.config.options import Option, all_options
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.doctor import stage as doctor
 from pipeline.evaluate import stage as evaluate
 from pipeline.export import stage as export

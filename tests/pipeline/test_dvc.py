@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.loader import PROJECT, load, presets_of
+from pipeline.config.loader import load
+from pipeline.config.presets import presets_of
 from pipeline.config.schema import GROUPS
+from pipeline.config.yaml_reading import PROJECT
 
 DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())

@@ -10,7 +10,8 @@ import safetensors.torch
 
 from gram.rendering.samplers import SAMPLERS
 from pipeline.cli.command import main
-from pipeline.config.loader import PROJECT, load
+from pipeline.config.loader import load
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.evaluate import stage as evaluate
 from pipeline.export import stage as export
 from pipeline.runtime.build import sampler_settings

@@ -15,8 +15,9 @@ from html_pages import Page
 from sweep_folders import sampled, trial, write_sweep
 
 from gram.data.writer import DatasetWriter
-from pipeline.config.loader import PROJECT, load
+from pipeline.config.loader import load
 from pipeline.config.pinned import pinned, shareable, without_folders
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.export import viewer
 from pipeline.pack.model_card import as_text
 from pipeline.sweep.report import page as sweep_page

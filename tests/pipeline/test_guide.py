@@ -8,8 +8,9 @@ import pytest
 import torch
 import yaml
 
-from pipeline.cli.command import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
-from pipeline.config.loader import PROJECT, load
+from pipeline.cli.exit_codes import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
+from pipeline.config.loader import load
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime.launch import start, workers
 
 TEXT = (PROJECT / "docs/multi-node.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 from test_killed_stages import PLACES, SMALL
 
 from pipeline.cli.command import main
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.display import html
 from pipeline.export import stage as export
 from pipeline.prepare import stage as prepare

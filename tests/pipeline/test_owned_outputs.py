@@ -17,8 +17,10 @@ from training_runs import killed_at_the_end
 
 from gram.data.reader import ImageDataset
 from pipeline import noise
-from pipeline.cli.command import EXIT_ERROR, Stage, main
-from pipeline.config.loader import PROJECT
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.cli.stage import Stage
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.evaluate import stage as evaluate
 from pipeline.export import stage as export
 from pipeline.pack import stage as pack

@@ -11,8 +11,9 @@ from PIL import Image
 
 from gram.model.folder import load_discriminator, load_model, load_settings
 from pipeline.cli.command import main
-from pipeline.config.loader import PROJECT, load
-from pipeline.display.pictures import GAP, SWEEP_VIEWS, to_pixels
+from pipeline.config.loader import load
+from pipeline.config.yaml_reading import PROJECT
+from pipeline.display.images import GAP, SWEEP_VIEWS, to_pixels
 from pipeline.evaluate.samples import GRID, SHOWN_PSI
 from pipeline.export import stage as export
 

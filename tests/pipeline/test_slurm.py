@@ -10,8 +10,8 @@ import pytest
 from machines import free_port
 from training_runs import PATIENCE, STEPS, arguments, losses, result, wait_for_step
 
-from pipeline.cli.command import EXIT_REQUEUE
-from pipeline.config.loader import PROJECT
+from pipeline.cli.exit_codes import EXIT_REQUEUE
+from pipeline.config.yaml_reading import PROJECT
 
 SCRIPT = PROJECT / "scripts/train.slurm"
 SRUN = """

@@ -14,7 +14,8 @@ import pytest
 import terminals
 from sweep_runs import PATIENCE, command, trials, write_sweep
 
-from pipeline.config.loader import PROJECT, resolve
+from pipeline.config.loader import resolve
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import winner
 from pipeline.sweep.sweep_yaml import FILE as SWEEP_YAML
 

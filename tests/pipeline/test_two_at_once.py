@@ -9,7 +9,7 @@ from crash_points import near
 from killed_stages import Stages
 from test_killed_stages import OUTPUTS, arguments, chain, stages, tree
 
-from pipeline.cli.command import EXIT_ERROR
+from pipeline.cli.exit_codes import EXIT_ERROR
 
 __all__ = ["chain", "stages"]  # fixtures
 SINCE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"

@@ -15,7 +15,7 @@ import pytest
 from machines import all_gone, free_port
 
 from pipeline import ui
-from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_USAGE
 
 
 @pytest.mark.parametrize("words", [["99999"], ["0"], ["-1"], ["http"], ["5_0"], ["5000", "5001"]])

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.cli.command import main
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.tracking import runlog
 from pipeline.train import stage as train
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gram.metrics.reprojection import DepthView, warp
 from pipeline.display.figures import BLUE, GREEN, VERMILION, legend_below, plain, show, to_pixels
-from pipeline.display.pictures import Pixels
-from pipeline.display.pictures import to_pixels as images_to_pixels
+from pipeline.display.images import Pixels
+from pipeline.display.images import to_pixels as images_to_pixels
 
 SHOWN = 4
 """Number of samples in the figure, one per row."""

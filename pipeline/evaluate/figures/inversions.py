@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.display.figures import show, to_pixels
-from pipeline.display.pictures import Pixels
-from pipeline.display.pictures import to_pixels as images_to_pixels
+from pipeline.display.images import Pixels
+from pipeline.display.images import to_pixels as images_to_pixels
 from pipeline.evaluate.held_out import HeldOutIdentity
 
 if TYPE_CHECKING:

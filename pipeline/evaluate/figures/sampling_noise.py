@@ -8,7 +8,7 @@ import numpy as np
 from gram.analysis.sampling_noise import SamplingNoise
 from gram.rendering.samplers import SAMPLERS
 from pipeline.display.figures import plain, sampler_style, show, to_pixels
-from pipeline.display.pictures import Pixels
+from pipeline.display.images import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

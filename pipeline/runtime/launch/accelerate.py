@@ -1,21 +1,18 @@
-"""`accelerate launch` that ends with its parent, and whose errors are one line.
-
-Run as `python -m pipeline.runtime.launch.accelerate`.
-"""
+"""`python -m pipeline.runtime.launch.accelerate`: accelerate launch that ends with its parent."""
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from pipeline.cli import parent_death
-from pipeline.cli.command import EXIT_ERROR
 from pipeline.cli.console import say
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.runtime.launch.exit_status import report_failure
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Launch with the arguments of accelerate launch; returns an exit code."""
+    """Run accelerate launch with these arguments, and return an exit code."""
     parent_death.hold()
     os.environ.update(parent_death.for_children())
 
@@ -26,19 +23,16 @@ def main(arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import RendezvousError, dynamic_rendezvous
 
-    for module in (torchrun, agent, dynamic_rendezvous):  # an ordered stop is an error to them, at length
+    for module in (torchrun, agent, dynamic_rendezvous):  # they log a requested stop as a long error
         module.logger.setLevel(logging.CRITICAL)
     processes.logger.setLevel(logging.ERROR)
     try:
         launch_command(launch_command_parser().parse_args(list(arguments)))
     except processes.SignalException:
-        return EXIT_ERROR  # the workers know why
+        return EXIT_ERROR  # exit_status.FILE has the code of the workers
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        end = f"ended with exit code {failure.exitcode}"
-        if failure.exitcode < 0:
-            end = f"was killed by {signal.Signals(-failure.exitcode).name}"
-        say(f"launch: process {rank} {end}; the others were ended")
+        report_failure(rank, failure.exitcode)
         return EXIT_ERROR
     except (RendezvousError, ConnectionError, TimeoutError) as error:
         say(f"launch: no connection to the other machines: {error.__cause__ or error}")

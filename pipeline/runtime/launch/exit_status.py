@@ -1,7 +1,7 @@
-"""How workers end, and how whoever had them started learns of it.
+"""Exit codes of workers, passed through a file.
 
-A launcher's own exit code says no more than whether a worker failed. So the first worker of a machine writes
-its exit code to a file, and whoever follows the launcher reads it there.
+A launcher's exit code only says if a worker failed. The first worker of a machine therefore writes its exit
+code to a file, which the process that follows the launcher reads.
 """
 
 import math
@@ -17,28 +17,28 @@ from pathlib import Path
 
 from gram.system.folders import write_file
 from pipeline.cli import parent_death
-from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE
 from pipeline.cli.console import say
 from pipeline.cli.ending import ENDING, TOGETHER_SECONDS, heard
+from pipeline.cli.exit_codes import EXIT_ERROR, STOPPED, killed_by
 
 FILE = "GRAM_OUTCOME"
-"""Environment variable of workers: the file."""
+"""Environment variable of workers with the path of the file."""
 LINGER_SECONDS = 10
-"""How long a launcher whose workers have stopped may wait for other machines."""
+"""Seconds that a launcher whose workers have stopped may wait for other machines."""
 LONGEST_MESSAGE = 160
-_STOPPED = (EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_REQUEUE)
+_STOPPED = frozenset(STOPPED.values())
 
 
 def is_worker() -> bool:
-    """Whether a launcher (accelerate launch, torchrun) started this process."""
+    """True if a launcher (accelerate launch, torchrun) started this process."""
     return all(name in os.environ for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
 
 
 def as_worker(program: Callable[[], int]) -> int:
-    """Run the program of a process that may be a worker; returns what the process should exit with.
+    """Run the program of a process that may be a worker, and return the exit code of the process.
 
-    A worker ends with its launcher. For a launcher that is followed, a worker that stopped as it was asked to
-    has done its work: were it to see another exit code than 0, it would start all of them again.
+    A worker ends with its launcher. A worker that stopped on request returns 0 to a launcher that is
+    followed, which would restart all workers for any other code.
     """
     if not is_worker():
         return program()
@@ -47,34 +47,40 @@ def as_worker(program: Callable[[], int]) -> int:
         return program()
     file = Path(os.environ[FILE]) if os.environ["LOCAL_RANK"] == "0" else None
     if file:
-        file.unlink(missing_ok=True)  # of workers before a restart
+        file.unlink(missing_ok=True)  # from before a restart
     code = _run(program)
     if file:
         write_file(file, str(code).encode())
     return 0 if code in _STOPPED else code
 
 
+def report_failure(rank: int, code: int) -> None:
+    """Print how the process that failed first ended; a negative code is that of a signal."""
+    end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    say(f"launch: process {rank} {end}; the others were ended")
+
+
 def _run(program: Callable[[], int]) -> int:
-    """Its exit code. That another process is gone is no defect of this one, and told in one line."""
+    """Run the program and return its exit code; the loss of another process is reported in one line."""
     try:
         return program()
     except RuntimeError as error:  # each of torch's backends has another class for it
         if "torch/distributed/" not in traceback.extract_tb(error.__traceback__)[-1].filename:
             raise
         problem = str(error).partition("\n")[0][:LONGEST_MESSAGE]
-        say(f"process {os.environ['RANK']}: lost another process, whose own message says why ({problem})")
+        say(f"process {os.environ['RANK']}: lost another process, see its own message ({problem})")
         return EXIT_ERROR
 
 
 def follow(launcher: subprocess.Popen[bytes], file: Path) -> int:
-    """Wait for a launcher, passing requests to stop on to it; returns the workers' exit code.
+    """Wait for a launcher, forward requests to stop, and return the workers' exit code.
 
     Args:
-        launcher: in a session of its own, or Ctrl-C reaches it twice.
-        file: what workers were given as FILE.
+        launcher: process in its own session; otherwise Ctrl-C reaches it twice.
+        file: path that workers got in FILE.
 
     Returns:
-        0 only if all is done. Where workers left no code: 128 + the signal, or the launcher's code.
+        0 only if all is done. If workers left no code: 128 + the signal, or the launcher's code.
     """
     try:
         with _passing_signals_on(launcher) as passed:
@@ -87,14 +93,14 @@ def follow(launcher: subprocess.Popen[bytes], file: Path) -> int:
     if ended == 0 or code in _STOPPED or (passed and code == 0):
         return code or 0
     if passed:
-        return 128 + passed[0]
-    return code or (ended if ended > 0 else 128 - ended)
+        return killed_by(passed[0])
+    return code or (ended if ended > 0 else killed_by(-ended))
 
 
 def _wait(launcher: subprocess.Popen[bytes], file: Path) -> int:
-    """Wait for the launcher; once its workers have stopped as asked, for LINGER_SECONDS at most.
+    """Wait for the launcher; at most LINGER_SECONDS once its workers have stopped on request.
 
-    It waits minutes for launchers of other machines, which a signal may have ended before.
+    It would wait minutes for launchers of other machines, which a signal may have ended before.
     """
     while _read(file) not in _STOPPED:
         try:
@@ -104,7 +110,7 @@ def _wait(launcher: subprocess.Popen[bytes], file: Path) -> int:
     try:
         return launcher.wait(timeout=LINGER_SECONDS)
     except subprocess.TimeoutExpired:
-        launcher.kill()  # it does not hear signals while it waits
+        launcher.kill()  # it handles no signals while it waits
         return launcher.wait()
 
 
@@ -114,7 +120,7 @@ def _read(file: Path) -> int | None:
 
 @contextmanager
 def _passing_signals_on(launcher: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """While entered, requests to stop go to the launcher, which passes them on to its workers."""
+    """Context that forwards requests to stop to the launcher, which forwards them to its workers."""
     passed: list[int] = []
     latest = -math.inf
 
@@ -124,7 +130,7 @@ def _passing_signals_on(launcher: subprocess.Popen[bytes]) -> Iterator[list[int]
             return
         latest = time.monotonic()
         passed.append(number)
-        # Accelerate's launcher knows no SIGUSR1; for training, both mean the same.
+        # Accelerate's launcher does not handle SIGUSR1; both mean the same for training.
         launcher.send_signal(signal.SIGTERM if number == signal.SIGUSR1 else number)
 
     if threading.current_thread() is not threading.main_thread():

@@ -24,9 +24,9 @@ import torch
 from gram.system import scratch
 from pipeline.cli import parent_death
 from pipeline.cli.console import say
-from pipeline.config.loader import PROJECT
 from pipeline.config.pinned import pinned
 from pipeline.config.schema import Config, LaunchConfig
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime import build
 from pipeline.runtime.launch import exit_status, workers
 

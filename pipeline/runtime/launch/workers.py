@@ -1,9 +1,7 @@
-"""Worker processes of one machine: started, followed, and started again.
+"""`python -m pipeline.runtime.launch.workers`: starts, follows and restarts the workers of one machine.
 
-Run as `python -m pipeline.runtime.launch.workers`.
-
-They meet in a file of a folder that only the user can read: nothing listens for them.
-Several machines need a port to meet at, and have `pipeline.runtime.launch.accelerate`.
+They rendezvous in a file that only the user can read, without a port. Several machines need one, and use
+`pipeline.runtime.launch.accelerate`.
 """
 
 import os
@@ -16,32 +14,32 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.cli import parent_death
-from pipeline.cli.command import EXIT_ERROR
-from pipeline.cli.console import say
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.runtime.launch import exit_status
 
 MEETING = "GRAM_MEETING"
-"""Environment variable that names the file; of the launcher, without the number of the attempt."""
+"""Environment variable with the path of the rendezvous file; the launcher's lacks the attempt's number."""
 LOST_SECONDS = 5
-"""How long workers have to notice that another one is gone."""
+"""Seconds that workers have to notice the loss of another one."""
 STOP_SECONDS = 100
-"""How long workers have to write a checkpoint after a signal, before they are killed."""
+"""Seconds that workers have to write a checkpoint after a signal, before they are killed."""
 _LOOK_EVERY_SECONDS = 0.05
 
 
 class Workers:
-    """As many processes as asked for, which know their ranks as those of torchrun do.
+    """Worker processes, with the environment variables of torchrun for their ranks.
 
-    Each has a session of its own, so that Ctrl-C reaches it once, through `send`.
+    Each has its own session, so that Ctrl-C reaches it once, through `send`.
     """
 
     def __init__(self, command: Sequence[str], count: int) -> None:
         self.asked: int | None = None
-        """The last signal that asked them to end."""
+        """Last signal that requested their end."""
         self._command, self._count = command, count
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, meeting: Path) -> None:
-        """Start all of them; the file has to be one that none has met in before."""
+        """Start all workers; `meeting` must be an unused file."""
         self._processes = []
         for rank in range(self._count):
             ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self._count}
@@ -50,20 +48,20 @@ class Workers:
             environment = {**os.environ, **parent_death.for_children(), **own, MEETING: str(meeting)}
             started = subprocess.Popen(self._command, env=environment, start_new_session=True)
             self._processes.append(started)
-        if self.asked is not None:  # while they were started
+        if self.asked is not None:  # a request during the start
             self._send(self.asked)
 
     def send(self, number: int, frame: object = None) -> None:
-        """Hand a request to stop on to all that run."""
+        """Forward a request to stop to all running workers."""
         self.asked = number
         self._send(number)
 
     def first_failure(self) -> tuple[int, int] | None:
-        """Wait for all to end, or for one to fail or a request to stop to be overdue.
+        """Wait until all have ended or one has failed; kill those that outlast a request to stop.
 
         Returns:
-            Rank and exit code of the first that failed, or None. Of several at a time it is one that a
-            signal killed: the others fail because it is gone.
+            Rank and exit code of the first failure, or None. Of several at a time, one that a signal killed:
+            the others fail because of its loss.
         """
         deadline = None
         while True:
@@ -81,9 +79,9 @@ class Workers:
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def end(self) -> None:
-        """End all that still run, with SIGKILL those that take longer than STOP_SECONDS.
+        """End running workers, with SIGKILL those that take longer than STOP_SECONDS.
 
-        Those that notice that another one is gone end by themselves and say so: they have LOST_SECONDS.
+        Those that notice the loss of another one have LOST_SECONDS to report it and end by themselves.
         """
         self._wait(LOST_SECONDS)
         self._send(signal.SIGTERM)
@@ -92,7 +90,7 @@ class Workers:
         self._wait(None)
 
     def _wait(self, seconds: float | None) -> None:
-        """Wait until all have ended, or so long."""
+        """Wait until all have ended, for a number of seconds at most."""
         deadline = None if seconds is None else time.monotonic() + seconds
         for process in self._processes:
             with suppress(subprocess.TimeoutExpired):
@@ -100,17 +98,17 @@ class Workers:
 
     def _send(self, number: int) -> None:
         for process in self._processes:
-            process.send_signal(number)  # nothing where it has ended
+            process.send_signal(number)  # no effect on ended ones
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run COUNT processes of `python -m MODULE ARGUMENT...`, and all anew, up to RESTARTS times, if one dies.
+    """Run COUNT processes of `python -m MODULE ARGUMENT...`; restart all, up to RESTARTS times, if one dies.
 
     Args:
         arguments: COUNT, RESTARTS, MODULE, ARGUMENT...
 
     Returns:
-        0 if all ended with it, else EXIT_ERROR; `pipeline.runtime.launch.exit_status` tells the first error.
+        0 if all ended with 0, else EXIT_ERROR; `pipeline.runtime.launch.exit_status` has the first error.
     """
     parent_death.hold()
     count, restarts, *command = arguments
@@ -124,10 +122,8 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         workers.end()
         if workers.asked is not None:
-            return EXIT_ERROR  # they know why
-        rank, code = failure
-        end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        say(f"launch: process {rank} {end}; the others were ended")
+            return EXIT_ERROR  # exit_status.FILE has their code
+        exit_status.report_failure(*failure)
     return EXIT_ERROR
 
 

@@ -11,8 +11,9 @@ from ray import tune
 
 from gram.system import locks
 from gram.system.folders import write_file
-from pipeline.cli.command import EXIT_INTERRUPTED, EXIT_REQUEUE, FORCE
-from pipeline.config.loader import assignment
+from pipeline.cli.exit_codes import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.cli.stage import FORCE
+from pipeline.config.arguments import assignment
 from pipeline.config.options import leaves
 from pipeline.sweep.trials import STOP, TRIALS
 from pipeline.sweep.tune import population

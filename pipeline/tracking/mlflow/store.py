@@ -3,9 +3,9 @@
 import os
 from typing import TYPE_CHECKING
 
+from pipeline.config.places import project
 from pipeline.config.redaction import MASK, first_line, redacted, with_secrets_of
 from pipeline.config.schema import TrackingConfig
-from pipeline.config.temporary_copy import project
 from pipeline.tracking.mlflow import database
 
 if TYPE_CHECKING:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.command import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE, Stage, main
-from pipeline.config.loader import PROJECT
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE, EXIT_USAGE
+from pipeline.cli.stage import Stage
 from pipeline.config.options import all_options
 from pipeline.config.schema import Config
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.prepare import stage as prepare
 from pipeline.runtime.signals import Interrupts
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from training_runs import arguments, killed_at_the_end, result, run, wait_for_step
 
-from pipeline.cli.command import EXIT_ERROR, EXIT_HANGUP, EXIT_USAGE
-from pipeline.config.loader import PROJECT
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_HANGUP, EXIT_USAGE
+from pipeline.config.yaml_reading import PROJECT
 
 PYTHON = f"'{sys.executable}' -m"
 TRAIN = [sys.executable, "-m", "pipeline.train"]
@@ -40,7 +40,7 @@ def straight(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pipeline.train --show | head -1", 0, "seed", None),
         ("pipeline.doctor tracking=none | head -1", None, "Versions\n", None),
         ("pipeline.plan --help >&-", 0, "", None),
-        ("pipeline.train --show > /dev/full", EXIT_ERROR, "", f"train: what it found {LOST}\n"),
+        ("pipeline.train --show > /dev/full", EXIT_ERROR, "", f"train: the result {LOST}\n"),
         ("pipeline.train --shwo 2>&-", EXIT_USAGE, "", ""),
         ("pipeline.train --shwo 2> /dev/full", EXIT_USAGE, "", ""),
         ("pipeline.train --shwo 2>&1 >&- | head -0", EXIT_USAGE, "", ""),

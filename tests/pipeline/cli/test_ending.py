@@ -16,9 +16,10 @@ import pytest
 from machines import all_gone
 
 from pipeline.cli import ending
-from pipeline.cli.command import Stage, main
-from pipeline.config.loader import PROJECT
+from pipeline.cli.command import main
+from pipeline.cli.stage import Stage
 from pipeline.config.schema import Config
+from pipeline.config.yaml_reading import PROJECT
 
 STAGE = Stage(name="prepare", summary="", groups=(), examples=())
 COMMANDS = ["doctor", "evaluate", "export", "noise", "pack", "plan", "prepare", "report", "summary", "sweep"]

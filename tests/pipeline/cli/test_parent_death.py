@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from pipeline.cli import parent_death
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has such a line")
 

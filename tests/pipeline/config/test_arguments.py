@@ -39,7 +39,7 @@ def test_quotes_around_the_whole_go_and_others_are_explained() -> None:
     assert value(r"data.path='it\'s'") == "it's"
     assert value('data.path="it\'s"') == "it's"
     assert value("data.path='' ") == "'' "
-    with pytest.raises(ConfigError, match=r"quotes begin and end it.*leave out the first and"):
+    with pytest.raises(ConfigError, match=r"quotes begin and end it.*remove the first and"):
         value("data.path='it's'")
 
 

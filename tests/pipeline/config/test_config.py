@@ -9,9 +9,12 @@ from typing import get_origin
 import pytest
 import yaml
 
-from pipeline.config.loader import CONF, PROJECT, as_dict, assignments, load, presets_of, resolve
+from pipeline.config.arguments import assignments
+from pipeline.config.loader import as_dict, load, resolve
 from pipeline.config.options import ConfigError, all_options, check_limits, check_type
+from pipeline.config.presets import CONF, presets_of
 from pipeline.config.schema import GROUPS
+from pipeline.config.yaml_reading import PROJECT
 
 PRESET = {
     "data": "tiny",
@@ -59,7 +62,7 @@ def test_another_preset_leaves_behind_what_was_pinned_for_the_first(tmp_path: Pa
     resolved = resolve(["train=ffhq"], params=params)
     assert resolved.config.train.steps == 150_000
     assert resolved.config.seed == 9
-    assert resolved.notes == [f"train=ffhq: what {params} pins for train=tiny does not apply"]
+    assert resolved.notes == [f"train=ffhq: values of {params} for train=tiny do not apply"]
 
 
 def test_naming_the_preset_that_params_yaml_names_changes_nothing(tmp_path: Path) -> None:
@@ -144,14 +147,14 @@ def test_the_committed_params_are_the_experiment_heads32() -> None:
         ("sampler.points=1", "command line: sampler.points = 1, which is the background plane alone"),
         ("data.size=33", "command line: data.size = 33 is no power of two"),
         ("data.near=2", "command line: data.near = 2.0, which must be less than data.far = 1.12"),
-        ("data.fov_degrees=null", "data.fov_degrees = null, but generated pictures need an angle"),
-        ("data.poses=fitted", "data.poses = fitted, but generated pictures need gaussian or spherical"),
-        ("data.background=white", "data.background = white, but behind generated heads is plane"),
+        ("data.fov_degrees=null", "data.fov_degrees = null, but generated images need an angle"),
+        ("data.poses=fitted", "data.poses = fitted, but generated images need gaussian or spherical"),
+        ("data.background=white", "data.background = white, but generated heads have plane"),
         ("sampler.first_level=1", "command line: sampler.first_level = 1.0, which must be greater than"),
         ("export.level=1", "command line: export.level = 1.0: an opacity lies between 0 and 1"),
         ("export.seeds=[0,x]", "command line: export.seeds = [0, 'x'], but it takes a list of whole numbers"),
         ("export.seeds=abc", "command line: export.seeds = 'abc', but it takes a list of whole numbers"),
-        ("export.seeds=[]", "command line: export.seeds = []: give at least one, or a file of latents"),
+        ("export.seeds=[]", "command line: export.seeds = []: give at least one seed, or a file of latents"),
         ("export.seeds=[-1]", "export.seeds = [-1]: seeds are different whole numbers from 0"),
         ("export.seeds=[3,3]", "export.seeds = [3, 3]: seeds are different whole numbers from 0"),
         (
@@ -162,7 +165,7 @@ def test_the_committed_params_are_the_experiment_heads32() -> None:
         ("export.faces=3", "command line: export.faces = 3: a closed surface has 4 triangles or more"),
         ("export.texture=15", "command line: export.texture = 15: "),
         ("export.texture=20", "export.texture = 20: 400 triangles take at least 29"),
-        ("export.fps=60", "export.fps = 60: viewers of GIF show at most 50 pictures a second"),
+        ("export.fps=60", "export.fps = 60: GIF viewers show at most 50 images per second"),
         ("data=head32", "there is no conf/data/head32.yaml, but"),
         ("experiment=tny", "there is no conf/experiment/tny.yaml, but"),
         ("preset.data=tiny", "command line: preset.data: choose a preset as data=tiny"),
@@ -244,7 +247,7 @@ def test_nor_does_a_list_or_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyP
     preset.write_text(preset.read_text().replace("run: null", "run: ${oc.env:HOME}"))
     with pytest.raises(ConfigError, match="nothing else is filled in"):
         load(["train.betas=[0,'${oc.env:HOME}']"])
-    monkeypatch.setattr("pipeline.config.loader.CONF", conf)
+    monkeypatch.setattr("pipeline.config.presets.CONF", conf)
     with pytest.raises(ConfigError, match=r"none.yaml: tracking.run = .*nothing else is filled in"):
         load(params=write_params(tmp_path))
 
@@ -327,7 +330,7 @@ def test_texts_of_files_stay_as_typed_and_a_home_is_filled_into_paths(
 
 
 def test_an_option_stands_in_a_file_once(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train\.steps stands there twice"):
+    with pytest.raises(ConfigError, match=r"train\.steps is given twice"):
         load(params=write_params(tmp_path, **{"train.steps": 3, "train": {"steps": 4}}))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.config.loader import load
 from pipeline.config.options import ConfigError
+from pipeline.config.places import lasting, original
 
 OPTIONS = (
     "train_data",
@@ -84,3 +85,28 @@ def test_folders_side_by_side_within_that_of_training_are_taken(tmp_path: Path) 
     names = ("checkpoints", "evaluate", "export", "noise")
     given = [f"paths.train='{tmp_path}'", *(f"paths.{name}='{tmp_path}/{name}'" for name in names)]
     assert load(["experiment=tiny", *given, f"paths.report='{tmp_path}/report.html'"]).paths.train
+
+
+@pytest.mark.parametrize(
+    ("folder", "project"),
+    [
+        ("/home/me/gram/.dvc/tmp/exps/tmpa1b2", "/home/me/gram"),
+        ("/home/me/gram/.dvc/tmp/exps/temp/runs/train", "/home/me/gram"),
+        ("/home/me/gram", None),
+        ("/home/me/gram/.dvc/tmp", None),
+        ("/home/me/gram/.dvc/tmp/exps", None),
+        ("/home/me/.dvc/exps/tmp/gram", None),
+    ],
+)
+def test_a_temporary_copy_knows_its_project(folder: str, project: str | None) -> None:
+    assert original(Path(folder)) == (None if project is None else Path(project))
+
+
+def test_paths_that_last_are_those_of_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/tmpa1b2"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert lasting("checkpoints") == Path("checkpoints")
+    monkeypatch.chdir(copy)
+    assert lasting("checkpoints") == tmp_path / "checkpoints"
+    assert lasting("/disk/checkpoints") == Path("/disk/checkpoints")

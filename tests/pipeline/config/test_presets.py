@@ -16,7 +16,8 @@ from gram.geometry.poses import GaussianPoses, SphericalPoses
 from gram.model import folder
 from gram.rendering.samplers import SurfaceSampler
 from gram.training.step import Reals, fit
-from pipeline.config.loader import CONF, load, presets_of
+from pipeline.config.loader import load
+from pipeline.config.presets import CONF, presets_of
 from pipeline.config.schema import GROUPS, Config
 from pipeline.runtime import build, scene
 

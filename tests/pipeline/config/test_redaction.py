@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.config.loader import PROJECT, as_dict, load, resolve
+from pipeline.config.loader import as_dict, load, resolve
 from pipeline.config.redaction import redacted, with_secrets_of
 from pipeline.config.schema import TrackingConfig
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import folder, request
 from pipeline.tracking.mlflow.store import TrackingError, deletion, uri_of
 

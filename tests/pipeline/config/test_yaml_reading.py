@@ -21,14 +21,14 @@ def read(folder: Path, text: str | bytes) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (LAUGHS, "line 2 has the alias *a0: write out what it stands for"),
+        (LAUGHS, "line 2 has the alias *a0: write out its value"),
         ("a: &a\n  b: *a\n", "line 2 has the alias *a"),
         ("a: 1\n<<: *x\n", "line 2 has the alias *x"),
         ("a: !!python/object/apply:os.system [ls]\n", "line 1 has the tag tag:yaml.org,2002:python/object"),
-        ("a: !!binary aGk=\n", "line 1 has the tag tag:yaml.org,2002:binary: plain values have none"),
+        ("a: !!binary aGk=\n", "line 1 has the tag tag:yaml.org,2002:binary: remove it, values are plain"),
         ("a: !env HOME\n", "line 1 has the tag !env"),
-        ("a: 1\nb: 2\na: 3\n", "line 3 has the key 'a' twice: leave one of them"),
-        ("a: 1\n---\na: 2\n", "line 2 holds several documents"),
+        ("a: 1\nb: 2\na: 3\n", "line 3 has the key 'a' twice: remove one of them"),
+        ("a: 1\n---\na: 2\n", "line 2 begins a second document"),
         ("a: " + "[" * 100_000, f"line 1 is nested more than {DEEPEST} deep"),
         ("{" * 100_000, "has a key that is no name"),
         ("a: " + "{a: " * 100_000, f"is nested more than {DEEPEST} deep"),

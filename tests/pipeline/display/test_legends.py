@@ -14,9 +14,9 @@ from PIL import Image
 from sweep_folders import trial, write_sweep
 
 from gram.metrics.reprojection import DepthView
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.display.figures import DPI, legend_below, png
-from pipeline.display.pictures import Pixels
+from pipeline.display.images import Pixels
 from pipeline.evaluate import poses, surfaces
 from pipeline.evaluate.figures import consistency
 from pipeline.report import curves

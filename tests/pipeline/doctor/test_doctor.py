@@ -17,9 +17,11 @@ from gram.data.reader import ImageDataset
 from gram.data.writer import DatasetWriter
 from gram.ops.backend import LEAN, TRITON
 from gram.training.state import TrainingState
-from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.cli.command import main
 from pipeline.cli.console import write
-from pipeline.config.loader import PROJECT, load
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.config.loader import load
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.doctor import machine, sockets, storage
 from pipeline.doctor import processes as together
 from pipeline.doctor import stage as doctor

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.command import EXIT_ERROR, Stage, main
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.cli.stage import Stage
 from pipeline.config.loader import load
 from pipeline.evaluate import stage as evaluate
 from pipeline.pack import stage as pack

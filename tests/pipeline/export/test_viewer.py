@@ -23,7 +23,7 @@ from gram.extraction.baking import BakedManifolds, bake
 from gram.geometry.poses import GaussianPoses
 from gram.meshing import render_mesh
 from gram.model.generator import Generator
-from pipeline.display.pictures import to_pixels
+from pipeline.display.images import to_pixels
 from pipeline.export import viewer
 
 FRONT = torch.full((1, 2), math.pi / 2)

@@ -11,7 +11,8 @@ from PIL import Image
 
 from gram.metrics.similarity import psnr
 from gram.model.folder import GENERATOR, load_discriminator, load_model, load_settings
-from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
 from pipeline.config.loader import load
 from pipeline.pack import stage as pack
 from pipeline.train import stage as train

@@ -9,7 +9,8 @@ import torch
 import yaml
 
 from gram.analysis.step_cost import Footprint
-from pipeline.cli.command import EXIT_ERROR, EXIT_USAGE, main
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_USAGE
 from pipeline.config.loader import load
 from pipeline.plan import stage as plan
 from pipeline.plan import trial

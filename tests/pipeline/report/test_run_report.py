@@ -11,7 +11,7 @@ from html_pages import Page
 
 from pipeline.config.loader import load
 from pipeline.config.schema import Config
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.evaluate.part import PartResult
 from pipeline.report import curves, glossary
 from pipeline.report import stage as report
@@ -42,7 +42,7 @@ PROTOCOLS = {
 VIEWER = '<!DOCTYPE html><html><body><script>if (1 < 2 && "a") { draw() }</script></body></html>'
 
 
-def picture(value: int) -> pictures.Pixels:
+def picture(value: int) -> images.Pixels:
     return np.full((8, 8, 3), value, np.uint8)
 
 
@@ -57,12 +57,12 @@ def config(tmp_path: Path) -> Config:
     (evaluated / "metrics.json").write_text(json.dumps(METRICS))
     (evaluated / "protocol.json").write_text(json.dumps(PROTOCOLS))
     for name in ("samples", "reals"):
-        pictures.write_png(evaluated / f"{name}.png", picture(100))
+        images.write_png(evaluated / f"{name}.png", picture(100))
     records = [{"step": s, "time": 0.0, "loss/generator": 1.0 / s, "weight/00": None} for s in (1, 2, 3)]
     (trained / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     facts = {"triangles": 12345, "watertight": False, "why_not_watertight": "3 edges are open"}
     (exported / "meshes.json").write_text(json.dumps({"seed_0000": facts}))
-    pictures.write_png(exported / "seed_0000.png", picture(50))
+    images.write_png(exported / "seed_0000.png", picture(50))
     (exported / "seed_0000.glb").write_bytes(b"x" * 4096)
     (exported / "viewer.html").write_text(VIEWER)
     return found
@@ -176,10 +176,10 @@ def test_what_is_not_there_is_left_out(config: Config, absent: str) -> None:
 
 def test_nothing_is_said_of_pictures_that_were_not_drawn(config: Config) -> None:
     surfaces = Path(config.paths.evaluate) / "surfaces.png"
-    pictures.write_png(surfaces, picture(100))
+    images.write_png(surfaces, picture(100))
     assert "Where the surfaces are, seen from above" in page_of(config)[0]
     (blank,) = PartResult.skip("evaluate.surfaces_views = 0", images=["surfaces"]).images.values()
-    pictures.write_png(surfaces, blank)
+    images.write_png(surfaces, blank)
     (Path(config.paths.export) / "viewer.html").unlink()
     text, page = page_of(config)
     assert "Where the surfaces are, seen from above" not in text

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.command import EXIT_ERROR, Stage, main
-from pipeline.config.loader import load, presets_of
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.cli.stage import Stage
+from pipeline.config.loader import load
+from pipeline.config.presets import presets_of
 from pipeline.evaluate import stage as evaluate
 from pipeline.export import stage as export
 from pipeline.plan import stage as plan

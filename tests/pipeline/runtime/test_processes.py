@@ -16,8 +16,10 @@ from gram.training.batches import EpochSampler
 from gram.training.distributed import Processes
 from gram.training.state import TrainingSettings, TrainingState
 from gram.training.step import Reals, train_step
-from pipeline.cli.command import EXIT_ERROR, main
-from pipeline.config.loader import PROJECT, load
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.config.loader import load
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime import build
 from pipeline.runtime.processes import join
 from pipeline.runtime.scene import open_dataset

@@ -14,7 +14,7 @@ from machines import all_gone, below, free_port
 from training_runs import PATIENCE, arguments, end, killed_at_the_end, result, wait_for_step
 
 from gram.system import locks, scratch
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime.launch import start
 
 PREFIX = "gram-test-"

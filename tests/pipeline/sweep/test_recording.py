@@ -11,8 +11,8 @@ import pytest
 from mlflow_servers import free_port, server
 from sweep_folders import METRIC, sampled, write_sweep
 
-from pipeline.config.loader import PROJECT
 from pipeline.config.schema import TrackingConfig
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import sweep_yaml
 from pipeline.sweep.report import page, record
 from pipeline.sweep.report.record import Parent

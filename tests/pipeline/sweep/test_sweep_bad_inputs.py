@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from pipeline.cli.command import main
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import folder, request, winner
 from pipeline.sweep import stage as sweep
 from pipeline.sweep.report import page, record
@@ -104,7 +104,7 @@ def words_for(place: Path, text: str = TINY + SPACE, name: str = "mine") -> list
         ("sweep.folder=''", "sweep.folder = ''"),
         ("sweep.folder=/dev/null", "sweep.folder = /dev/null"),
         ("sweep.folder=/dev/null/x", "sweep.folder = /dev/null/x"),
-        ("sweep.folder=/" + "n" * 5000, "of which an option takes 4096 at most"),
+        ("sweep.folder=/" + "n" * 5000, "but an option takes at most 4096"),
         ("sweep.objective=''", "sweep.objective = ''"),
         ("sweep.search=tpe", "'tpe'"),
         ("sweep.scheduler=hyperband", "'hyperband'"),

@@ -7,8 +7,8 @@ import pytest
 from test_sweep_request import read
 
 from gram.system.locks import BusyError
-from pipeline.config.loader import PROJECT
 from pipeline.config.options import ConfigError, affects_result, all_options
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import folder, winner
 from pipeline.sweep.settings import Settings
 from pipeline.sweep.sweep_yaml import FILE as SWEEP_YAML

@@ -10,7 +10,7 @@ import pytest
 from html_pages import Page
 from sweep_folders import PROTOCOL, sampled, trial, write_sweep
 
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep.report import page as report
 from pipeline.sweep.trials import Trial
 
@@ -105,7 +105,7 @@ def test_names_are_text_not_html(tmp_path: Path) -> None:
 def test_large_pictures_become_small_ones(tmp_path: Path) -> None:
     import numpy as np
 
-    from pipeline.display.pictures import write_png
+    from pipeline.display.images import write_png
 
     folder = write_sweep(tmp_path, [trial(0, None)])
     before = report.write(folder).stat().st_size

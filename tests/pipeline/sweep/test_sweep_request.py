@@ -8,8 +8,9 @@ import pytest
 from gram.rendering.samplers import SAMPLERS
 from pipeline.cli import progress
 from pipeline.cli.command import main
-from pipeline.config.loader import assignment, assignments, presets_of
+from pipeline.config.arguments import assignment, assignments
 from pipeline.config.options import ConfigError
+from pipeline.config.presets import presets_of
 from pipeline.runtime import build, scene
 from pipeline.sweep import checks, folder, request
 from pipeline.sweep import stage as sweep

@@ -11,8 +11,8 @@ import pytest
 from sweep_runs import PATIENCE, end, folder_of, run, started, trials, wait_for_step, write_sweep
 
 from pipeline.cli.command import main
-from pipeline.config.loader import PROJECT
 from pipeline.config.pinned import PRIVATE, without_private
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import folder, request
 from pipeline.tracking import runs
 from pipeline.train import stage as train

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.loader import PROJECT
 from pipeline.config.options import all_options
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep import request, sweep_yaml
 from pipeline.sweep.settings import Settings
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.loader import PROJECT, load
+from pipeline.config.loader import load
 from pipeline.config.options import all_options, leaves
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.tracking.fingerprint import (
     ROOTS,
     fingerprint,

@@ -10,7 +10,8 @@ from model_chain import stage
 
 from gram.model.folder import load_settings
 from pipeline import summary
-from pipeline.config.loader import PROJECT, load
+from pipeline.config.loader import load
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.tracking import identity
 
 SHIPPED = PROJECT / "models/heads64"

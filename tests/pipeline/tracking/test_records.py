@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pipeline.cli.progress import Progress
-from pipeline.display import pictures
+from pipeline.display import images
 from pipeline.tracking import runlog
 from pipeline.tracking.runlog import RunLog
 
@@ -121,7 +121,7 @@ def test_curves_have_a_column_for_every_metric_that_ever_appears(tmp_path: Path)
 
 def test_a_written_png_reads_back_bit_for_bit(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    pictures.write_png(tmp_path / "new/picture.png", pixels)
+    images.write_png(tmp_path / "new/picture.png", pixels)
     with Image.open(io.BytesIO((tmp_path / "new/picture.png").read_bytes())) as image:
         assert image.mode == "RGB"
         np.testing.assert_array_equal(np.asarray(image), pixels)
@@ -129,14 +129,12 @@ def test_a_written_png_reads_back_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_pixels_are_rounded_and_clipped() -> None:
-    images = torch.tensor([-1.1, -1.0, 0.0, 1.0, 1.1]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
-    assert pictures.to_pixels(images)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    batch = torch.tensor([-1.1, -1.0, 0.0, 1.0, 1.1]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
+    assert images.to_pixels(batch)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
 
 
 def test_near_is_warm_and_far_is_dark_blue() -> None:
-    color = pictures.depth_to_pixels(torch.tensor([[[0.88, 1.12, 5.0]]]), near=0.88, far=1.12)[0, 0].astype(
-        int
-    )
+    color = images.depth_to_pixels(torch.tensor([[[0.88, 1.12, 5.0]]]), near=0.88, far=1.12)[0, 0].astype(int)
     near, far, beyond = color
     assert near[0] > near[2]
     assert far[2] > far[1]
@@ -145,7 +143,7 @@ def test_near_is_warm_and_far_is_dark_blue() -> None:
 
 def test_tiles_stand_in_reading_order_with_whole_magnification() -> None:
     shades = np.full((3, 48, 48, 3), 0, np.uint8) + np.array([10, 20, 30], np.uint8).reshape(3, 1, 1, 1)
-    canvas = pictures.tile(shades, columns=2)
+    canvas = images.tile(shades, columns=2)
     assert canvas.shape == (2 * 98 + 2, 2 * 98 + 2, 3)
     assert [canvas[50, 50, 0], canvas[50, 150, 0], canvas[150, 50, 0], canvas[150, 150, 0]] == [
         10,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import TrackingConfig
-from pipeline.display.pictures import write_png
+from pipeline.display.images import write_png
 from pipeline.tracking import provenance, runlog
 from pipeline.tracking import runs as tracking
 from pipeline.tracking.mlflow import store

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.command import EXIT_ERROR, main
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
 from pipeline.evaluate import stage as evaluate
 from pipeline.tracking import runlog
 from pipeline.train import stage as train

@@ -10,8 +10,10 @@ import pytest
 
 from gram.analysis.health import all_finite
 from gram.training import checkpoint
-from pipeline.cli.command import EXIT_ERROR, main
-from pipeline.config.loader import PROJECT, load
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.config.loader import load
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime.scene import open_dataset
 from pipeline.tracking import runlog
 from pipeline.tracking.runlog import RunLog

@@ -14,8 +14,8 @@ import pytest
 from training_runs import STEPS, arguments, losses, result, run, start, wait_for_step
 
 from gram.training import checkpoint
-from pipeline.cli.command import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE
-from pipeline.config.loader import PROJECT
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.config.yaml_reading import PROJECT
 
 
 @pytest.fixture(scope="module")

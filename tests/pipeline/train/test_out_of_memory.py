@@ -12,9 +12,11 @@ import torch
 from gram.ops.backend import CPU
 from gram.system.memory import is_out_of_memory
 from gram.training.distributed import Processes
-from pipeline.cli.command import EXIT_ERROR, main
-from pipeline.config.loader import PROJECT, load
+from pipeline.cli.command import main
+from pipeline.cli.exit_codes import EXIT_ERROR
+from pipeline.config.loader import load
 from pipeline.config.schema import Config
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.prepare import stage as prepare
 from pipeline.runtime.processes import Team
 from pipeline.train.out_of_memory import OutOfMemoryError, explained, remedy

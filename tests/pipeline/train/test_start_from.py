@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from training_runs import arguments, losses, run
 
-from pipeline.cli.command import EXIT_ERROR
+from pipeline.cli.exit_codes import EXIT_ERROR
 from pipeline.config.loader import load
 from pipeline.tracking.fingerprint import fingerprint
 

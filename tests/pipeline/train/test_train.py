@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from training_runs import STEPS, losses, result, run, start, wait_for_step
 
-from pipeline.cli.command import EXIT_ERROR
+from pipeline.cli.exit_codes import EXIT_ERROR
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from typing import Any
 
 from pipeline.cli.console import say
 from pipeline.cli.ending import Stopped
-from pipeline.config.loader import PROJECT
 from pipeline.config.redaction import first_line
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep.tune.cluster import local
 from pipeline.sweep.tune.cluster.ray_folder import ClusterError
 

@@ -26,7 +26,7 @@ from typing import IO
 import psutil
 
 from gram.system.documents import one_line
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.sweep.tune.cluster import ray_folder
 from pipeline.sweep.tune.cluster.ray_folder import ClusterError
 

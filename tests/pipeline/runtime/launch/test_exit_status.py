@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.command import EXIT_INTERRUPTED, EXIT_REQUEUE
-from pipeline.config.loader import PROJECT
+from pipeline.cli.exit_codes import EXIT_INTERRUPTED, EXIT_REQUEUE
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime.launch import exit_status
 
 WORKER = """

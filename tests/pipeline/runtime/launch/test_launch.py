@@ -25,9 +25,11 @@ from training_runs import (
 )
 
 from gram.training import checkpoint
-from pipeline.cli.command import EXIT_ERROR, EXIT_REQUEUE
-from pipeline.config.loader import CONF, PROJECT, load, presets_of
+from pipeline.cli.exit_codes import EXIT_ERROR, EXIT_REQUEUE
+from pipeline.config.loader import load
 from pipeline.config.pinned import pinned
+from pipeline.config.presets import CONF, presets_of
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime.launch import start as launch
 
 TWO = "train.launch.processes=2"

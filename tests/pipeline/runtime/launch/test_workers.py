@@ -11,7 +11,7 @@ import pytest
 from machines import below
 from training_runs import end, killed_at_the_end, start, wait_for_step
 
-from pipeline.config.loader import PROJECT
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.runtime.launch import workers
 
 LOOPBACK = ("127.0.0.1", "::1")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from training_runs import PATIENCE, killed_at_the_end
 
-from pipeline.config.loader import PROJECT, load
+from pipeline.config.loader import load
 from pipeline.config.schema import TrackingConfig
+from pipeline.config.yaml_reading import PROJECT
 from pipeline.doctor import storage
 from pipeline.doctor.findings import Caution
 from pipeline.tracking import runs as tracking

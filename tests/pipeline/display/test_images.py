@@ -12,7 +12,7 @@ from gram.model.generator import Generator
 from gram.networks.manifold import SCALE, SPHERE_SLOPE, ManifoldPredictor
 from gram.rendering.samplers import SurfaceSampler
 from pipeline.config.loader import load
-from pipeline.display.pictures import SECTION_SIDE, cross_section
+from pipeline.display.images import SECTION_SIDE, cross_section
 
 HALF = 0.18  # 0.75 (far - near)
 RADII = (0.276, 0.096)  # of the levels 23 and 8

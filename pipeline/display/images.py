@@ -1,7 +1,4 @@
-"""Pictures for people: grids of samples, one head turned with its depth beside it, the surfaces from above.
-
-Pixels are uint8 (height, width, 3).
-"""
+"""Images for people: grids of samples, turned heads with their depth, cross-sections of the surfaces."""
 
 import io
 from collections.abc import Callable
@@ -18,14 +15,16 @@ from gram.model.generator import Generator, RenderedImages, quantised
 from gram.system.folders import write_file
 
 Pixels = NDArray[np.uint8]
+"""One image (height, width, 3)."""
 Beside = Callable[[RenderedImages, Tensor], NDArray[np.uint8]]
-"""Pictures (n, h, w, 3) of what was rendered and the poses that it was seen from."""
+"""Further images (n, h, w, 3), from rendered images and their poses."""
 
 SHOWN_SIDE = 96
-"""Small pictures are magnified to about this many pixels a side."""
+"""Pixels a side to which small images are magnified, roughly."""
 GAP = 2
+"""Pixels between the images of a grid."""
 BLANK = 8
-"""Pixels along one side of a picture of nothing."""
+"""Pixels along one side of the placeholder image."""
 SWEEP_VIEWS = 7
 SECTION_SIDE = 240
 """Pixels along one side of a cross-section."""
@@ -38,17 +37,18 @@ _TURBO = np.array(
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images (batch, 3, h, w) in [-1, 1] as uint8 (batch, h, w, 3)."""
+    """Convert images (batch, 3, h, w) in [-1, 1] to uint8 (batch, h, w, 3)."""
     return quantised(images).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def depth_to_pixels(depth: Tensor, *, near: float, far: float) -> NDArray[np.uint8]:
-    """Depth (batch, h, w) as colours (batch, h, w, 3): near is warm, far is dark blue."""
+    """Colours (batch, h, w, 3) of a depth (batch, h, w): near is warm, far is dark blue."""
     return _turbo((far - depth.detach().float()) / (far - near))
 
 
 def _turbo(values: Tensor) -> NDArray[np.uint8]:
-    """Numbers (...) as colours (..., 3): 0 and less is dark blue, 1 and more dark red."""
+    """Colours (..., 3) of numbers (...): 0 and less is dark blue, 1 and more dark red."""
+    # linear interpolation between neighbouring colours of the table
     at = values.clamp(0.0, 1.0).cpu().numpy() * (len(_TURBO) - 1)
     low = np.minimum(at.astype(np.int64), len(_TURBO) - 2)
     fraction = (at - low)[..., None]
@@ -56,24 +56,24 @@ def _turbo(values: Tensor) -> NDArray[np.uint8]:
     return np.round(color * 255.0).astype(np.uint8)
 
 
-def tile(pictures: NDArray[np.uint8], *, columns: int) -> Pixels:
-    """Pictures (n, h, w, 3) in rows of `columns`, magnified by a whole factor, with white gaps."""
-    count, height, width, _ = pictures.shape
+def tile(images: NDArray[np.uint8], *, columns: int) -> Pixels:
+    """Arrange images (n, h, w, 3) in rows of `columns`, magnified by a whole factor, with white gaps."""
+    count, height, width, _ = images.shape
     factor = max(1, SHOWN_SIDE // height)
-    pictures = pictures.repeat(factor, axis=1).repeat(factor, axis=2)
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     height, width = height * factor, width * factor
     rows = -(-count // columns)
     canvas = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         top, left = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
-        canvas[top : top + height, left : left + width] = picture
+        canvas[top : top + height, left : left + width] = image
     return canvas
 
 
 def sample_grid(
     generator: Generator, z: Tensor, poses: Tensor, *, size: int, columns: int = 8, psi: float = 1.0
 ) -> Pixels:
-    """One picture for every latent and pose (pitch, yaw)."""
+    """Render one image for each latent and pose (pitch, yaw), as a grid."""
     return tile(to_pixels(generator.render(z, poses, size=size, psi=psi).image), columns=columns)
 
 
@@ -89,9 +89,9 @@ def yaw_sweep(
     psi: float = 1.0,
     also: Beside | None = None,
 ) -> Pixels:
-    """Every latent turned from -yaw to +yaw radians around the frontal view, its depth to the right.
+    """Render each latent from -yaw to +yaw radians around the frontal view, with the depth to the right.
 
-    What `also` makes of these pictures and their poses comes to the right of that.
+    The images that `also` makes of these stand to the right of the depth.
     """
     angles = torch.pi / 2 - torch.linspace(-yaw, yaw, views)
     poses = torch.stack([torch.full_like(angles, torch.pi / 2), angles], dim=-1).to(z.device)
@@ -106,17 +106,18 @@ def yaw_sweep(
 
 @torch.no_grad()
 def cross_section(generator: Generator, z: Tensor) -> Pixels:
-    """The surfaces at height y = 0 from above, or all that a volume holds there; the camera is below.
+    """Cross-section at height y = 0 from above, with the camera below: surfaces, or a volume's content.
 
-    Colours are occupancies, averaged over the latents z (n, z_dim): dark blue is invisible, green half, dark
-    red opaque. A grey line is the background plane. The picture spans 1.5 times the depth of the
-    space that rays cross.
+    Colours are occupancies, averaged over the latents z (n, z_dim): dark blue is 0, green 0.5, dark red 1. A
+    grey line is the background plane. The image spans 1.5 times the distance between near and far.
     """
     sampler = generator.sampler
     half = 0.75 * (sampler.far - sampler.near)
+    # points of the plane y = 0, (side, side, 3)
     along = torch.linspace(-half, half, SECTION_SIDE, device=z.device)
     depth, across = torch.meshgrid(along, along, indexing="ij")
     points = torch.stack([across, torch.zeros_like(across), depth], dim=-1)
+    # pixels on a surface; all of them in a volume
     layers = sampler.layers(points)
     line = torch.ones_like(points[..., 0], dtype=torch.bool) if layers is None else _borders(layers)
     canvas = np.full((SECTION_SIDE, SECTION_SIDE, 3), 255, np.uint8)
@@ -129,29 +130,29 @@ def cross_section(generator: Generator, z: Tensor) -> Pixels:
 
 
 def _borders(layers: Tensor) -> Tensor:
-    """Pixels (h, w) next to which the number of layers in front is another."""
+    """Pixels (h, w) at which the number of layers in front (h, w) changes."""
     layers = layers[None].float()
     return (max_pool2d(layers, 3, 1, 1) + max_pool2d(-layers, 3, 1, 1))[0] > 0
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """A PNG file of these pixels."""
+    """Encode an image as PNG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 
 def blank() -> Pixels:
-    """What stands in place of a promised picture that there is nothing to draw for."""
+    """Placeholder of a declared image that there is nothing to draw for."""
     return np.full((BLANK, BLANK, 3), 255, np.uint8)
 
 
 def is_blank(path: Path) -> bool:
-    """Whether a file holds the picture `blank`."""
+    """True if a file holds the placeholder image."""
     with Image.open(path) as image:
         return image.size == (BLANK, BLANK) and np.array_equal(np.asarray(image.convert("RGB")), blank())
 
 
 def write_png(path: Path, pixels: Pixels) -> None:
-    """Write a PNG; whoever reads `path` meanwhile sees the old file or the new one, never half of it."""
+    """Write a PNG atomically: a concurrent reader gets the old file or the new one."""
     write_file(path, encode_png(pixels))
