@@ -86,13 +86,8 @@ def add(
 ) -> None:
     """Add results of a stage to the run that trained the model; a failure does not fail the stage.
 
-    Args:
-        config: section of the configuration.
-        run_id: identifier of the run, see `of_model`.
-        stage: name of the stage.
-        values: final numbers.
-        artifacts: folder in the run's artifacts, for each file or folder.
-        checkpoints: folder that keeps unsent results for the next stage.
+    `artifacts` are files or folders with their folder in the run's artifacts; unsent results are kept in
+    `checkpoints` for the next stage.
     """
     if config.kind == "none":
         return

@@ -46,14 +46,9 @@ def uri_of(config: TrackingConfig) -> str:
 
 
 def open_store(config: TrackingConfig, *, create: bool = True) -> "MlflowClient":
-    """Create a client of the store.
+    """Create a client of the store; TrackingError without MLflow or for an unusable store.
 
-    Args:
-        config: section of the configuration.
-        create: True to create a missing database and experiment, and to update the paths of a moved store.
-
-    Raises:
-        TrackingError: MLflow is not installed, or the store cannot be used.
+    With `create`, a missing database and experiment are created, and paths of a moved store updated.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
