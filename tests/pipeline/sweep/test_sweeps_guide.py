@@ -90,6 +90,6 @@ def test_every_file_of_a_sweep_that_the_table_names_is_one_that_is_recorded_or_w
     from pipeline.sweep.report.record import FILES
 
     named = set(
-        re.findall(r"`([\w.]+\.\w+)`", TEXT.partition("## What ends up where")[2].partition("###")[0])
+        re.findall(r"`([\w.]+\.\w+)`", TEXT.partition("## Files")[2].partition("###")[0])
     )
     assert set(FILES) <= named
