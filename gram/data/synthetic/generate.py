@@ -147,9 +147,9 @@ def _mapper(processes: int, begin: Callable[[], None]) -> Iterator[Callable[...,
         yield partial(pool.map, chunksize=8)
         pool.shutdown()
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.kill()
+        pool.shutdown(cancel_futures=True)  # waits: at exit, its thread and Python close the same pipe
         raise
 
 

@@ -89,7 +89,5 @@ def test_every_picture_of_the_guide_exists() -> None:
 def test_every_file_of_a_sweep_that_the_table_names_is_one_that_is_recorded_or_written() -> None:
     from pipeline.sweep.report.record import FILES
 
-    named = set(
-        re.findall(r"`([\w.]+\.\w+)`", TEXT.partition("## Files")[2].partition("###")[0])
-    )
+    named = set(re.findall(r"`([\w.]+\.\w+)`", TEXT.partition("## Files")[2].partition("###")[0]))
     assert set(FILES) <= named
