@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from gram.extraction.baking import BakedManifolds, bake
+from gram.extraction.cameras import prior
 from gram.extraction.charts import Charts
 from gram.meshing import draw_layers, read_layers, write_layers
 from gram.model.generator import Generator
 from gram.rendering.samplers import SAMPLERS
 from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
-from pipeline.export.cameras import prior
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
 RESOLUTION = 128
@@ -37,7 +37,7 @@ class LayerBaker:
         self._generator, self._settings = generator, settings
         self.resolution = resolution
         rng = torch.Generator().manual_seed(0)
-        cameras = prior(generator, settings)
+        cameras = prior(generator, settings.yaw)
         self.poses = cameras.sample(CAMERAS, generator=rng)
         self.compared = cameras.sample(COMPARED, generator=rng)
         self.protocol = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gram.model.generator import Generator
-from gram.model.latents import read_latents
+from gram.model.latents import read_latents, seed_latents
 from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
 
@@ -60,11 +60,8 @@ def exported_latents(
         read = read_latents(settings.latents, z_dim=generator.z_dim)
         named = {f"latent_{i:03d}": z for i, z in enumerate(read)}
     else:
-        rng = torch.Generator()
-        named = {
-            f"seed_{seed:04d}": torch.randn(generator.z_dim, generator=rng.manual_seed(seed))
-            for seed in settings.seeds
-        }
+        drawn = seed_latents(settings.seeds, generator.z_dim)
+        named = {f"seed_{seed:04d}": z for seed, z in zip(settings.seeds, drawn, strict=True)}
     return [
         ExportedLatent(
             generator=generator, name=name, z=z.to(device), settings=settings, out=out, baker=baker
