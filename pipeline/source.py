@@ -1,4 +1,4 @@
-"""`python -m pipeline.source`: the user's own pictures where DVC sees that they change."""
+"""`python -m pipeline.source`: link to the user's images, by which DVC notices changes."""
 
 import os
 import sys
@@ -12,9 +12,9 @@ from pipeline.config.schema import Config
 STAGE = Stage(
     name="source",
     summary="""
-Makes data/source a link to data.path, so that dvc repro prepares pictures of your own anew when they have
-changed: dvc.yaml cannot name a folder that most configurations do not have. Where pictures are generated, it
-is a file that says so. Nothing is copied, and nothing but DVC reads it.""",
+Makes data/source a link to data.path, so that dvc repro prepares your own images again after changes:
+dvc.yaml cannot name a folder that most configurations lack. For generated images it is a file that says so.
+Nothing is copied, and only DVC reads it.""",
     groups=("data",),
     examples=(("dvc repro", "runs it before prepare"),),
 )
@@ -23,33 +23,30 @@ GENERATED = "Pictures are generated: there is no source.\n"
 
 
 def run(config: Config) -> None:
-    """Make data/source, relative to where the stage is started, as dvc.yaml says.
-
-    Raises:
-        ValueError: data.path is missing or names nothing, or something else is in the link's place.
-        OSError: it cannot be made.
-    """
+    """Create data/source in the working directory; ValueError if there is no source, or a foreign file."""
     source = _source(config)
     if source is not None and LINK.exists() and not LINK.is_symlink() and LINK.samefile(source):
-        return  # the pictures themselves lie there
+        return  # the images themselves are there
     _make_way()
     if source is None:
         LINK.write_text(GENERATED, encoding="utf-8")
         return
-    LINK.symlink_to(os.path.relpath(source, LINK.parent) if _is_inside(source) else source.absolute())
+    # relative inside of the project, which may be moved or copied as a whole
+    inside = Path(os.path.abspath(source)).is_relative_to(Path.cwd())
+    LINK.symlink_to(os.path.relpath(source, LINK.parent) if inside else source.absolute())
     say(f"source: {LINK} -> {source}")
 
 
 def _source(config: Config) -> Path | None:
-    """What data.path names; None where pictures are generated."""
+    """Path of the user's images; None for generated images."""
     if config.data.kind != "images":
         return None
     if config.data.path is None:
-        raise ValueError("data.path is not set: it names a folder or zip of your own pictures")
+        raise ValueError("data.path is not set: it names a folder or zip of your own images")
     source = Path(config.data.path)
     if not source.exists():
         raise ValueError(
-            f"data.path = {source}: nothing is there; correct it, or run stages without their dependencies: "
+            f"data.path = {source} does not exist: correct it, or run stages without their dependencies: "
             "dvc repro --single-item train"
         )
     return source
@@ -62,11 +59,6 @@ def _make_way() -> None:
         LINK.unlink()
     elif LINK.exists():
         raise ValueError(f"{LINK} is not the link that this stage makes: move it elsewhere")
-
-
-def _is_inside(source: Path) -> bool:
-    """Whether a path lies in the project, which may be moved or copied as a whole."""
-    return Path(os.path.abspath(source)).is_relative_to(Path.cwd())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m pipeline.summary`: where the results of the last run are, for people."""
+"""`python -m pipeline.summary`: paths and metrics of the last run."""
 
 import sys
 from pathlib import Path
@@ -17,42 +17,42 @@ MISSING = Doubt("missing")
 
 
 def main() -> int:
-    """Print paths and numbers; 1 where a stage has left nothing, or something of another model."""
+    """Print paths and numbers; return 1 if a result is missing or of another model."""
     config = load()
     paths = config.paths
     metrics = Path(paths.evaluate) / "metrics.json"
     sources = _sources(config)
     rows = [
         ("report", Path(paths.report), sources.reported),
-        ("pictures", Path(paths.evaluate) / "samples.png", sources.evaluated),
+        ("images", Path(paths.evaluate) / "samples.png", sources.evaluated),
         ("turned", Path(paths.evaluate) / "sweep.png", sources.evaluated),
         ("in training", Path(paths.train) / "samples", sources.trained),
         ("model", Path(paths.model), CERTAIN),
         ("meshes", Path(paths.export), sources.exported),
         ("metrics", metrics, sources.evaluated),
     ]
-    told = [doubt if path.exists() else MISSING for _, path, doubt in rows]
+    doubts = [doubt if path.exists() else MISSING for _, path, doubt in rows]
     lines = [
         f"  {name:12} {path}{f'   ({doubt})' if doubt else ''}"
-        for (name, path, _), doubt in zip(rows, told, strict=True)
+        for (name, path, _), doubt in zip(rows, doubts, strict=True)
     ]
     if metrics.exists() and not sources.evaluated.is_another:
         lines += ["", *_numbers(read_metrics(metrics))]
     runs = config.tracking.uri or default_uri()
     lines += ["", f"  runs         {runs}", "               make ui  opens them in a browser"]
     write("\n" + "\n".join(lines) + "\n\n")
-    return 1 if any(doubt is MISSING or doubt.is_another for doubt in told) else 0
+    return 1 if any(doubt is MISSING or doubt.is_another for doubt in doubts) else 0
 
 
 def _sources(config: Config) -> Sources:
-    """Of which model everything is; nothing is told where there is no model."""
+    """Models of all results; no doubts if there is no model."""
     if not Path(config.paths.model).exists():
         return Sources()
     return sources_of(config, load_settings(config.paths.model))
 
 
 def _numbers(metrics: dict[str, float | dict[str, float]]) -> list[str]:
-    """One line a metric: the model, the untrained model, reals against reals."""
+    """Format one line per metric: trained model, untrained model, reals against reals."""
     untrained, reals = metrics.get("at_initialisation"), metrics.get("real_against_real")
     lines = []
     for name, value in metrics.items():

@@ -1,4 +1,4 @@
-"""`python -m pipeline.ui [PORT]`: MLflow's web page with all runs, on 127.0.0.1 only."""
+"""`python -m pipeline.ui [PORT]`: MLflow's web page of all runs, on 127.0.0.1 only."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ USAGE = "usage: python -m pipeline.ui [PORT], a number from 1 to 65535; without 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Become MLflow's web server; where runs are on a server already, say its address."""
+    """Run MLflow's web server in this process, or print the address of a remote one."""
     word = arguments[0] if arguments else "5000"
     if len(arguments) > 1 or not (word.isascii() and word.isdecimal() and 0 < int(word) < 2**16):
         say(f"ui: {' '.join(arguments)} is no port; {USAGE}")
@@ -38,20 +38,18 @@ def _serve(port: str) -> int:
 
 
 def _require_free(port: int) -> None:
-    """Refuse a port that something listens at, or that this user may not open."""
+    """Refuse a port that is in use or not permitted."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            remedy = (
-                "end what uses it, or name another: python -m pipeline.ui PORT (make ui MLFLOW_PORT=PORT)"
-            )
-            raise OSError(f"port {port} of {HOST} cannot be had ({error.strerror}): {remedy}") from None
+            remedy = "free it, or choose another: python -m pipeline.ui PORT (make ui MLFLOW_PORT=PORT)"
+            raise OSError(f"port {port} of {HOST} is not available ({error.strerror}): {remedy}") from None
 
 
 def _become_server(uri: str, port: str) -> NoReturn:
-    """Be the server itself: a child, as MLflow has it, would stay when this process is killed."""
+    """Replace this process by the server; MLflow's child process would outlive it when killed."""
     from mlflow import cli, server
 
     def execute(command: Sequence[str], *, extra_env: Mapping[str, str], **_: object) -> NoReturn:

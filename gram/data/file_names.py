@@ -58,7 +58,7 @@ def _key(name: str) -> str:
 def _only(name: str, candidates: Sequence[str], path: Path) -> str | None:
     if len(candidates) > 1:
         raise DatasetError(
-            f"dataset.json in {path} names {name}, which is there only as {' and '.join(candidates)}: "
+            f"dataset.json in {path} names {name}, which exists only as {' and '.join(candidates)}: "
             "write one of them"
         )
     return candidates[0] if candidates else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import trimesh
 from PIL import Image
@@ -61,7 +62,7 @@ class Turntable:
         Raises:
             ValueError: another suffix.
         """
-        _writer(path, VIDEOS)(_stack(self.images), path, fps=self.fps)
+        _writer(path, VIDEOS)(np.stack([np.asarray(image) for image in self.images]), path, fps=self.fps)
 
     def _repr_html_(self) -> str:
         buffer = io.BytesIO()
@@ -194,9 +195,8 @@ def _find(name: str | Path) -> Path:
     path = Path(name)
     if (path / folder.SETTINGS).is_file():
         return path
-    shipped = {
-        file.parent.name: file.parent for root in SHIPPED for file in root.glob(f"*/{folder.SETTINGS}")
-    }
+    files = [file for root in SHIPPED for file in root.glob(f"*/{folder.SETTINGS}")]
+    shipped = {file.parent.name: file.parent for file in files}
     if str(name) in shipped:
         return shipped[str(name)]
     known = ", ".join(sorted(shipped)) or "none"
@@ -219,9 +219,3 @@ def _writer(path: str | Path, writers: dict[str, Any]) -> Any:
     if suffix not in writers:
         raise ValueError(f"{path}: the name must end in {' or '.join(writers)}")
     return writers[suffix]
-
-
-def _stack(images: list[Image.Image]) -> Any:
-    import numpy as np
-
-    return np.stack([np.asarray(image) for image in images])

@@ -105,7 +105,7 @@ def require_poses(poses: object, count: int) -> None:
     if shape is None or len(shape) != 2 or shape[1] != 2 or shape[0] != count:
         given = f"a {type(poses).__name__}" if shape is None else f"a tensor of shape {shape}"
         raise ValueError(
-            f"poses is {given}, not a tensor of shape ({count}, 2) with (pitch, yaw) in radians for each latent: "
+            f"poses is {given}, not a tensor ({count}, 2) of (pitch, yaw) in radians, one for each latent: "
             f"the frontal view is torch.full(({count}, 2), torch.pi / 2)"
         )
 
@@ -117,8 +117,8 @@ def warn_outside(poses: Float[Tensor, "count 2"], prior: PosePrior) -> None:
         if len(outside):
             at, least, most = (math.degrees(x) - 90.0 for x in (float(outside[0]), low, high))
             warnings.warn(
-                f"{name} {at:.0f} degrees from the front is outside of [{least:.0f}, {most:.0f}], the poses that "
-                f"this model was trained on: expect artefacts ({name} = pi / 2 radians is the front)",
+                f"{name} {at:.0f} degrees from the front is outside of [{least:.0f}, {most:.0f}], those of "
+                f"training: expect artefacts (the front is {name} = pi / 2 radians)",
                 stacklevel=3,
             )
 

@@ -90,7 +90,7 @@ def load_settings(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path) / SETTINGS
     if not file.is_file():
-        raise ModelError(f"{path} is no model: it has no {SETTINGS}. name a folder that training wrote")
+        raise ModelError(f"{path} is no model: it has no {SETTINGS}: name a folder that training wrote")
     try:
         return model_settings.read(file)
     except documents.DocumentError as error:

@@ -1,4 +1,4 @@
-"""The generator: latents and camera poses in, images and depth out (GRAM, figure 2)."""
+"""Generator: latents and camera poses to images and depth (GRAM, figure 2)."""
 
 import math
 from typing import NamedTuple
@@ -16,26 +16,27 @@ from gram.rendering.samplers import Noise, Sampler, Samples
 from gram.shapes import Float
 
 MEAN_FILM_LATENTS = 10_000
+"""Number of latents in the mean FiLM parameters."""
 
 
 class RenderedImages(NamedTuple):
-    """Pictures of a batch."""
+    """Images of a batch, with depth and opacity."""
 
     image: Float[Tensor, "batch 3 size size"]  # in [-1.002, 1.002]
-    depth: Float[Tensor, "batch size size"]  # distance along the ray, the mean of its light
+    depth: Float[Tensor, "batch size size"]  # mean distance along the ray, by weight
     opacity: Float[Tensor, "batch size size"]
-    median_depth: Float[Tensor, "batch size size"]  # where half of that light is stopped
+    median_depth: Float[Tensor, "batch size size"]  # distance at which half of the weight is reached
 
 
 class Generator(nn.Module):
     """Mapping network, radiance field and sampler.
 
     Args:
-        radiance: the field Phi.
-        sampler: where Phi is evaluated.
+        radiance: radiance field Phi.
+        sampler: sampler of the points at which Phi is evaluated.
         fov: angle between the outermost pixel centres of an image, radians.
         z_dim: dimension of the latents, z ~ N(0, I).
-        mapping_width: of the mapping network's hidden layers.
+        mapping_width: units of a hidden layer of the mapping network.
         mapping_layers: number of those layers.
     """
 
@@ -76,13 +77,13 @@ class Generator(nn.Module):
         size: int,
         noise: Noise | None = None,
     ) -> Float[Tensor, "batch 3 size size"]:
-        """Images of `size` x `size` pixels in [-1, 1] (a hair beyond), with gradient.
+        """Render images of `size` x `size` pixels in [-1.002, 1.002], with gradient.
 
         Args:
             z: latents.
             poses: (pitch, yaw) of the cameras, radians.
-            size: pixels along one side.
-            noise: of a stochastic sampler.
+            size: side of the images, pixels.
+            noise: seeds of a stochastic sampler.
         """
         return self.draw(z, poses, size=size, noise=noise)[:, :3]
 
@@ -94,24 +95,22 @@ class Generator(nn.Module):
         size: int,
         noise: Noise | None = None,
     ) -> Float[Tensor, "batch 4 size size"]:
-        """Images, and as a fourth channel the opacity in front of the background, see `pixels`."""
+        """Render images, with the opacity in front of the background as a fourth channel."""
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
         return as_image(self.pixels(self.mapping(z), rays, noise))
 
     def pixels(self, film: Film, rays: Rays, noise: Noise | None = None) -> Float[Tensor, "batch n 4"]:
-        """Colours in [-1, 1] (a hair beyond) of rays (batch, n), and their opacity in front of the background
-        in [0, 1].
-        """
-        seen = self.shade(film, rays, noise)
-        front = seen.weights.masked_fill(self.sampler.background(seen.t), 0.0).sum(-1, keepdim=True)
-        return torch.cat([seen.rgb * 2.0 - 1.0, front], -1)
+        """Render rays (batch, n): colours in [-1.002, 1.002], and opacity in front of the background."""
+        result = self.shade(film, rays, noise)
+        front = result.weights.masked_fill(self.sampler.background(result.t), 0.0).sum(-1, keepdim=True)
+        return torch.cat([result.rgb * 2.0 - 1.0, front], -1)
 
     def shade(self, film: Film, rays: Rays, noise: Noise | None = None) -> Composite:
-        """What each ray (batch, n) sees of its image's latent; rgb in [0, 1]."""
+        """Composite rays (batch, n) of the radiance fields of their latents; rgb in [0, 1]."""
         return shade(self.sampler, self._field(film), rays, noise)
 
     def _field(self, film: Film) -> Radiance:
-        """Phi of given latents."""
+        """Radiance field of given latents."""
         return lambda points, directions, hit: self.radiance(points, directions, film, hit)
 
     @torch.no_grad()
@@ -126,16 +125,16 @@ class Generator(nn.Module):
         background: bool = True,
         max_rays: int = 16_384,
     ) -> RenderedImages:
-        """Images, depth and opacity without gradient, at most `max_rays` rays at a time.
+        """Render images, depth and opacity without gradient, at most `max_rays` rays at once.
 
         Args:
             z: latents.
             poses: (pitch, yaw) of the cameras, radians.
-            size: pixels along one side.
+            size: side of the images, pixels.
             psi: truncation; 1 is none, 0 the mean image.
-            noise: of a stochastic sampler; without it every ray is sampled alike.
-            background: draw the background, see `gram.rendering.render_rays.shade`.
-            max_rays: bounds the memory, changes nothing else.
+            noise: seeds of a stochastic sampler; without them every ray is sampled alike.
+            background: render the background, see `gram.rendering.render_rays.shade`.
+            max_rays: bound of the memory, without effect on the result.
 
         Example:
             >>> from gram import load_model
@@ -148,11 +147,13 @@ class Generator(nn.Module):
         require_poses(poses, len(z))
         if self.prior is not None:
             warn_outside(poses, self.prior)
+        # FiLM parameters and rays of the whole batch
         parts: list[tuple[Tensor, ...]] = []  # in the order of `RenderedImages`
         film = self.truncated_film(z, psi)
         rays = pixel_rays(look_at_origin(poses), size=size, fov=self.fov)
         noise = noise if self.sampler.stochastic else None
-        samples: dict[int, Samples] = {}  # of one camera, by the first ray of a chunk
+        # chunks of rays; consecutive images of one camera share their samples, by the first ray of a chunk
+        samples: dict[int, Samples] = {}
         for i in range(len(z)):
             image = slice(i, i + 1)
             field = self._field(film.rows(image))
@@ -160,10 +161,10 @@ class Generator(nn.Module):
             for first in range(0, size * size, max_rays):
                 some = rays.rows(image, slice(first, first + max_rays))
                 own = None if noise is None else noise.of(image, first)
-                if moved:  # one camera has one set of samples
+                if moved:
                     samples[first] = self.sampler.sample(some, own)
-                seen = shade(self.sampler, field, some, own, samples=samples[first], background=background)
-                parts.append((*seen[:3], median_depth(seen.t, seen.weights, far=self.sampler.far)))
+                result = shade(self.sampler, field, some, own, samples=samples[first], background=background)
+                parts.append((*result[:3], median_depth(result.t, result.weights, far=self.sampler.far)))
         rgb, *others = (torch.cat(part, 1).view(len(z), size * size, -1) for part in zip(*parts, strict=True))
         square = (len(z), size, size)
         return RenderedImages(as_image(rgb * 2.0 - 1.0), *(other.view(square) for other in others))
@@ -172,10 +173,10 @@ class Generator(nn.Module):
     def occupancy(
         self, z: Float[Tensor, " z_dim"], points: Float[Tensor, "n 3"], *, psi: float = 1.0
     ) -> Float[Tensor, " n"]:
-        """alpha in [0, 1] at world points, as if each of them were a sample of typical length.
+        """Occupancy alpha in [0, 1] at world points, each as a sample of typical length.
 
-        In front of the outermost surface, if there are surfaces, the radiance field was never trained and
-        nothing is ever drawn: there alpha fades to 0 within the distance of two of them.
+        In front of the outermost surface, if there are surfaces, the radiance field is untrained: alpha fades
+        to 0 within the distance of two surfaces.
         """
         _, density = self._at_points(z, points, torch.zeros_like(points), psi)
         alpha = -torch.expm1(-self.sampler.typical_delta * density)
@@ -190,7 +191,7 @@ class Generator(nn.Module):
         *,
         psi: float = 1.0,
     ) -> Float[Tensor, "n 3"]:
-        """RGB in [0, 1] at world points, seen along unit directions."""
+        """Evaluate RGB in [0, 1] at world points, along unit view directions."""
         rgb, _ = self._at_points(z, points, directions, psi)
         return rgb.clamp(0.0, 1.0)
 
@@ -202,7 +203,7 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def update_mean_film(self, *, generator: torch.Generator | None = None) -> None:
-        """Set the mean FiLM parameters, the centre of truncation, from 10,000 latents."""
+        """Set the mean FiLM parameters, the centre of truncation."""
         device = self.mean_frequencies.device
         z = torch.randn(MEAN_FILM_LATENTS, self.z_dim, generator=generator).to(device)
         film = self.mapping(z)
@@ -210,7 +211,7 @@ class Generator(nn.Module):
         self.mean_phase_shifts.copy_(film.phase_shifts.mean(0))
 
     def truncated_film(self, z: Float[Tensor, "batch z_dim"], psi: float) -> Film:
-        """FiLM parameters pulled towards their mean: lerp(mean, value, psi)."""
+        """FiLM parameters truncated towards their mean: lerp(mean, value, psi)."""
         film = self.mapping(z)
         if psi == 1.0:
             return film
@@ -219,11 +220,11 @@ class Generator(nn.Module):
 
 
 def as_image(pixels: Float[Tensor, "batch n channels"]) -> Float[Tensor, "batch channels size size"]:
-    """Square images from what all their rays see, row by row."""
+    """Reshape rays, row by row, to square images."""
     size = math.isqrt(pixels.shape[1])
     return pixels.mT.reshape(len(pixels), -1, size, size)
 
 
 def quantised(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8, rounded and clipped."""
+    """Quantise images in [-1, 1] to uint8, rounded and clipped."""
     return ((images.detach().float() + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)

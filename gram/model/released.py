@@ -236,7 +236,7 @@ def _renamed(weights: Mapping[str, Tensor], convert: Callable[[str], str], sourc
             problem = str(error.args[0]).replace(repr(name), shown(name))
             raise ReleasedError(f"{source}: {problem}: {REMEDY}") from None
         if new_name in renamed:
-            raise ReleasedError(f"{source}: {shown(name)} is there twice, by another name: {REMEDY}")
+            raise ReleasedError(f"{source}: {shown(name)} occurs twice, by another name: {REMEDY}")
         renamed[new_name] = tensor
     return renamed
 

@@ -1,1 +1,1 @@
-"""System: devices, threads, memory, locks, and files that are written whole and read within bounds."""
+"""System: devices, threads, memory, locks, atomic writing and bounded reading of files."""

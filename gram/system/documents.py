@@ -1,10 +1,10 @@
-"""JSON that others wrote, or a fault damaged: read within bounds, checked against types, refused in one line.
+"""Bounded reading of untrusted JSON, checked against types, with errors of one line.
 
 A type is a dataclass or TypedDict of types, `dict[str, T]`, `list[T]`, `Literal`, a union of them, or `int`,
 `float`, `str`, `bool`, `None`, `Any`. `Annotated[T, Bounds(...)]` limits a number, or the length of a text or
-list. Numbers are finite unless their bounds say otherwise; a whole number becomes a `float` where one is
-wanted. Fields of a dataclass with a default and fields marked NotRequired may be missing. What no type names
-is kept by a TypedDict, and dropped by a dataclass.
+list. Numbers are finite unless their bounds say otherwise; integers are converted to `float` where required.
+Fields of a dataclass with a default and fields marked NotRequired may be missing. Unknown entries are kept by
+a TypedDict, and dropped by a dataclass.
 """
 
 import json
@@ -17,11 +17,11 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 MAX_BYTES = 2**24
-"""Of a document, unless a caller allows more."""
+"""Default maximum size of a document."""
 MAX_CONTAINERS = 2**22
-"""Lists and objects in a document: each takes up to a hundred bytes of memory for two of text."""
+"""Maximum number of lists and objects, each of which takes up to 100 bytes of memory for two of text."""
 MAX_DEPTH = 64
-"""Lists and objects within each other."""
+"""Maximum nesting depth of lists and objects."""
 MAX_INTEGER = 2**63 - 1
 SHOWN_CHARACTERS = 60
 _WORDS: dict[Any, str] = {
@@ -36,14 +36,14 @@ _WORDS: dict[Any, str] = {
 
 
 class DocumentError(ValueError):
-    """A document that cannot be used; the message names file, field, value and remedy."""
+    """Unusable document; the message names file, field, value and remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Limits of a number, or of the length of a text or list; `above` is itself no value.
+    """Limits of a number, or of the length of a text or list; `above` is exclusive.
 
-    `finite=False` allows NaN, which then passes every limit, and infinity.
+    `finite=False` allows infinity and NaN, to which no limit applies.
     """
 
     low: int | float = -math.inf
@@ -52,7 +52,7 @@ class Bounds:
     finite: bool = True
 
     def refusal(self, number: int | float, word: str) -> str | None:
-        """The limit that a number passes, in words; None if it passes none."""
+        """Describe the violated limit; None if the number is within bounds."""
         if number < self.low:
             return f"less than {self.low:g}{word}"
         if number <= self.above and self.above > -math.inf:
@@ -61,21 +61,21 @@ class Bounds:
 
 
 class _Misfit(Exception):
-    """A value that is not of its type: the field, and what is wrong with it."""
+    """Value of a wrong type; the message names the field and the problem."""
 
 
 def read(path: str | Path, kind: Any, *, remedy: str, max_bytes: int = MAX_BYTES) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Args:
-        path: of the file.
-        kind: its type, see the module.
-        remedy: what to do where it cannot be used, the end of the message.
-        max_bytes: larger files are not read.
+        path: path of the file.
+        kind: expected type, see the module.
+        remedy: advice at the end of error messages.
+        max_bytes: maximum size of the file.
 
     Raises:
-        DocumentError: it is larger, no JSON, or not of that type.
-        OSError: it cannot be read.
+        DocumentError: the file is too large, invalid JSON, or of another type.
+        OSError: the file cannot be read.
     """
     with Path(path).open("rb") as file:
         content = file.read(max_bytes + 1)
@@ -83,7 +83,7 @@ def read(path: str | Path, kind: Any, *, remedy: str, max_bytes: int = MAX_BYTES
 
 
 def parse(content: bytes, kind: Any, *, source: str, remedy: str, max_bytes: int = MAX_BYTES) -> Any:
-    """As `read`, of a file's bytes; `source` names it in messages."""
+    """Parse the bytes of a JSON file like `read`; `source` names it in messages."""
     try:
         if len(content) > max_bytes:
             raise _Misfit(f"it has more than {max_bytes:,} bytes")
@@ -98,10 +98,10 @@ def parse(content: bytes, kind: Any, *, source: str, remedy: str, max_bytes: int
 
 
 def check(value: Any, kind: Any, *, source: str, remedy: str) -> Any:
-    """A value of plain lists, dicts, texts and numbers as `kind`, as `read` returns it.
+    """Convert parsed JSON to the type `kind`, like `read`.
 
     Raises:
-        DocumentError: it is not of that type.
+        DocumentError: the value is of another type.
     """
     try:
         return _checked(value, kind, "")
@@ -110,12 +110,12 @@ def check(value: Any, kind: Any, *, source: str, remedy: str) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, in one line; its name where it says nothing."""
+    """Message of an exception in one line; its type's name if the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def shown(value: Any) -> str:
-    """A value as messages name it: in one line, and cut where it is long."""
+    """Format a value for messages, in one line and truncated."""
     if isinstance(value, list | dict):
         items = f"{len(value)} item{'' if len(value) == 1 else 's'}"
         return f"{_WORDS[list if isinstance(value, list) else dict]} of {items}"
@@ -142,7 +142,7 @@ def _depth(value: Any) -> int:
     depth, level = 0, [value] if isinstance(value, dict | list) else []
     while level:
         depth += 1
-        children = (child for one in level for child in (one.values() if isinstance(one, dict) else one))
+        children = (c for parent in level for c in (parent.values() if isinstance(parent, dict) else parent))
         level = [child for child in children if isinstance(child, dict | list)]
     return depth
 
@@ -150,30 +150,30 @@ def _depth(value: Any) -> int:
 def _checked(value: Any, kind: Any, field: str) -> Any:
     bounds = Bounds()
     if get_origin(kind) is Annotated:
-        kind, *told = get_args(kind)
-        bounds = next((one for one in told if isinstance(one, Bounds)), bounds)
+        kind, *metadata = get_args(kind)
+        bounds = next((entry for entry in metadata if isinstance(entry, Bounds)), bounds)
     origin = get_origin(kind) or kind
     if kind is Any:
         return value
     if origin in (Union, UnionType):
-        return _of_union(value, kind, field)
+        return _checked_union(value, kind, field)
     if origin is Literal:
         if _is_one_of(value, get_args(kind)):
             return value
         raise _wrong(value, field, f"one of {', '.join(map(shown, get_args(kind)))}")
     if is_typeddict(kind) or is_dataclass(kind):
-        return _of_fields(value, kind, field)
+        return _checked_fields(value, kind, field)
     if origin is dict:
-        item = get_args(kind)[1]
-        return {key: _checked(one, item, _below(field, key)) for key, one in _a(dict, value, field).items()}
+        items = _require_type(dict, value, field).items()
+        return {key: _checked(item, get_args(kind)[1], _below(field, key)) for key, item in items}
     if origin is list:
-        _limited(value, bounds, field, len(_a(list, value, field)), " items")
-        return [_checked(one, get_args(kind)[0], f"{field}[{i}]") for i, one in enumerate(value)]
-    return _of_plain(value, kind, field, bounds)
+        _limited(value, bounds, field, len(_require_type(list, value, field)), " items")
+        return [_checked(item, get_args(kind)[0], f"{field}[{i}]") for i, item in enumerate(value)]
+    return _checked_plain(value, kind, field, bounds)
 
 
-def _of_plain(value: Any, kind: Any, field: str, bounds: Bounds) -> Any:
-    _a(kind, value, field)
+def _checked_plain(value: Any, kind: Any, field: str, bounds: Bounds) -> Any:
+    _require_type(kind, value, field)
     if kind is str:
         _limited(value, bounds, field, len(value), " characters")
     elif kind in (int, float):
@@ -185,8 +185,8 @@ def _of_plain(value: Any, kind: Any, field: str, bounds: Bounds) -> Any:
     return float(value) if kind is float else value
 
 
-def _of_union(value: Any, kind: Any, field: str) -> Any:
-    """The first member whose sort of value it is decides; what is wrong inside of it is told."""
+def _checked_union(value: Any, kind: Any, field: str) -> Any:
+    """Convert to the first matching member; for `T | None`, errors are those of T."""
     members = get_args(kind)
     for member in members:
         try:
@@ -197,15 +197,15 @@ def _of_union(value: Any, kind: Any, field: str) -> Any:
     raise _wrong(value, field, " or ".join(_words(member) for member in members))
 
 
-def _of_fields(value: Any, kind: Any, field: str) -> Any:
-    content = _a(dict, value, field)
+def _checked_fields(value: Any, kind: Any, field: str) -> Any:
+    content = _require_type(dict, value, field)
     hints = get_type_hints(kind, include_extras=True)
     if is_typeddict(kind):
         required = kind.__required_keys__
     else:
-        own = [one for one in fields(kind) if one.init]
-        hints = {one.name: hints[one.name] for one in own}
-        required = {one.name for one in own if one.default is MISSING and one.default_factory is MISSING}
+        init = [entry for entry in fields(kind) if entry.init]
+        hints = {entry.name: hints[entry.name] for entry in init}
+        required = {f.name for f in init if f.default is MISSING and f.default_factory is MISSING}
     if missing := next((name for name in hints if name in required and name not in content), None):
         raise _Misfit(f"{_below(field, missing)} is missing")
     known = dict(_entries(content, hints, field))
@@ -215,16 +215,16 @@ def _of_fields(value: Any, kind: Any, field: str) -> Any:
 def _entries(content: Mapping[str, Any], hints: Mapping[str, Any], field: str) -> Iterator[tuple[str, Any]]:
     for name, kind in hints.items():
         if name in content:
-            yield name, _checked(content[name], _bare(kind), _below(field, name))
+            yield name, _checked(content[name], _unwrapped(kind), _below(field, name))
 
 
-def _bare(kind: Any) -> Any:
-    """Without NotRequired and Required."""
+def _unwrapped(kind: Any) -> Any:
+    """Remove NotRequired and Required from a type."""
     return get_args(kind)[0] if str(get_origin(kind)).endswith("Required") else kind
 
 
-def _a(kind: Any, value: Any, field: str) -> Any:
-    """The value, if it is of a plain type; true and false are no numbers."""
+def _require_type(kind: Any, value: Any, field: str) -> Any:
+    """Return the value if it is of a plain type; booleans are no numbers."""
     types = (int, float) if kind is float else kind
     if isinstance(value, types) and not (isinstance(value, bool) and kind is not bool):
         return value

@@ -1,8 +1,8 @@
-"""Folders and files that appear whole or not at all, whatever interrupts the writing.
+"""Atomic writing of folders and files.
 
-They are written aside, in a hidden folder beside their place whose name tells the machine and the process,
-and then take the place of what was there. A symbolic link to a folder is followed, and stays; one to a file
-is replaced, as what it leads to may be somebody else's, such as DVC's cache.
+They are written to a hidden folder beside the target, named after machine and process, and then replace the
+target. A symbolic link to a folder is followed and kept; a link to a file is replaced, since its target may
+belong to others, such as DVC's cache.
 """
 
 import ctypes
@@ -20,19 +20,19 @@ from gram.system.locks import is_alive
 PARTIAL = ".partial"
 _BEFORE = ".before"
 _LEFT = r"\.(?P<of>{})\.(?:(?P<host>[^.]+)-(?P<pid>\d+)\.partial|partial|old)"
-"""Names of what is aside; the last two are those of versions before."""
+"""Names of temporary entries; the last two are those of earlier versions."""
 _EXCHANGE, _HERE = 2, -100
-"""Of Linux: RENAME_EXCHANGE, AT_FDCWD."""
+"""Linux constants RENAME_EXCHANGE and AT_FDCWD."""
 _NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-"""Errors of a disk, which name no file when they come in the middle of one."""
+"""Errors of a disk, which name no file if raised while writing one."""
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files aside, make them durable, then put the folder in place of what was there.
+    """Write a folder of files atomically and durably (fsync).
 
     Raises:
-        OSError: something cannot be written; what was at `path` before is intact.
+        OSError: a file cannot be written; existing content of `path` stays intact.
     """
     with replacing(path) as aside:
         for name, content in files.items():
@@ -40,10 +40,10 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; what a symbolic link or a hard link at `path` leads to stays.
+    """Write a file atomically; targets of a symbolic or hard link at `path` are not changed.
 
     Raises:
-        OSError: it cannot be written, and is named; what was at `path` before is intact.
+        OSError: the file cannot be written; existing content of `path` stays intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
@@ -58,44 +58,44 @@ def write_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
-    """An empty folder, which takes the place of `path` when the block ends well, and vanishes when not.
+    """Yield an empty folder that replaces `path` on success, and is removed on failure.
 
     Args:
-        path: a folder, a link to one, or nothing.
-        alone: no other process writes there: all that others left aside goes, not only what processes of
-            this machine left that are no more.
+        path: folder, link to one, or missing.
+        alone: no other process writes there: remove leftovers of all processes, not only of ended ones of
+            this machine.
     """
     target = real(path)
     sweep(target, alone=alone)
-    around = _aside(target)
-    fresh = around / target.name
+    parent = _aside(target)
+    fresh = parent / target.name
     try:
         fresh.mkdir(parents=True)
         yield fresh
-        _replace(target, fresh, around / _BEFORE)
+        _replace(target, fresh, parent / _BEFORE)
     finally:
-        _discard(around, target)
+        _discard(parent, target)
     _make_durable(target.parent)
 
 
 def real(path: Path) -> Path:
-    """The place that a path leads to, through all symbolic links.
+    """Resolve all symbolic links of a path.
 
     Raises:
-        OSError: they lead nowhere, in a circle.
+        OSError: circular links.
     """
-    place = Path(os.path.realpath(path))
-    if place.is_symlink():
+    resolved = Path(os.path.realpath(path))
+    if resolved.is_symlink():
         raise OSError(f"{path} is a symbolic link that leads back to itself: remove it")
-    return place
+    return resolved
 
 
 def sweep(path: Path, *, alone: bool = False) -> None:
-    """Remove what dead processes left aside of `path`; what one had moved away from there comes back.
+    """Remove leftovers of ended processes for `path`, and restore previous content that one had moved away.
 
     Args:
-        path: of a folder or a file.
-        alone: no other process writes there: what processes of other machines left goes, too.
+        path: path of a folder or a file.
+        alone: no other process writes there: remove leftovers of other machines, too.
     """
     if not path.parent.is_dir():
         return
@@ -103,28 +103,28 @@ def sweep(path: Path, *, alone: bool = False) -> None:
 
 
 def sweep_inside(folder: Path) -> None:
-    """Remove what any process left aside in a folder that nobody else writes to now."""
+    """Remove leftovers of all processes in a folder that no other process writes to."""
     if folder.is_dir():
         _sweep(folder, re.compile(_LEFT.format(".+?")), alone=True)
 
 
 def leftover(path: Path) -> Path | None:
-    """What some process wrote of `path` and did not finish, if anything lies there."""
+    """Find unfinished output of a process for `path`, if any."""
     left = re.compile(_LEFT.format(re.escape(path.name)))
     older = f"{path.name}{PARTIAL}"
-    there = path.parent.iterdir() if path.parent.is_dir() else ()
-    return next((entry for entry in there if left.fullmatch(entry.name) or entry.name == older), None)
+    entries = path.parent.iterdir() if path.parent.is_dir() else ()
+    return next((entry for entry in entries if left.fullmatch(entry.name) or entry.name == older), None)
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder, if there is one; a symbolic link to it stays, with nothing at its end."""
-    if (place := real(path)).is_dir():
-        shutil.rmtree(place)
+    """Remove a folder, if it exists; a symbolic link to it stays."""
+    if (folder := real(path)).is_dir():
+        shutil.rmtree(folder)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have errors of a disk, such as that it is full, name what was written."""
+    """Add the path to errors of a disk, such as a full one."""
     try:
         yield
     except OSError as error:
@@ -144,12 +144,12 @@ def _machine() -> str:
 
 def _sweep(folder: Path, pattern: re.Pattern[str], *, alone: bool) -> None:
     for entry in list(folder.iterdir()):
-        found = pattern.fullmatch(entry.name)
-        if found is None:
+        match = pattern.fullmatch(entry.name)
+        if match is None:
             continue
-        pid, host = int(found["pid"] or 0), found["host"] or _machine()
+        pid, host = int(match["pid"] or 0), match["host"] or _machine()
         if alone or (host == _machine() and (pid in (0, os.getpid()) or not is_alive(pid))):
-            target = folder / found["of"]
+            target = folder / match["of"]
             if entry.suffix == ".old" and not target.exists():
                 entry.rename(target)
             else:
@@ -157,7 +157,7 @@ def _sweep(folder: Path, pattern: re.Pattern[str], *, alone: bool) -> None:
 
 
 def _discard(entry: Path, target: Path) -> None:
-    """Remove what is aside of `target`, which comes back if it had been moved there."""
+    """Remove a temporary entry for `target`, after restoring previous content moved into it."""
     before = entry / _BEFORE
     if before.exists() and not target.exists():
         before.rename(target)
@@ -168,7 +168,7 @@ def _discard(entry: Path, target: Path) -> None:
 
 
 def _replace(target: Path, fresh: Path, before: Path) -> None:
-    """Exchange two folders at once where the file system can; else the old one makes way first."""
+    """Exchange two folders atomically if the file system can; otherwise move the old one away first."""
     if not target.exists():
         fresh.rename(target)
     elif not _exchange(fresh, target):
@@ -183,7 +183,7 @@ def _replace(target: Path, fresh: Path, before: Path) -> None:
 def _exchange(one: Path, other: Path) -> bool:
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError):  # another system than Linux
+    except (AttributeError, OSError):  # not Linux
         return False
     if renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
         return True

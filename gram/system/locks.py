@@ -1,8 +1,7 @@
-"""Locks between processes: a file that one process holds, or that several share, on one machine or on many.
+"""File locks between processes, exclusive or shared, on one machine or several.
 
-The kernel keeps them (flock), so that a lock ends with its holder, whatever ended that; Linux passes them on
-to the servers of NFS. Where a file system knows none, a file that only one process can make stands in, which
-is taken over from a process of this machine that is no more.
+They are the kernel's (flock) and end with their holder, also on NFS from Linux. On file systems without locks
+an exclusively created file is used instead; that of an ended process of this machine is taken over.
 """
 
 import errno
@@ -19,18 +18,18 @@ from datetime import datetime
 from pathlib import Path
 
 TRIES, PAUSE = 5, 0.05
-"""A look at a lock holds it for an instant, too: so often, and after so many seconds, it is tried again."""
+"""Attempts to acquire a lock, which queries hold for an instant, and seconds between them."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 
 
 class BusyError(ValueError):
-    """Another process holds what is asked for; the message names it."""
+    """Lock held by another process; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """A process that holds a lock, as the lock's file tells; `task` is what it does with it."""
+    """Process that holds a lock, as written in the lock's file; `task` describes its purpose."""
 
     pid: int
     host: str = ""
@@ -39,7 +38,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was a process of this machine, and is no more."""
+        """True if it was a process of this machine that has ended."""
         return self.host in ("", socket.gethostname()) and not is_alive(self.pid)
 
     def __str__(self) -> str:
@@ -51,7 +50,7 @@ class Holder:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether this machine has such a process."""
+    """True if this machine has a process of this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -65,19 +64,19 @@ def is_alive(pid: int) -> bool:
 def held(
     path: Path, *, what: object, task: str, shared: bool = False, patience: float = 0.0
 ) -> Iterator[None]:
-    """While entered, this process holds the lock; its file goes with the last holder.
+    """Hold a lock within the block; its file is removed by the last holder.
 
     Args:
-        path: of the lock's file, in a folder that exists.
-        what: is locked, for the message of another process that wants it.
-        task: what this process does with it.
-        shared: with others that share it; none may hold it alone meanwhile. Where no file can be made, it is
-            not held: what lies in a folder that cannot be written is not replaced either.
+        path: path of the lock's file, in an existing folder.
+        what: locked object, for messages of other processes.
+        task: purpose of the lock, for messages of other processes.
+        shared: share the lock with other processes that do. In a folder that is not writable it is not held,
+            as nothing can be replaced there.
         patience: seconds to wait for another process.
 
     Raises:
         BusyError: another process holds it.
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
     try:
         file = _acquired(path, what, shared=shared, patience=patience)
@@ -87,11 +86,11 @@ def held(
         yield
         return
     if file is None:
-        with _made_alone(path, what, task, shared=shared, patience=patience):
+        with _exclusive_file(path, what, task, shared=shared, patience=patience):
             yield
         return
     try:
-        with suppress(OSError):  # on a full disk nobody learns who it is
+        with suppress(OSError):  # on a full disk the holder stays unknown
             if not shared:
                 os.ftruncate(file, 0)
             os.write(file, _line(task))
@@ -101,28 +100,28 @@ def held(
 
 
 def holder(path: Path) -> Holder | None:
-    """A process that holds a lock; None where nobody does."""
+    """Process that holds a lock; None if it is free."""
     try:
         file = os.open(path, os.O_RDWR)
     except OSError:
-        return _alone(path)
+        return _exclusive_holder(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return _likeliest(path) or Holder(pid=0)
     finally:
         os.close(file)
-    return _alone(path)
+    return _exclusive_holder(path)
 
 
 def _acquired(path: Path, what: object, *, shared: bool, patience: float) -> int | None:
-    """The locked file; None where the file system knows no locks."""
+    """Open and lock the file; None on file systems without locks."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     for _ in _tries(patience):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
-            if _is_there(file, path):  # else its last holder removed it in between
+            if _is_there(file, path):  # else its last holder removed it meanwhile
                 return file
         except BlockingIOError:
             pass
@@ -138,7 +137,7 @@ def _acquired(path: Path, what: object, *, shared: bool, patience: float) -> int
 
 
 def _tries(patience: float) -> Iterator[int]:
-    """Numbers of attempts, PAUSE apart: TRIES, or as many as there is time for."""
+    """Yield numbers of attempts, PAUSE apart: TRIES, or as many as `patience` allows."""
     deadline = time.monotonic() + patience
     for attempt in itertools.count():
         if attempt >= TRIES and time.monotonic() > deadline:
@@ -153,7 +152,7 @@ def _release(file: int, path: Path, *, shared: bool) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_there(file, path):
             path.unlink()
-    except OSError:  # others share it still, or the folder is gone
+    except OSError:  # still shared, or the folder is gone
         pass
     finally:
         with suppress(OSError):
@@ -169,22 +168,22 @@ def _is_there(file: int, path: Path) -> bool:
 
 
 @contextmanager
-def _made_alone(path: Path, what: object, task: str, *, shared: bool, patience: float) -> Iterator[None]:
-    """The lock of a file system that knows none: a file that only one process can make.
+def _exclusive_file(path: Path, what: object, task: str, *, shared: bool, patience: float) -> Iterator[None]:
+    """Hold an exclusively created file, on file systems without locks.
 
-    Those that would share it only look for one that holds it alone.
+    Shared locks only check that there is no exclusive holder.
     """
-    own = _own_file(path)
+    held_file = _held_file(path)
     other: Holder | None = None
     for _ in _tries(patience):
-        if (other := _alone(path)) is not None:
+        if (other := _exclusive_holder(path)) is not None:
             continue
         if shared:
             yield
             return
-        own.unlink(missing_ok=True)
+        held_file.unlink(missing_ok=True)
         try:
-            file = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            file = os.open(held_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             continue
         os.write(file, _line(task))
@@ -192,52 +191,52 @@ def _made_alone(path: Path, what: object, task: str, *, shared: bool, patience: 
         try:
             yield
         finally:
-            own.unlink(missing_ok=True)
+            held_file.unlink(missing_ok=True)
         return
-    raise _busy(what, other, remedy=f"; if it is no more, remove {own}" if other else "")
+    raise _busy(what, other, remedy=f"; if it is no more, remove {held_file}" if other else "")
 
 
-def _own_file(path: Path) -> Path:
+def _held_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.held")
 
 
-def _alone(path: Path) -> Holder | None:
-    return _likeliest(_own_file(path))
+def _exclusive_holder(path: Path) -> Holder | None:
+    return _likeliest(_held_file(path))
 
 
 def _likeliest(file: Path) -> Holder | None:
-    """Who holds a lock: of those that its file names, another process before this one, which may have ended
-    to share it.
+    """Choose the holder among the processes of a lock's file: another process rather than this one, whose
+    entry may remain from an earlier shared lock.
     """
-    named = _named_in(file)
-    return next((one for one in named if one.pid != os.getpid()), named[-1] if named else None)
+    holders = _holders(file)
+    return next((h for h in holders if h.pid != os.getpid()), holders[-1] if holders else None)
 
 
-def _named_in(file: Path) -> list[Holder]:
-    """Processes that a lock's file names, and that may be there still."""
+def _holders(file: Path) -> list[Holder]:
+    """Processes in a lock's file that may still be running."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    found = [_read(line) for line in lines]
-    return [one for one in found if one is not None and not one.is_gone]
+    holders = [_read(line) for line in lines]
+    return [holder for holder in holders if holder is not None and not holder.is_gone]
 
 
 def _read(line: str) -> Holder | None:
     try:
         content = json.loads(line)
-        if isinstance(content, int):  # as versions before wrote it
+        if isinstance(content, int):  # written by earlier versions
             return Holder(pid=content)
-        told = {name: str(content[name]) for name in ("host", "since", "task")}
-        return Holder(pid=int(content["pid"]), **told)
+        texts = {name: str(content[name]) for name in ("host", "since", "task")}
+        return Holder(pid=int(content["pid"]), **texts)
     except (ValueError, TypeError, KeyError):
         return None
 
 
 def _line(task: str) -> bytes:
     since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    told = Holder(pid=os.getpid(), host=socket.gethostname(), since=since, task=task)
-    return (json.dumps(asdict(told)) + "\n").encode()
+    holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=since, task=task)
+    return (json.dumps(asdict(holder)) + "\n").encode()
 
 
 def _busy(what: object, other: Holder | None, remedy: str = "") -> BusyError:

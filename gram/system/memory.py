@@ -1,4 +1,4 @@
-"""Memory: what the C library does with what is given back, and how errors say that there is none left."""
+"""Memory: retention of freed blocks by the C library, and detection of out-of-memory errors."""
 
 import ctypes
 import sys
@@ -18,13 +18,13 @@ _SIGNS = (
 
 
 def keep_freed_memory() -> bool:
-    """Have this process keep large blocks that it frees, for its next allocation.
+    """Keep large freed blocks in this process for reuse.
 
-    glibc returns them to the system, which clears every page anew when it is touched again: training on a CPU
-    spends a fifth of its time on that.
+    By default glibc returns them to the system, which has to clear every page again: training on a CPU spends
+    a fifth of its time on that.
 
     Returns:
-        Whether the C library can be told; other libraries than glibc cannot.
+        True if the C library supports it, which only glibc does.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -35,7 +35,7 @@ def keep_freed_memory() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory was asked for and not to be had, on a GPU or on a CPU."""
+    """True if an error means that memory is not available, on a GPU or a CPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)

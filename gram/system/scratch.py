@@ -1,7 +1,7 @@
-"""Folders for temporary files that do not outlast who made them, even if that one is killed with SIGKILL.
+"""Temporary folders that are cleaned up even after SIGKILL.
 
-Beside each lies a hidden lock, which its process holds, and which the kernel takes from it when it ends.
-Whoever makes another folder of the kind removes those whose lock nobody holds any more.
+Each has a hidden lock beside it, held by its process and released by the kernel when that ends. Creating
+another folder of the same kind removes those whose lock is free.
 """
 
 import os
@@ -17,29 +17,29 @@ from gram.system import locks
 
 _LETTERS = 8
 _TRIES, _PAUSE = 20, 0.05
-"""So often, and after so many seconds, a folder is removed in which dying processes still write."""
+"""Attempts to remove a folder that ending processes still write to, and seconds between them."""
 
 
 def name_length(prefix: str) -> int:
-    """Characters of a folder's name."""
+    """Length of a folder's name."""
     return len(prefix) + _LETTERS
 
 
 @contextmanager
 def folder(prefix: str, place: str | None = None) -> Iterator[Path]:
-    """A new folder, the user's alone, which goes at the end with all that is in it.
+    """Create a private folder, which is removed with its content at the end of the block.
 
     Args:
-        prefix: of its name, another one for each kind.
-        place: where it is made; by default in TMPDIR.
+        prefix: prefix of its name, unique to each kind.
+        place: parent folder; by default TMPDIR.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
-    where = Path(place or tempfile.gettempdir()).absolute()
-    path = where / f"{prefix}{os.urandom(_LETTERS // 2).hex()}"
-    with locks.held(_lock(path), what=path, task=prefix.strip("-")):  # before there is a folder to remove
-        _sweep(where, prefix)
+    parent = Path(place or tempfile.gettempdir()).absolute()
+    path = parent / f"{prefix}{os.urandom(_LETTERS // 2).hex()}"
+    with locks.held(_lock(path), what=path, task=prefix.strip("-")):  # before the folder exists
+        _sweep(parent, prefix)
         path.mkdir(mode=0o700)
         try:
             yield path
@@ -47,24 +47,24 @@ def folder(prefix: str, place: str | None = None) -> Iterator[Path]:
             _remove(path)
 
 
-def _sweep(where: Path, prefix: str) -> None:
-    """Remove folders of this kind and this user whose lock nobody holds; a folder without one stays."""
-    for path in _locked(where, prefix):
+def _sweep(parent: Path, prefix: str) -> None:
+    """Remove folders of this kind and user whose lock is free; folders without a lock stay."""
+    for path in _locked(parent, prefix):
         if locks.holder(_lock(path)) is None:
             with suppress(OSError, locks.BusyError), locks.held(_lock(path), what=path, task="removal"):
                 _remove(path)
 
 
-def _locked(where: Path, prefix: str) -> set[Path]:
-    """Folders beside which a lock of this user lies, also one of a file system that knows none."""
+def _locked(parent: Path, prefix: str) -> set[Path]:
+    """Folders with a lock file of this user beside them, also those of file systems without locks."""
     lock = re.compile(rf"\.({re.escape(prefix)}\w{{{_LETTERS}}})\.lock(\.held)?")
-    found = set()
-    for entry in where.iterdir():
-        if known := lock.fullmatch(entry.name):
+    folders = set()
+    for entry in parent.iterdir():
+        if match := lock.fullmatch(entry.name):
             with suppress(OSError):
                 if entry.lstat().st_uid == os.getuid() and not entry.is_symlink():
-                    found.add(where / known[1])
-    return found
+                    folders.add(parent / match[1])
+    return folders
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""safetensors files that others wrote: what is in them is known before any of it is read."""
+"""Reading of untrusted safetensors files, whose headers are checked before any tensor is read."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,22 +14,22 @@ FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 class TensorFileError(ValueError):
-    """A file that is damaged, no safetensors file, or does not hold what is wanted."""
+    """Damaged file, no safetensors file, or one with other tensors than expected."""
 
 
 class Stored(NamedTuple):
-    """A tensor in a file; `kind` is safetensors' name of its numbers."""
+    """Header of a tensor in a file; `kind` is the data type in safetensors' notation."""
 
     shape: tuple[int, ...]
     kind: str
 
 
 def stored(path: Path) -> dict[str, Stored]:
-    """Name -> shape and kind of the tensors of a file, from its header.
+    """Read the header of a file: shape and kind of the tensors by name.
 
     Raises:
-        TensorFileError: it is absent, damaged or no safetensors file.
-        OSError: it cannot be read.
+        TensorFileError: the file is missing, damaged or no safetensors file.
+        OSError: the file cannot be read.
     """
     if not path.is_file():
         raise TensorFileError(f"{path} is missing: copy it again")
@@ -43,28 +43,28 @@ def stored(path: Path) -> dict[str, Stored]:
 
 
 def read_all(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file; errors as those of `stored`."""
+    """Read all tensors of a file; raises the errors of `stored`."""
     stored(path)
     return safetensors.torch.load_file(path)
 
 
 def described(tensor: Tensor) -> Stored:
-    """A tensor in memory as the header of a file would tell of it; other kinds by torch's names."""
+    """Header of a tensor in memory; kinds that safetensors does not know have torch's names."""
     name = str(tensor.dtype).removeprefix("torch.")
     return Stored(tuple(tensor.shape), {"bfloat16": "BF16"}.get(name, name.replace("float", "F")))
 
 
 def read(path: Path, wanted: Mapping[str, Tensor], *, described_by: str) -> dict[str, Tensor]:
-    """The tensors of a file, which are those of a module; nothing is read where they are not.
+    """Read the tensors of a module, after the header of the file was checked.
 
     Args:
-        path: of the file.
-        wanted: name -> a tensor of that shape, on any device, also the one without memory.
-        described_by: file that says what is wanted, for messages.
+        path: path of the file.
+        wanted: tensors of the expected shapes by name, on any device including meta.
+        described_by: name of the file that describes the module, for messages.
 
     Raises:
-        TensorFileError: as `stored`; or tensors are missing, unknown, misshapen, or no finite numbers.
-        OSError: it cannot be read.
+        TensorFileError: see `stored`; or tensors are missing, unknown, misshapen, or not finite.
+        OSError: the file cannot be read.
     """
     if problems := list(misfits(wanted, stored(path))):
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
@@ -77,7 +77,7 @@ def read(path: Path, wanted: Mapping[str, Tensor], *, described_by: str) -> dict
 
 
 def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Stored]) -> Iterable[str]:
-    """What is missing, unknown, misshapen or no real numbers, a sentence each."""
+    """Describe missing, unknown, misshapen and non-real tensors, one sentence each."""
     yield from (f"{name} is missing" for name in wanted if name not in found)
     yield from (f"{shown(name)} is unknown" for name in found if name not in wanted)
     for name, tensor in wanted.items():

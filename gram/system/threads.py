@@ -1,4 +1,4 @@
-"""Work shared between threads, each on one core."""
+"""Parallel work in threads, each on one core."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 
 
 def map_on_cores(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-    """`work` on every part, in as many threads as torch may use, each part on one core.
+    """Apply `work` to every part, in as many threads as torch may use, each part on one core.
 
-    Splitting independent work this way beats splitting every operation: threads meet once, not after each
-    operation, which also keeps them fast beside other processes.
+    This is faster than splitting every operation: threads synchronise once, not after each operation, also
+    beside other processes.
     """
     threads = min(torch.get_num_threads(), len(parts))
     if threads <= 1:
@@ -29,7 +29,7 @@ def map_on_cores(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[
 
 
 def split_evenly(items: Sequence[Part], count: int) -> list[Sequence[Part]]:
-    """At most `count` contiguous, non-empty parts of about the same length."""
+    """Split items into at most `count` contiguous, non-empty parts of about the same length."""
     count = max(1, min(count, len(items)))
     bounds = [len(items) * i // count for i in range(count + 1)]
     return [items[a:b] for a, b in pairwise(bounds)]

@@ -1,5 +1,6 @@
 """Command line of the stages: arguments, one-line errors, exit codes."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) ->
     try:
         flags, overrides, files, values = _split(given, stage.all_flags)
         if stage.reads_model:
-            overrides = [_model_folder(override) for override in overrides]
+            overrides = [re.sub("^model=", "paths.model=", override) for override in overrides]
         if "--pinned" in files:
             resolved = resolve(overrides, params=files["--pinned"], own=True)
         else:
@@ -59,14 +60,7 @@ def _main(stage: Stage, run: Callable[..., int | None], given: Sequence[str]) ->
 
 
 def on_folder(name: str, about: str, work: Callable[[Path], None], arguments: Sequence[str]) -> int:
-    """Run a command whose only argument is a folder, and return its exit code.
-
-    Args:
-        name: module below `pipeline`.
-        about: description, printed with the usage.
-        work: function of the folder; its user errors are one line on stderr.
-        arguments: command line.
-    """
+    """Run `work` of the command `name` on the folder that is its only argument, and return an exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         say(f"usage: python -m pipeline.{name} FOLDER\n\n{about}")
         return EXIT_USAGE
@@ -74,12 +68,7 @@ def on_folder(name: str, about: str, work: Callable[[Path], None], arguments: Se
 
 
 def explained(name: str, work: Callable[[], int | None]) -> int:
-    """Run a command without options, print user errors in one line, and return its exit code.
-
-    Args:
-        name: module below `pipeline`.
-        work: function that returns the exit code; None means 0.
-    """
+    """Run `work` for a command without options, print user errors in one line, and return its exit code."""
     called = name.rpartition(".")[2]
 
     def run() -> int:
@@ -90,11 +79,6 @@ def explained(name: str, work: Callable[[], int | None]) -> int:
             return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_ERROR
 
     return stoppable(called, run)
-
-
-def _model_folder(override: str) -> str:
-    name, equals, value = override.partition("=")
-    return f"paths.model={value}" if name == "model" and equals else override
 
 
 def _fail(stage: Stage, error: Exception, code: int, given: Sequence[str]) -> int:

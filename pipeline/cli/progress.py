@@ -131,10 +131,5 @@ def _terminal_bar() -> Any:
         from rich.progress import Progress as Bar
     except ImportError:
         return None
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-    ]
-    return Bar(*columns, console=Console(stderr=True))
+    task, status = TextColumn("{task.description}"), TextColumn("{task.fields[status]}")
+    return Bar(task, BarColumn(), MofNCompleteColumn(), status, console=Console(stderr=True))

@@ -22,15 +22,7 @@ _NAMES = (*GROUPS, "experiment", "sweep")
 
 
 def assignments(arguments: Sequence[str], schema: type = Config) -> list[tuple[str, Any]]:
-    """Parse arguments of the form key=value.
-
-    Args:
-        arguments: arguments as typed.
-        schema: schema of the options.
-
-    Raises:
-        ConfigError: an argument has another form.
-    """
+    """Parse arguments of the form key=value; ConfigError names one of another form."""
     return [_read(argument, schema) for argument in arguments]
 
 
@@ -40,11 +32,7 @@ def assignment(key: str, value: object) -> str:
 
 
 def unquoted(text: str, where: str) -> str:
-    """Remove quotes around a text, if any; a backslash only escapes a quote or another one before a quote.
-
-    Raises:
-        ConfigError: there are unescaped quotes inside.
-    """
+    """Remove quotes around a text, if any; ConfigError if there are unescaped quotes inside."""
     quote = text[:1]
     if quote not in ("'", '"') or len(text) < 2 or text[-1] != quote:
         return text

@@ -19,15 +19,7 @@ FASTEST_GIF = 50
 
 
 def check_together(config: Config, sources: Mapping[str, str]) -> None:
-    """Refuse contradictions between options.
-
-    Args:
-        config: complete configuration within its limits.
-        sources: file that set each option, for the message.
-
-    Raises:
-        ConfigError: the options and valid values.
-    """
+    """Refuse contradictions between options; `sources` are the files that set them, for the message."""
     data = config.data
 
     def refuse(name: str, problem: str) -> None:

@@ -18,10 +18,6 @@ def beside_own_runs(resolved: Resolved, stage: str) -> Resolved:
     """Redirect results to a separate folder if the model is not this run's.
 
     Paths that the user set stay. Outputs in dvc.yaml are thus always of the model that DVC trained.
-
-    Args:
-        resolved: configuration of a stage that reads a model.
-        stage: name of the stage, for the note about its output.
     """
     paths = resolved.config.paths
     chosen = resolved.sources.get("paths.model") != DEFAULT

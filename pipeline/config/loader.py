@@ -139,10 +139,7 @@ def resolve(arguments: Sequence[str] = (), *, params: Path | None = None, own: b
 
 
 def _without_secrets(config: Config) -> dict[str, str]:
-    """Move user and password of tracking.uri to the returned environment variable.
-
-    Configurations are printed, stored and sent.
-    """
+    """Move user and password of tracking.uri, which is printed and stored, to the returned environment."""
     whole = config.tracking.uri
     if whole is None or redacted(whole) == whole:
         return {}

@@ -37,14 +37,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """Option of the schema.
-
-    Attributes:
-        name: dotted name.
-        type: annotation.
-        default: value without any file, or MISSING.
-        metadata: arguments of `pipeline.config.fields.option`.
-    """
+    """Option of the schema, by dotted name; `metadata` are arguments of `pipeline.config.fields.option`."""
 
     name: str
     type: Any
@@ -137,11 +130,7 @@ def leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def check_type(name: str, value: object, source: str, schema: type = Config) -> None:
-    """Refuse an unknown option and a value of the wrong type.
-
-    Raises:
-        ConfigError: `source`, the option and its valid values.
-    """
+    """Refuse an unknown option and a value of the wrong type; ConfigError names source and valid values."""
     option = all_options(schema).get(name)
     if option is None:
         raise ConfigError(_unknown_option(name, value, source, schema))

@@ -31,17 +31,17 @@ def check_paths(paths: PathsConfig, refuse: Refuse) -> None:
     real = {name: Path(os.path.realpath(value)) for name, value in vars(paths).items()}
     for one, other in combinations(REPLACED, 2):
         if real[one] == real[other]:
-            refuse(f"paths.{other}", f"{real[other]}, which is paths.{one}, too: give each its own")
+            refuse(f"paths.{other}", f"{real[other]}, which is paths.{one}, too: choose separate folders")
     for outer in REPLACED:
         for inner in (*REPLACED, "train", "checkpoints", "report"):
             if inner != outer and real[inner].is_relative_to(real[outer]):
                 problem = f"which lies in paths.{outer} = {real[outer]} and would be removed with it"
-                refuse(f"paths.{inner}", f"{real[inner]}, {problem}: give it a place of its own")
+                refuse(f"paths.{inner}", f"{real[inner]}, {problem}: choose another folder")
     for inner in (*REPLACED, "checkpoints", "report"):
         for entry in TRAINED:
             if real[inner].is_relative_to(real["train"] / entry):
                 problem = f"which is where training writes {entry}"
-                refuse(f"paths.{inner}", f"{real[inner]}, {problem}: give it a place of its own")
+                refuse(f"paths.{inner}", f"{real[inner]}, {problem}: choose another folder")
 
 
 def _unusable(name: str, value: str) -> str:

@@ -63,16 +63,7 @@ def main_values() -> dict[str, Any]:
 
 
 def read_yaml(path: Path, *, section: str = "", schema: type = Config) -> dict[str, Any]:
-    """Read the mapping of a YAML file; values of text options are kept as typed.
-
-    Args:
-        path: file to read.
-        section: dotted name of the section of its options, if the file does not have it.
-        schema: further options beside those of a run.
-
-    Raises:
-        ConfigError: see `pipeline.config.yaml_reading.read_mapping`.
-    """
+    """Read a YAML file of options, in a dotted `section` if it has none; text options are kept as typed."""
     options = all_options() | all_options(schema)
     texts = [name for name, option in options.items() if str in option.types]
 
@@ -84,13 +75,7 @@ def read_yaml(path: Path, *, section: str = "", schema: type = Config) -> dict[s
 
 
 def require_harmless(values: Mapping[str, Any], source: str, schema: type = Config) -> None:
-    """Refuse values of an untrusted file that say where this machine writes or connects.
-
-    Values of conf/config.yaml are accepted, and models of the project.
-
-    Raises:
-        ConfigError: file and option.
-    """
+    """Refuse values of an untrusted file that say where this machine writes or connects, unless usual."""
     usual, options = dict(leaves(main_values())), all_options(schema)
     private = {name for name, option in options.items() if option.metadata["local"]}
     for name, value in values.items():

@@ -1,1 +1,1 @@
-"""What `python -m pipeline.doctor` looks at: checks that know nothing of each other."""
+"""Independent checks of `python -m pipeline.doctor`."""

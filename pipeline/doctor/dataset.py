@@ -1,4 +1,4 @@
-"""Checks of the data set: what it is, where its cameras stand, whether every picture can be used."""
+"""Checks of the data set: origin, camera poses, and validity of each image."""
 
 import math
 import warnings
@@ -20,11 +20,11 @@ SHADES = " .:-=+*#%@"
 COLUMNS, ROWS = 48, 10
 REMEDY = "python -m pipeline.prepare with the same arguments writes it"
 LISTED = 10
-"""Files that are named of those that are wrong."""
+"""Maximum number of invalid files that are named."""
 
 
 def description(config: Config) -> Iterator[Finding]:
-    """Number, size and origin of the pictures, and whether they are those of the configuration."""
+    """Number, size and origin of the images, and their agreement with the configuration."""
     path = Path(config.paths.train_data)
     if not path.exists():
         yield Problem(f"there is no data set at {path}", REMEDY)
@@ -34,7 +34,7 @@ def description(config: Config) -> Iterator[Finding]:
         dataset = ImageDataset(path)
     yield from (Caution(str(warning.message)) for warning in caught)
     count, size = len(dataset), dataset.size
-    yield Fact("pictures", f"{count} of {size} x {size}, {amount(_bytes(path))} in {path}")
+    yield Fact("images", f"{count} of {size} x {size}, {amount(_bytes(path))} in {path}")
     yield from _in_memory(config, count * 3 * size * size)
     if dataset.stored_meta is not None:
         yield from _origin(dataset.stored_meta)
@@ -51,8 +51,8 @@ def _in_memory(config: Config, needed: int) -> Iterator[Finding]:
     yield Fact("in memory", f"{amount(needed)} on the {device.type} of every process")
     if needed > free:
         yield Problem(
-            f"the pictures take {amount(needed)}, and {amount(free)} are free",
-            "fewer pictures (data.identities), smaller ones (data.size), or a larger machine",
+            f"the images take {amount(needed)}, and {amount(free)} are free",
+            "fewer images (data.identities), smaller ones (data.size), or a larger machine",
         )
 
 
@@ -66,11 +66,11 @@ def _origin(meta: DatasetMeta) -> Iterator[Finding]:
         f"background {meta.background}",
     )
     if meta.split != "train":
-        yield Caution(f"these are pictures of the split {meta.split}: metrics on them would flatter")
+        yield Caution(f"these are images of the split {meta.split}: training on them biases its metrics")
 
 
 def poses(config: Config) -> Iterator[Finding]:
-    """Where the cameras stand, drawn."""
+    """Histogram of the camera poses."""
     if not Path(config.paths.train_data).exists():
         yield Fact("none", "there is no data set")
         return
@@ -82,7 +82,7 @@ def poses(config: Config) -> Iterator[Finding]:
 
 
 def drawn(pitch: NDArray[np.floating], yaw: NDArray[np.floating]) -> list[str]:
-    """A histogram of poses in degrees: pitch downwards, yaw to the right, darker where there are more."""
+    """Draw a histogram of poses in degrees: pitch downwards, yaw to the right, darker for more poses."""
     counts, rows, columns = np.histogram2d(pitch, yaw, (ROWS, COLUMNS), (_span(pitch), _span(yaw)))
     darkest = len(SHADES) - 1
     shades = np.ceil(counts / max(counts.max(), 1.0) * darkest).astype(int)
@@ -95,26 +95,26 @@ def drawn(pitch: NDArray[np.floating], yaw: NDArray[np.floating]) -> list[str]:
 
 
 def _span(values: NDArray[np.floating]) -> tuple[float, float]:
-    """From the smallest to the largest value, and at least a degree."""
+    """Range of values, at least a degree wide."""
     low, high = float(values.min()), float(values.max())
     return (low, high) if high - low >= 1.0 else (low - 0.5, high + 0.5)
 
 
 def contents(config: Config) -> Iterator[Finding]:
-    """Every picture decoded: damaged files, copies, and the hash of it all."""
+    """Decode all images and report damaged files, copies, and a changed digest."""
     if not Path(config.paths.train_data).exists():
         yield Fact("none", "there is no data set")
         return
     report = examine(ImageDataset(config.paths.train_data))
-    yield Fact("sound", f"{report.count - len(report.unreadable)} of {report.count} pictures")
+    yield Fact("sound", f"{report.count - len(report.unreadable)} of {report.count} images")
     copies = [f"{copy} is {first} again" for first, copy in report.duplicates]
     if copies:
-        yield Caution("\n".join([f"{len(copies)} pictures are copies of others:", *_some(copies)]))
+        yield Caution("\n".join([f"{len(copies)} images are copies of others:", *_some(copies)]))
     yield from map(Caution, report.warnings)
     if report.unreadable:
         yield Problem("\n".join(_some(report.unreadable)), REMEDY)
     elif report.changed:
-        yield Problem("pictures or cameras are not those that meta.json was written for", REMEDY)
+        yield Problem("images or cameras were changed after meta.json was written", REMEDY)
 
 
 def _some(texts: list[str]) -> list[str]:

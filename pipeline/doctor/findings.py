@@ -1,4 +1,4 @@
-"""Findings of a check, and the report that is made of them."""
+"""Findings of checks, and their report."""
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,7 @@ NAME_WIDTH = 18
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that was found; text of several lines is a drawing."""
+    """Fact about the machine or the data; text of several lines is a drawing."""
 
     name: str
     text: str
@@ -20,14 +20,14 @@ class Fact:
 
 @dataclass(frozen=True)
 class Caution:
-    """Something to know about, which keeps nothing from working."""
+    """Caution that does not prevent training."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong, and what to do about it, where the text does not say so itself."""
+    """Problem, with a remedy if the text has none."""
 
     text: str
     remedy: str = ""
@@ -35,18 +35,18 @@ class Problem:
 
 Finding = Fact | Caution | Problem
 Checks = Mapping[str, Iterator[Finding]]
-"""Title -> findings, which are looked for when they are asked for."""
+"""Findings by title, computed on iteration."""
 
 
 class Outcome(NamedTuple):
-    """Titles of the checks that found problems, and the number of cautions."""
+    """Titles of checks with problems, and number of cautions."""
 
     wrong: list[str]
     cautions: int
 
 
 def report(checks: Checks, write: Write) -> Outcome:
-    """Run every check to its end or to its first error, and print each finding as it is made."""
+    """Run each check to its end or first error, and print findings as they are made."""
     wrong: list[str] = []
     cautions = 0
     for title, findings in checks.items():
@@ -61,17 +61,17 @@ def report(checks: Checks, write: Write) -> Outcome:
 
 
 def _whatever_happens(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings, and an error among them as a problem, so that no check hides another."""
+    """Iterate over findings, with an error as a problem, so that other checks still run."""
     try:
         yield from findings
     except ImportError as error:
         yield Problem(str(error), f"pip install {error.name or 'it'}")
     except (ValueError, OSError) as error:
-        yield Problem(str(error))  # messages of this program end in what to do
+        yield Problem(str(error))  # messages of this program end with a remedy
     except Exception as error:
         yield Problem(
             f"the check itself failed\n{''.join(traceback.format_exception(error)).rstrip()}",
-            "report this: it is a defect of the program",
+            "report this defect of the program",
         )
 
 

@@ -1,4 +1,4 @@
-"""Checks of this machine: the program's versions, processors and memory."""
+"""Checks of this machine: versions, processors and memory."""
 
 import configparser
 import importlib.metadata
@@ -21,11 +21,11 @@ from pipeline.tracking import provenance
 from pipeline.tracking.fingerprint import program_hash
 
 NEEDED = ("accelerate", "hydra-core", "numpy", "pillow", "safetensors")
-"""Packages that training needs beside torch."""
+"""Packages that training needs in addition to torch."""
 OPTIONAL = {
-    "mlflow": "runs in MLflow; tracking=none does without",
-    "dvc": "dvc repro, which runs what has changed",
-    "rich": "bars in place of lines",
+    "mlflow": "tracking; not needed with tracking=none",
+    "dvc": "dvc repro",
+    "rich": "progress bars",
     "embreex": "generated heads and cars",
     "scipy": "generated heads and cars",
     "torch-fidelity": "metrics",
@@ -36,14 +36,14 @@ OPTIONAL = {
     "ray": "sweeps",
     "optuna": "sweeps",
 }
-"""Package -> what it is for."""
+"""Use of each optional package."""
 LINE_WIDTH = 90
 BF16_CAPABILITY = (8, 0)
-"""The first compute capability with bfloat16 in hardware."""
+"""Minimum compute capability with bfloat16 in hardware."""
 
 
 def versions() -> Iterator[Finding]:
-    """Of Python, of packages, and of this project."""
+    """Versions of Python, packages and this project."""
     yield Fact("python", f"{platform.python_version()} on {platform.platform()}")
     yield Fact("torch", f"{torch.__version__}, {_gpu_library()}")
     found = {name: _version(name) for name in (*NEEDED, *OPTIONAL)}
@@ -64,7 +64,7 @@ def versions() -> Iterator[Finding]:
 
 
 def without_git(project: Path) -> Iterator[Finding]:
-    """A note where DVC would refuse to work: in no git repository, unless it is told that this is meant."""
+    """Caution outside of a git repository, where DVC refuses to work unless core.no_scm is set."""
     if any((folder / ".git").exists() for folder in (project, *project.parents)):
         return
     settings = configparser.ConfigParser(interpolation=None)
@@ -74,14 +74,12 @@ def without_git(project: Path) -> Iterator[Finding]:
     except (configparser.Error, ValueError):
         meant = False
     if not meant:
-        remedy = "make run tells it, or: dvc config --local core.no_scm true; for dvc exp: git init"
-        yield Caution(
-            f"{project} is no git repository, where dvc repro works only if it is told so: {remedy}"
-        )
+        remedy = "use make run, or: dvc config --local core.no_scm true; for dvc exp: git init"
+        yield Caution(f"{project} is no git repository, which dvc repro refuses by default: {remedy}")
 
 
 def devices(config: Config) -> Iterator[Finding]:
-    """Processors, their memory, and the one that training would use."""
+    """Processors, their memory, and the device of training."""
     memory = hardware.memory()
     bound = "" if memory.limit is None else f", the control group allows {amount(memory.limit)}"
     yield Fact(
@@ -94,13 +92,14 @@ def devices(config: Config) -> Iterator[Finding]:
         name = f"{torch.cuda.get_device_name(index)}, compute capability {'.'.join(map(str, capability))}"
         yield Fact(f"GPU {index}", f"{name}, {bf16}; {amount(free)} of {amount(total)} free")
         if free < total / 2:
-            yield Caution(f"something else uses {amount(total - free)} of GPU {index}: nvidia-smi shows what")
+            yield Caution(f"another program uses {amount(total - free)} of GPU {index}: see nvidia-smi")
     if not torch.cuda.is_available():
-        yield Fact("GPU", "none that torch sees")
+        yield Fact("GPU", "none that torch can use")
         if Path("/proc/driver/nvidia/version").exists():
             yield Caution(_why_no_gpu())
     device = build.device(config.train.device)
-    yield Fact("training", f"on {device.type} (train.device = {config.train.device}), {_threads(config)}")
+    threads = config.train.threads or torch.get_num_threads()
+    yield Fact("training", f"on {device.type} (train.device = {config.train.device}), {threads} CPU threads")
     yield from _precision(config, device)
     yield from _kernels(config, device)
 
@@ -114,14 +113,14 @@ def _precision(config: Config, device: torch.device) -> Iterator[Finding]:
             yield Caution("train.precision = bf16 is slow on this GPU: train.precision=fp16 is not")
     elif precision == "no" and device.type == "cuda":
         yield Caution("train.precision = no leaves this GPU's half-precision units idle: bf16 is faster")
-    yield Fact("precision", f"{precision} of matrix products, geometry in float32")
+    yield Fact("precision", f"{precision} for matrix products, float32 for geometry")
 
 
 def _kernels(config: Config, device: torch.device) -> Iterator[Finding]:
-    """Compare Triton's kernels with plain torch, at the widths of the model."""
+    """Comparison of Triton's kernels with plain torch, at the widths of the model."""
     if not backend_of(device, kernels=config.train.kernels).kernels:
         if device.type == "cuda":
-            yield Caution("plain torch works in place of Triton's kernels, several times slower")
+            yield Caution("plain torch replaces Triton's kernels, several times slower")
         return
     model = config.model
     check = kernel_check.check_kernels(device, width=model.hidden, manifold_width=model.manifold_hidden)
@@ -149,10 +148,6 @@ def _why_no_gpu() -> str:
     return (
         f"there is an NVIDIA driver, but torch cannot use it with CUDA {torch.version.cuda}: see nvidia-smi"
     )
-
-
-def _threads(config: Config) -> str:
-    return f"{config.train.threads or torch.get_num_threads()} CPU threads"
 
 
 def _list(items: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Check of the processes that the doctor was launched with: do they meet, agree, and average right?"""
+"""Check of the launched processes: rendezvous, agreement, and a correct all-reduce."""
 
 import os
 import platform
@@ -25,39 +25,39 @@ REPETITIONS = 5
 
 
 class Card(NamedTuple):
-    """What a process tells the others about itself."""
+    """Description of a process, sent to the others."""
 
     host: str
     device: str
     python: str
     torch: str
-    mark: str  # fingerprint of program, configuration and data, or why there is none
+    mark: str  # fingerprint of program, configuration and data, or the error
     failed: bool
-    listening: tuple[str, ...] = ()  # where other machines reach it
+    listening: tuple[str, ...] = ()  # addresses reachable from other machines
 
 
 class Meeting(NamedTuple):
-    """What came out of a meeting of all processes."""
+    """Result of a rendezvous of all processes."""
 
     cards: list[Card]
     backend: str
-    bytes: int  # of the message that was averaged, as long as the gradients of both networks
-    seconds: float  # an average took
+    bytes: int  # of the averaged message, as long as the gradients of both networks
+    seconds: float  # of an all-reduce
     right: bool
 
 
 def size() -> int:
-    """Number of processes that this one was launched with, itself included."""
+    """Number of launched processes."""
     return int(os.environ["WORLD_SIZE"]) if exit_status.is_worker() else 1
 
 
 def rank() -> int:
-    """Number of this process among them."""
+    """Rank of this process."""
     return int(os.environ["RANK"]) if exit_status.is_worker() else 0
 
 
 def processes(config: Config) -> Iterator[Finding]:
-    """Meet, in the first process; the others `attend`."""
+    """Rendezvous and report, in the first process; the others `attend`."""
     if size() == 1:
         yield from _alone(config)
         return
@@ -68,7 +68,7 @@ def processes(config: Config) -> Iterator[Finding]:
     megabytes = meeting.bytes / 1e6
     speed = f"{megabytes:.1f} MB in {meeting.seconds * 1e3:.1f} ms"
     if meeting.right:
-        yield Fact("all-reduce", f"right on every process; {speed} through {meeting.backend}")
+        yield Fact("all-reduce", f"correct on every process; {speed} through {meeting.backend}")
     else:
         yield Problem(
             f"an all-reduce through {meeting.backend} gives a wrong mean",
@@ -77,18 +77,14 @@ def processes(config: Config) -> Iterator[Finding]:
 
 
 def _place() -> str:
-    """Of their meeting: a port, or on one machine a file."""
+    """Place of the rendezvous: a port, or on one machine a file."""
     if workers.MEETING in os.environ:
         return "of this machine"
     return f"at {os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
 
 
 def attend(config: Config) -> Meeting:
-    """Meet all processes.
-
-    Raises:
-        ValueError: the device, or the precision on it, is not to be had.
-    """
+    """Rendezvous with all processes; ValueError if the device, or the precision on it, is not available."""
     with join(config) as team:
         cards = _exchange(_introduce(config, team), team)
         message = torch.full((_gradients(config),), team.processes.rank + 1.0, device=team.device)
@@ -112,7 +108,7 @@ def _introduce(config: Config, team: Team) -> Card:
     try:
         data_hash = scene.open_dataset(config.paths.train_data, config.data).content_hash
         mark, failed = fingerprint(config, data_hash=data_hash), False
-    except Exception as error:  # whatever it is, the others wait
+    except Exception as error:  # any error: the others wait
         mark, failed = f"{error}", True
     listening = sockets.beyond_loopback()
     versions = platform.python_version(), torch.__version__
@@ -135,14 +131,14 @@ def _timed_average(team: Team, message: torch.Tensor) -> float:
 
 
 def _gradients(config: Config) -> int:
-    """Numbers that training averages in every step: the gradients of both networks."""
+    """Number of gradients of both networks, which training averages in each step."""
     settings = build.model_settings(config, scene.planned_meta(config.data))
     networks = folder.build_generator(settings), folder.build_discriminator(settings)
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
 def introductions(cards: list[Card]) -> Iterator[Finding]:
-    """Who is there, and who has something else than most."""
+    """Hosts and devices of all processes, and differences to the majority."""
     for number, card in enumerate(cards):
         yield Fact(f"process {number}", f"{card.host}, {card.device}")
     for what, values in (

@@ -1,4 +1,4 @@
-"""Sockets of a training that wait for other machines: whoever reaches them can run programs here."""
+"""Sockets of training that are open to other machines, and run programs of anyone who reaches them."""
 
 import os
 from collections.abc import Iterator
@@ -8,34 +8,34 @@ from pipeline.config.schema import Config
 from pipeline.doctor.findings import Caution, Fact, Finding
 from pipeline.runtime.launch import exit_status
 
-NETWORK = "let it be reached from the training's machines alone (docs/multi-node.md)"
+NETWORK = "restrict it to the machines of the training (docs/multi-node.md)"
 
 
 def planned(config: Config) -> Iterator[Finding]:
-    """The port that training would have open, where train.launch asks for several machines."""
+    """Port that training on several machines would open."""
     asked = config.train.launch
     if asked.machines == 1:
-        yield Fact("listening", "on loopback alone, whatever the number of processes")
+        yield Fact("listening", "on loopback alone, with any number of processes")
         return
     yield Caution(
         f"machine 0 will listen on all its addresses, at port {asked.main_port} (train.launch.main_port), "
-        f"and run what it is sent, without a password: {NETWORK}"
+        f"and run any program sent to it, without a password: {NETWORK}"
     )
 
 
 def found(listening: list[tuple[str, ...]]) -> Iterator[Finding]:
-    """What the processes of a meeting have open; `listening` are addresses of each, in the order of ranks."""
+    """Open sockets of all processes; `listening` are the addresses of each, by rank."""
     places = [f"process {rank}: {place}" for rank, own in enumerate(listening) for place in own]
     if not places:
         yield Fact("listening", "on loopback alone")
         return
     yield Caution(
-        f"beyond loopback, {', '.join(places)} will run what they are sent, without a password: {NETWORK}"
+        f"beyond loopback, {', '.join(places)} run any program sent to them, without a password: {NETWORK}"
     )
 
 
 def beyond_loopback() -> tuple[str, ...]:
-    """Addresses at which this process listens for other machines, and its launcher, in its first worker."""
+    """Addresses beyond loopback at which this process listens; in a first worker also its launcher."""
     import psutil
 
     own = [psutil.Process()]

@@ -1,4 +1,4 @@
-"""`python -m pipeline.doctor`: is everything in order, and what would happen if training started now?"""
+"""`python -m pipeline.doctor`: checks of machine, data and configuration before training."""
 
 import sys
 
@@ -11,24 +11,23 @@ from pipeline.doctor.findings import Checks, Problem, report
 STAGE = Stage(
     name="doctor",
     summary="""
-Looks at everything that training with the same arguments would use, changes nothing, and says what it finds:
-versions, processors and memory, an all-reduce across the processes that it was launched with, disks, the
-tracking server, the data set, and what would happen if training started now. WRONG is what keeps training
-from working, with what to do about it; a note is worth knowing.
+Checks everything that training with the same arguments would use, and changes nothing: versions, processors,
+memory, an all-reduce across the launched processes, disks, the tracking server, the data set, and the step
+from which training would start. WRONG marks problems that prevent training, each with a remedy.
 
-train.launch.processes=2 has two processes meet, and so does accelerate launch; the first writes the report.
-Several machines meet as they would for training, each started with its own train.launch.machine_rank.""",
+train.launch.processes=2 checks two processes, and so does accelerate launch; the first writes the report.
+Several machines are checked as for training, each started with its own train.launch.machine_rank.""",
     groups=("data", "model", "sampler", "train", "tracking"),
     examples=(
-        ("python -m pipeline.doctor", "what params.yaml says"),
-        ("python -m pipeline.doctor experiment=heads32 train.steps=4000", "would it go on, and from where?"),
+        ("python -m pipeline.doctor", "configuration of params.yaml"),
+        ("python -m pipeline.doctor experiment=heads32 train.steps=4000", "checkpoint that it would resume"),
         ("python -m pipeline.doctor train.launch.processes=8", "eight GPUs and their links"),
     ),
 )
 
 
 def run(config: Config) -> int:
-    """Print the report, or have the first of several processes do so; 1 where something is wrong."""
+    """Print the report, in the first of several processes; return 1 if there are problems."""
     if (code := _launched(config)) is not None:
         return code
     try:
@@ -46,17 +45,17 @@ def run(config: Config) -> int:
 
 
 def _launched(config: Config) -> int | None:
-    """The exit code of the processes that train.launch asks for, where they can be started."""
+    """Exit code of the processes of train.launch, if they can be started."""
     try:
         from pipeline.runtime.launch import start
 
         return start.run(config, stage="doctor")
-    except (ImportError, ValueError):  # a check will tell
+    except (ImportError, ValueError):  # a check reports it
         return None
 
 
 def _checks(config: Config) -> Checks:
-    """What this process looks at: nothing, where it is not the first, beside being there for the first."""
+    """Checks of this process; none unless it is the first, for which the others attend the rendezvous."""
     from pipeline.doctor import dataset, machine, processes, storage, training
 
     if processes.rank() > 0:
@@ -70,6 +69,6 @@ def _checks(config: Config) -> Checks:
         "Tracking": storage.tracking(config),
         "Data set": dataset.description(config),
         "Cameras": dataset.poses(config),
-        "Pictures": dataset.contents(config),
+        "Images": dataset.contents(config),
         "Training": training.training(config),
     }

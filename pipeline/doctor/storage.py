@@ -1,4 +1,4 @@
-"""Checks of what training writes to: disks, and the store of runs."""
+"""Checks of disks and of the store of runs."""
 
 import shutil
 import socket
@@ -21,7 +21,7 @@ CONNECT_SECONDS = 5.0
 
 
 def disks(config: Config) -> Iterator[Finding]:
-    """Room for checkpoints, runs, data and the store, and whether they can be written."""
+    """Free space and write access for checkpoints, runs, data and the store."""
     places = {
         "paths.checkpoints": lasting(config.paths.checkpoints),
         "paths.train": Path(config.paths.train),
@@ -39,7 +39,7 @@ def disks(config: Config) -> Iterator[Finding]:
 
 
 def checkpoint_bytes(state: TrainingState) -> int:
-    """Of a checkpoint of a state that has made no step yet: two moments of every weight will come on top."""
+    """Bytes of a checkpoint, from an initial state, to which Adam's two moments are added."""
     weights = [*state.generator.parameters(), *state.discriminator.parameters()]
     return sum(t.nbytes for t in state.tensors().values()) + 2 * sum(w.nbytes for w in weights)
 
@@ -48,26 +48,26 @@ def _checkpoints(config: Config, folder: Path) -> Iterator[Finding]:
     train = config.train
     one = checkpoint_bytes(build.training_state(config, scene.planned_meta(config.data), torch.device("cpu")))
     kept = train.keep_checkpoints + (train.steps // train.keep_every if train.keep_every else 0)
-    needed = (kept + 1) * one  # a new one is written before the oldest goes
+    needed = (kept + 1) * one  # a new one is written before the oldest is removed
     free = shutil.disk_usage(_existing(folder)).free
     yield Fact("to be kept", f"{kept} checkpoints of {amount(one)}, and one more while it is written")
     if free < needed:
         yield Problem(
             f"checkpoints will take {amount(needed)}, and {amount(free)} are free",
-            "make room, lower train.keep_checkpoints or raise train.keep_every, or set paths.checkpoints",
+            "free space, lower train.keep_checkpoints or raise train.keep_every, or set paths.checkpoints",
         )
     elif free < 2 * needed:
         yield Caution(f"checkpoints will take {amount(needed)} of the {amount(free)} that are free")
 
 
 def _existing(path: Path) -> Path:
-    """The folder itself, or the one in which it would be made."""
+    """Folder itself, or its nearest existing ancestor."""
     path = path.absolute()
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _unusable(folder: Path) -> str | None:
-    """Why nothing can be written in a folder, or None."""
+    """Error of writing in a folder, or None."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder):
             return None
@@ -76,7 +76,7 @@ def _unusable(folder: Path) -> str | None:
 
 
 def tracking(config: Config) -> Iterator[Finding]:
-    """Whether runs can be recorded where the configuration says."""
+    """Access to the configured store of runs."""
     if config.tracking.kind == "none":
         yield Fact("runs", "are not recorded (tracking=none); metrics.jsonl holds all numbers")
         return
@@ -85,11 +85,11 @@ def tracking(config: Config) -> Iterator[Finding]:
     file = database.file_of(uri)
     if file is not None and config.train.launch.machines > 1:
         yield Caution(
-            "machine 0 alone writes this file, so nobody can follow the runs from elsewhere, and\n"
-            "a network drive damages it: for that, start mlflow server, and set tracking.uri=http://HOST:PORT"
+            "only machine 0 writes this file, other machines cannot show the runs, and a network drive\n"
+            "damages it: to share runs, start mlflow server, and set tracking.uri=http://HOST:PORT"
         )
     if file is not None and not file.exists():
-        yield Fact("runs", "none yet: training makes the file")
+        yield Fact("runs", "none yet: training creates the file")
         return
     _connect(uri)
     client = store.open_store(config.tracking, create=False)
@@ -112,7 +112,7 @@ def _uri(config: Config) -> str:
 
 
 def _connect(uri: str) -> None:
-    """Find out soon whether a server is there: MLflow tries for minutes."""
+    """Refuse an absent server at once, for which MLflow would retry for minutes."""
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return

@@ -1,4 +1,4 @@
-"""Check of what would happen if training started now."""
+"""Check of training: networks, batch, checkpoints and time."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,14 +24,14 @@ from pipeline.train import checkpoints
 
 
 def training(config: Config) -> Iterator[Finding]:
-    """Networks, batch, checkpoints and time of the training that this configuration asks for."""
+    """Networks, batch, checkpoints and time of training with this configuration."""
     present = Path(config.paths.train_data).exists()
     dataset = scene.open_dataset(config.paths.train_data, config.data) if present else None
     meta = scene.planned_meta(config.data) if dataset is None else dataset.meta
     state = build.training_state(config, meta, torch.device("cpu"))
     yield Fact(
         "generator",
-        f"{_parameters(state.generator)}, {config.sampler.points} points a ray ({config.sampler.kind})",
+        f"{_parameters(state.generator)}, {config.sampler.points} points per ray ({config.sampler.kind})",
     )
     yield Fact("discriminator", f"{_parameters(state.discriminator)}, {meta.size} x {meta.size} pixels")
     build.require_reachable_levels(state.generator, scene.training_poses(config.data, meta))
@@ -45,7 +45,7 @@ def training(config: Config) -> Iterator[Finding]:
 
 
 def processes_of(config: Config) -> int:
-    """Number of processes that would train: those of the launcher, if there is one, or those asked for."""
+    """Number of processes: those of the launcher, if there is one, or of train.launch."""
     launch = config.train.launch
     return together.size() if together.size() > 1 else launch.processes * launch.machines
 
@@ -56,8 +56,8 @@ def _batch(config: Config) -> Iterator[Finding]:
     own = share.stop - share.start
     each = min(train.micro_batch or own, own)
     among = f"{own} on each of {processes} processes, " if processes > 1 else ""
-    yield Fact("batch", f"{train.batch_size} pictures, {among}{each} at a time")
-    yield Fact("patches", f"{train.patches} a picture; recompute {str(train.recompute).lower()}")
+    yield Fact("batch", f"{train.batch_size} images, {among}{each} at a time")
+    yield Fact("patches", f"{train.patches} per image; recompute {str(train.recompute).lower()}")
     if size * size % train.patches:
         yield Problem(
             f"{size} x {size} pixels cannot be cut into train.patches = {train.patches} equal parts",
@@ -66,29 +66,29 @@ def _batch(config: Config) -> Iterator[Finding]:
 
 
 def _start(config: Config, state: TrainingState, mark: str) -> Iterator[Finding]:
-    """Where training would begin, and how long it would take."""
+    """Step at which training would start or resume, and its duration."""
     steps, places = config.train.steps, lasting(config.paths.checkpoints)
     folder = checkpoints.folder_of(places, mark, steps=steps)
     if process := checkpoints.holder(folder):
         yield Caution(f"process {process.pid} trains there now: a second one would be refused")
     found = checkpoint.read_newest(folder)
     if found is None:
-        yield Fact("start", f"anew, {steps} steps, checkpoints in {folder}")
+        yield Fact("start", f"new run, {steps} steps, checkpoints in {folder}")
         for other in made_by_another_program(places, mark):
-            yield Caution(f"{other} was trained by another version of gram, and would not be gone on with")
+            yield Caution(f"{other} was trained by another version of gram, and would not be resumed")
     else:
         checkpoint.restore(state, found.step, found.tensors, source=str(found.path))
-        yield Fact("start", f"from step {found.step} of {steps}: {found.path} is sound and fits")
-        remedy = "look after the disk; training puts it aside and goes on from that older one"
+        yield Fact("start", f"from step {found.step} of {steps}: {found.path} is intact and fits")
+        remedy = "check the disk; training sets it aside and resumes from the older one"
         yield from (Problem(str(error), remedy) for _, error in found.damaged)
         changed = checkpoints.changes(_conditions(config), found.conditions)
         if changed and found.step < steps:
-            yield Caution(f"now {'; '.join(changed)}: not bit for bit what it would have become")
+            yield Caution(f"now {'; '.join(changed)}: results will be equivalent, but not bit-identical")
     yield from _time(config, folder, steps - (0 if found is None else found.step))
 
 
 def _conditions(config: Config) -> Mapping[str, Any]:
-    """Those that training would have; threads are set by the launcher, if there will be one."""
+    """Conditions of training; without threads if a launcher sets them."""
     processes = processes_of(config)
     device = build.device(config.train.device)
     backend = backend_of(device, kernels=config.train.kernels)
@@ -101,7 +101,7 @@ def _conditions(config: Config) -> Mapping[str, Any]:
 
 
 def _time(config: Config, folder: Path, left: int) -> Iterator[Finding]:
-    """How long the steps that are left take, from the speed of those before them."""
+    """Duration of the remaining steps, from the speed of the last ones."""
     images = left * config.train.batch_size
     if images == 0:
         yield Fact("time", "none: all steps are done, the model would be published again")
@@ -109,10 +109,10 @@ def _time(config: Config, folder: Path, left: int) -> Iterator[Finding]:
     speeds = [record.get("images_per_second") for record in runlog.read(folder / runlog.METRICS)]
     known = [speed for speed in speeds if speed]
     if known:
-        took = duration(images / known[-1])
-        yield Fact("time", f"{took} for {images} pictures, at the {known[-1]:.1f} a second of last time")
+        needed = duration(images / known[-1])
+        yield Fact("time", f"{needed} for {images} images, at the last speed of {known[-1]:.1f} images/s")
     else:
-        yield Fact("time", f"for {images} pictures: python -m pipeline.plan measures it")
+        yield Fact("time", f"unknown for {images} images: python -m pipeline.plan measures it")
 
 
 def _parameters(network: nn.Module) -> str:

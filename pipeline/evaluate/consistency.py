@@ -158,10 +158,7 @@ def _pairs(count: int, steps: int) -> Iterator[tuple[int, int]]:
 def _truth(held_out: ImageDataset | None, step: float, most: int) -> tuple[Comparison | None, str]:
     """Pairs of real views of one head or car by the angle between their cameras, or the reason for none.
 
-    Args:
-        held_out: held-out images.
-        step: angle between neighbours, radians; angles are rounded to a number of steps.
-        most: maximum number of steps.
+    Angles are rounded to multiples of `step`, in radians, `most` at most.
     """
     if held_out is None:
         return None, "there are no held-out images"

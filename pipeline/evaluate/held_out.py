@@ -13,21 +13,13 @@ from gram.shapes import Float
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutIdentity:
-    """Views of one head or car, the most frontal view first.
+    """Views of one head or car, the most frontal view first; depth and mesh are None if unknown."""
 
-    Attributes:
-        identity: index of the identity in the data set.
-        images: real images in [-1, 1].
-        poses: (pitch, yaw) of the cameras, radians.
-        depth: true distance along rays, NaN for background; None if unknown.
-        mesh: true surface in world coordinates; None if unknown.
-    """
-
-    identity: int
-    images: Float[Tensor, "views 3 size size"]
-    poses: Float[Tensor, "views 2"]
-    depth: Float[Tensor, "views size size"] | None
-    mesh: trimesh.Trimesh | None
+    identity: int  # index in the data set
+    images: Float[Tensor, "views 3 size size"]  # in [-1, 1]
+    poses: Float[Tensor, "views 2"]  # (pitch, yaw), radians
+    depth: Float[Tensor, "views size size"] | None  # distance along rays, NaN for background
+    mesh: trimesh.Trimesh | None  # in world coordinates
 
 
 def first_identities(dataset: ImageDataset, count: int, *, views: int) -> list[HeldOutIdentity]:

@@ -16,17 +16,7 @@ def measure(subject: EvaluatedModel) -> PartResult:
     if not settings.noise_views:
         sampling_noise.write_numbers(out, {})  # DVC requires all outputs
         return PartResult.skip("evaluate.noise_views = 0", images=sampling_noise.FIGURES)
-    untrained = subject.untrained()
-    kind = subject.described["sampler"]["kind"]
-    trained = sampling_noise.measure_model(
-        subject.generator,
-        untrained,
-        subject.prior,
-        settings,
-        kind=kind,
-        size=subject.size,
-        made_of=subject.made_of,
-    )
+    trained = sampling_noise.measure_model(subject)
     analytic = sampling_noise.measure_analytic_field(
         settings.noise_points, seeds=settings.noise_seeds, views=settings.noise_views, size=ANALYTIC_SIZE
     )

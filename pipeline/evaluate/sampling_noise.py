@@ -22,13 +22,11 @@ from gram.analysis.sampling_noise import (
     reference_of,
 )
 from gram.geometry.cameras import Rays
-from gram.geometry.poses import PosePrior
-from gram.model.generator import Generator
 from gram.rendering.samplers import SAMPLERS, HierarchicalSampler
 from pipeline.cli.progress import Progress
-from pipeline.config.schema import EvaluateConfig
 from pipeline.display.images import Pixels, to_pixels
 from pipeline.evaluate.figures.sampling_noise import Crops, plot_crops, plot_curves
+from pipeline.evaluate.part import EvaluatedModel
 
 FIGURES = ("noise", "noise_crops")
 """File names without suffix: numbers over points per ray, and crops side by side."""
@@ -78,11 +76,7 @@ class NoiseReport:
 
 
 def measure_analytic_field(
-    points: Sequence[int],
-    *,
-    seeds: int = ANALYTIC_SEEDS,
-    views: int = len(ANALYTIC_POSES),
-    size: int,
+    points: Sequence[int], *, seeds: int = ANALYTIC_SEEDS, views: int = len(ANALYTIC_POSES), size: int
 ) -> NoiseReport:
     """Measure the analytic field from up to four sides, independently of any model."""
     protocol = {
@@ -100,53 +94,33 @@ def measure_analytic_field(
     return _report("analytic field", protocol, subject, shown, whole, points, seeds)
 
 
-def measure_model(
-    generator: Generator,
-    untrained: Generator,
-    prior: PosePrior,
-    settings: EvaluateConfig,
-    *,
-    kind: str,
-    size: int,
-    made_of: Mapping[str, str | None] | None = None,
-) -> NoiseReport:
-    """Measure a trained model, with its own sampler and others in its place.
-
-    Args:
-        generator: trained generator.
-        untrained: generator of the same configuration before training.
-        prior: prior of camera poses.
-        settings: numbers of images, seeds and points.
-        kind: sampler.kind of the model.
-        size: side length of the model's images, pixels.
-        made_of: digests of the generator and of the data sets, for noise.json.
-    """
-    rng, device = torch.Generator().manual_seed(settings.seed), next(generator.parameters()).device
-    z = torch.randn(settings.noise_views, generator.z_dim, generator=rng).to(device)
-    poses = prior.sample(settings.noise_views, generator=rng).to(device)
-    size = min(size, MAX_SIZE)
-    own = generator.sampler
-    points = sorted({*settings.noise_points, own.points_per_ray})
+def measure_model(subject: EvaluatedModel) -> NoiseReport:
+    """Measure a trained model, with its own sampler and others in its place."""
+    generator, settings = subject.generator, subject.config.evaluate
+    untrained = subject.untrained()
+    rng = torch.Generator().manual_seed(settings.seed)
+    z = torch.randn(settings.noise_views, generator.z_dim, generator=rng).to(subject.device)
+    poses = subject.prior.sample(settings.noise_views, generator=rng).to(subject.device)
+    size, kind = min(subject.size, MAX_SIZE), subject.described["sampler"]["kind"]
+    own_points = generator.sampler.points_per_ray
+    points = sorted({*settings.noise_points, own_points})
     protocol = {
         **PROTOCOL,
-        "trained_with": {"sampler": kind, "points": own.points_per_ray},
+        "trained_with": {"sampler": kind, "points": own_points},
         "density": "for fields trained on surfaces, times their delta over the distance between surfaces",
         "manifold": "learned M",
         "spheres": "M before training",
         "neusample": "trained F with its own number of points, or F before training: equal bins",
         "latents": settings.noise_views,
         "seed": settings.seed,
-        "poses": str(prior),
+        "poses": str(subject.prior),
         "size": size,
     }
-
-    def subject(views: int, size: int) -> SampledScene:
-        return trained_scene(generator, untrained, z[:views], poses[:views], size=size)
-
-    shown, title = subject(1, 2 * size), "trained model"
-    whole = _pixels(draw(shown.build(kind, own.points_per_ray), shown.views), 2 * size)
-    report = _report(title, protocol, subject(len(z), size), shown, whole, points, settings.noise_seeds)
-    return replace(report, made_of=made_of)
+    scene = trained_scene(generator, untrained, z, poses, size=size)
+    shown = trained_scene(generator, untrained, z[:1], poses[:1], size=2 * size)
+    whole = _pixels(draw(shown.build(kind, own_points), shown.views), 2 * size)
+    report = _report("trained model", protocol, scene, shown, whole, points, settings.noise_seeds)
+    return replace(report, made_of=subject.made_of)
 
 
 def write_numbers(out: Path, reports: Mapping[str, NoiseReport]) -> None:
@@ -171,17 +145,11 @@ def _report(
     points: Sequence[int],
     seeds: int,
 ) -> NoiseReport:
-    with Progress(
-        f"sampling noise, {title}", total=len(SAMPLERS) * len(points), items="settings"
-    ) as progress:
+    total = len(SAMPLERS) * len(points)
+    with Progress(f"sampling noise, {title}", total=total, items="settings") as progress:
         measured, skipped = measure(subject, tuple(SAMPLERS), points, seeds=seeds, progress=progress.update)
-    return NoiseReport(
-        title=title,
-        protocol=protocol,
-        measured=measured,
-        skipped=skipped,
-        crops=_crops(title, shown, whole, points),
-    )
+    crops = _crops(title, shown, whole, points)
+    return NoiseReport(title=title, protocol=protocol, measured=measured, skipped=skipped, crops=crops)
 
 
 def _crops(title: str, subject: SampledScene, whole: Pixels, points: Sequence[int]) -> Crops:

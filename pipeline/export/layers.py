@@ -25,12 +25,9 @@ COMPARED, COMPARED_SIZE = 8, 128
 
 
 class LayerBaker:
-    """Bakes layered representations of a model's latents; they share charts, as the geometry has no latent.
+    """Bakes layered representations, of `resolution` pixels a side, of the latents of a generator.
 
-    Args:
-        generator: generator with isosurfaces.
-        settings: options of the export.
-        resolution: side length of a texture, pixels.
+    All share the same charts, as the surfaces do not depend on the latent.
     """
 
     def __init__(self, generator: Generator, settings: ExportConfig, *, resolution: int) -> None:

@@ -1,1 +1,1 @@
-"""`pipeline.pack`: a trained model as a small folder with a model card."""
+"""`pipeline.pack`: small folder of a trained model with a model card."""

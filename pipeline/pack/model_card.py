@@ -1,4 +1,4 @@
-"""README.md of a model that is given away: what it is, how good it is, and how to make it again."""
+"""Model card, README.md of a packed model: origin, metrics, and reproduction."""
 
 import re
 import shlex
@@ -18,14 +18,10 @@ NAMES = {"trained": "this model", "at_initialisation": "untrained", "real_agains
 def model_card(
     folder: Path, subject: EvaluatedModel, measured: Mapping[str, Measurement], *, note: str, likeness: float
 ) -> str:
-    """The text, in Markdown.
+    """Text of the card, in Markdown.
 
-    Args:
-        folder: where it will lie.
-        subject: the model as it is given away, and its data.
-        measured: its distances to real pictures under the name `trained`, and others beside them.
-        note: a line of whoever gives it away; empty for none.
-        likeness: decibels between its pictures and those before its weights were rounded.
+    `measured` has the distances to real images under `trained`, and baselines; `likeness` is the minimum PSNR
+    in dB between images before and after rounding.
     """
     known = facts(subject.described, data_of(Path(subject.config.paths.train_data), subject.described))
     for name, here in (("program", "packed with"), ("report made on", "packed on")):
@@ -44,8 +40,8 @@ def model_card(
 |---|---|
 {rows}
 
-Weights are in half precision; their pictures are {likeness:.0f} dB from those before rounding, at the least.
-The upper picture is drawn as measured, the lower one with psi = {SHOWN_PSI}.
+Weights are in half precision; images have a PSNR of at least {likeness:.0f} dB to those before rounding.
+The upper image is rendered as measured, the lower one with psi = {SHOWN_PSI}.
 
 ## Measured
 {_table(measured)}
@@ -59,7 +55,7 @@ The upper picture is drawn as measured, the lower one with psi = {SHOWN_PSI}.
 
 
 def as_text(value: str) -> str:
-    """Words that Markdown shows as they are, in one line of a table."""
+    """Escape text for one line of a Markdown table."""
     escaped = re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", " ".join(value.split()))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -74,10 +70,10 @@ def _table(measured: Mapping[str, Measurement]) -> str:
 
 
 def _protocol(trained: Measurement) -> str:
-    """The measurement in words; metrics.json has all of it."""
-    told = trained.protocol
+    """Summary of the protocol; metrics.json has all of it."""
+    p = trained.protocol
     return (
-        f"{told['num_fakes']:,} pictures against {told['num_reals']:,} of the {told['reals']}, features of "
-        f"{told['extractor']}, psi = {told['psi']}, poses {told['poses']}; the whole protocol stands in "
-        "metrics.json. Numbers with their extractor's name are not comparable with published FID and KID."
+        f"{p['num_fakes']:,} images against {p['num_reals']:,} of the {p['reals']}, features of "
+        f"{p['extractor']}, psi = {p['psi']}, poses {p['poses']}; metrics.json has the complete protocol. "
+        "Numbers with their extractor's name are not comparable with published FID and KID."
     )

@@ -1,15 +1,13 @@
-"""`python -m pipeline.pack`: a trained model as a small folder to give away."""
+"""`python -m pipeline.pack`: small folder of a trained model for publication."""
 
 import copy
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from gram.metrics import Measurement
 from gram.metrics.similarity import psnr
 from gram.model.folder import load_discriminator, load_model, model_files
 from gram.model.generator import Generator
@@ -31,30 +29,27 @@ from pipeline.tracking.fingerprint import fingerprint
 STAGE = Stage(
     name="pack",
     summary="""
-Writes what others need to use a model, and to know what it is: weights in half precision, README.md with what
-it was made from and how to make it again, pictures, metrics.json with the protocol of every number, and the
-configuration. What is measured and drawn are the weights as they are given away. The folder replaces a model
-that is there, whole or not at all.""",
+Writes everything that others need to use and judge a model: weights in half precision, README.md with its
+origin and how to reproduce it, images, metrics.json with the protocol of all numbers, and the configuration.
+Metrics and images are of the weights in half precision. The folder replaces an existing model atomically.""",
     groups=("evaluate", "paths"),
     examples=(
-        ("python -m pipeline.pack --to models/mine", "the model that was trained last"),
+        ("python -m pipeline.pack --to models/mine", "last trained model"),
         (
             "python -m pipeline.pack experiment=heads64small model=runs/train/best --to models/heads64",
-            "the best one",
+            "best model of a run",
         ),
     ),
     reads_model=True,
     flags=(
-        Flag(name="to", value="FOLDER", meaning="where it is written"),
-        Flag(
-            name="note", value="TEXT", meaning="a line for its README.md, such as the machine and the hours"
-        ),
+        Flag(name="to", value="FOLDER", meaning="folder to write"),
+        Flag(name="note", value="TEXT", meaning="line for its README.md, such as machine and hours"),
     ),
 )
 LIKENESS = 35.0
-"""Decibels between pictures before and after rounding, below which a model is not given away."""
+"""Minimum PSNR in dB between images before and after rounding."""
 COMPARED = 8
-"""Pictures of that comparison."""
+"""Number of images of that comparison."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -63,9 +58,9 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
     """Write the folder `to`.
 
     Raises:
-        ValueError: there is something else in its place; the model or the data cannot be used, or are not
+        ValueError: there are foreign files in its place; the model or the data cannot be used, or are not
             those of the configuration; or half precision is too coarse for the weights.
-        OSError: it cannot be written; what was there is intact.
+        OSError: it cannot be written; existing files are intact.
     """
     target = _target(to, config.paths.model)
     reading = outputs.reading(Path(config.paths.train_data), STAGE.name)
@@ -74,21 +69,21 @@ def run(config: Config, *, to: str = "", note: str = "") -> None:
         files = _files(config, target, settings, note)
         for name, content in files.items():
             write_file(aside / name, content)
-    say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md tells what it is")
+    say(f"pack: {target}, {sum(map(len, files.values())) / 1e6:.1f} MB; README.md describes it")
 
 
 def _files(config: Config, target: Path, settings: dict[str, Any], note: str) -> dict[str, bytes]:
-    """Name to content of all that is given away."""
+    """Contents of the packed files, by name."""
     trained = device.place(load_model(config.paths.model), config.train)
     discriminator = load_discriminator(config.paths.model)
-    settings["made_from"]["run"] = None  # of a store that others do not have
+    settings["made_from"]["run"] = None  # identifier in a store that others lack
     subject = EvaluatedModel.of(config, rounded(trained), settings)
     _require_own_configuration(subject)
     likeness = _likeness(trained, subject)
     measured = {name or "trained": m for name, m in distances.measure(subject).items()}
     if not measured:
         raise ValueError(
-            f"{config.paths.train_data}: {distances.too_few(subject)}: a pack tells how good it is"
+            f"{config.paths.train_data}: {distances.too_few(subject)}: a packed model needs metrics"
         )
     drawn = samples.draw(subject)
     shown = {"samples.png": drawn["samples"], "sweep.png": drawn["sweep"]}
@@ -98,16 +93,12 @@ def _files(config: Config, target: Path, settings: dict[str, Any], note: str) ->
     )
     files |= {name: encode_png(pixels) for name, pixels in shown.items()}
     files |= {"README.md": card.encode(), "params.yaml": shareable(config).encode()}
-    files["metrics.json"] = _metrics(measured).encode()
-    return files
+    metrics = {name: measurement.as_dict() for name, measurement in measured.items()}
+    return files | {"metrics.json": (json.dumps(metrics, indent=2) + "\n").encode()}
 
 
 def rounded(network: Network) -> Network:
-    """A copy with the weights that half precision leaves.
-
-    Raises:
-        ValueError: a weight is beyond its range.
-    """
+    """Copy a network with weights rounded to half precision; ValueError if one exceeds its range."""
     network = copy.deepcopy(network)
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
@@ -119,28 +110,28 @@ def rounded(network: Network) -> Network:
 
 def _target(to: str, model: str) -> Path:
     if not to:
-        raise ValueError("where to? Name a folder, such as --to models/mine")
+        raise ValueError("--to is missing: name a folder, such as --to models/mine")
     target = Path(to)
     if target.resolve() == Path(model).resolve():
         raise ValueError(
-            f"--to {to}: the model itself is there, and would lose half of its bits: name another"
+            f"--to {to}: this is the model itself, which would lose half of its bits: name another folder"
         )
     return target
 
 
 def _require_own_configuration(subject: EvaluatedModel) -> None:
-    """What is told about a model's training, and how to repeat it, has to be true."""
-    asked = fingerprint(subject.config, data_hash=subject.dataset.content_hash).partition("-")[0]
+    """Refuse a configuration or data other than those of the model's training, which the card states."""
+    given = fingerprint(subject.config, data_hash=subject.dataset.content_hash).partition("-")[0]
     trained = subject.described["made_from"]["fingerprint"].partition("-")[0]
-    if asked != trained:
+    if given != trained:
         raise ValueError(
             f"{subject.config.paths.model} was trained with another configuration or on other data "
-            f"({trained}, not {asked}): give the experiment and options of its training"
+            f"({trained}, not {given}): give the experiment and options of its training"
         )
 
 
 def _likeness(trained: Generator, subject: EvaluatedModel) -> float:
-    """Decibels between pictures before and after rounding, the least of some."""
+    """Minimum PSNR in dB between images before and after rounding."""
     rng = torch.Generator().manual_seed(subject.config.evaluate.seed)
     z = torch.randn(COMPARED, trained.z_dim, generator=rng).to(subject.device)
     poses = subject.prior.sample(COMPARED, generator=rng).to(subject.device)
@@ -148,12 +139,7 @@ def _likeness(trained: Generator, subject: EvaluatedModel) -> float:
     likeness = float(psnr(after.image, before.image).amin())
     if not likeness >= LIKENESS:
         raise ValueError(
-            f"rounded weights draw other pictures ({likeness:.1f} dB apart, less than {LIKENESS:.0f}): give "
-            f"{subject.config.paths.model} away as it is"
+            f"rounded weights render other images (PSNR {likeness:.1f} dB, less than {LIKENESS:.0f}): "
+            f"publish {subject.config.paths.model} unchanged"
         )
     return likeness
-
-
-def _metrics(measured: Mapping[str, Measurement]) -> str:
-    content: dict[str, Any] = {name: measurement.as_dict() for name, measurement in measured.items()}
-    return json.dumps(content, indent=2) + "\n"

@@ -1,1 +1,1 @@
-"""`pipeline.plan`: measured memory and time of a training step, and the largest batch that fits."""
+"""`pipeline.plan`: measured memory and time of training steps, and the largest micro-batch that fits."""

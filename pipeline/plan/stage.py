@@ -1,4 +1,4 @@
-"""`python -m pipeline.plan`: the micro-batch and the patches that fit the memory, measured."""
+"""`python -m pipeline.plan`: micro-batch and patches that fit the memory, measured."""
 
 import math
 from datetime import date
@@ -20,7 +20,7 @@ from pipeline.runtime.hardware import amount
 from pipeline.runtime.launch import start
 
 MARGIN = 0.9
-"""Part of the free memory that is planned with: the rest is for fragments, pictures and other programs."""
+"""Share of the free memory to plan with; the rest is for fragmentation and other programs."""
 GIB = 2**30
 
 
@@ -34,22 +34,22 @@ def _read_gib(word: str) -> float:
 STAGE = Stage(
     name="plan",
     summary="""
-Takes training steps with the networks, the resolution, the sampler and the precision of the configuration,
-each in a process of its own, and finds the fewest patches (train.patches) and the largest micro-batch
-(train.micro_batch) that fit the memory of the device. Writes them to runs/plan.yaml, in the form of
-params.yaml, and says how long the training will take. Neither option changes what is learned.
+Runs training steps with the networks, resolution, sampler and precision of the configuration, each in a
+separate process, and finds the fewest patches (train.patches) and the largest micro-batch (train.micro_batch)
+that fit the memory of the device. Writes them to runs/plan.yaml, in the format of params.yaml, and reports
+the duration of training. Neither option affects the result.
 
-It needs no data set. What processes lose by waiting for each other is not measured.""",
+It needs no data set. Synchronisation between processes is not measured.""",
     groups=("data", "model", "sampler", "train"),
     examples=(
-        ("python -m pipeline.plan", "what params.yaml says, on this machine"),
+        ("python -m pipeline.plan", "configuration of params.yaml on this machine"),
         ("python -m pipeline.plan experiment=heads32 data.size=64", "the same at a higher resolution"),
-        ("python -m pipeline.plan --memory 8 train.recompute=true", "for 8 GiB, activations computed anew"),
+        ("python -m pipeline.plan --memory 8 train.recompute=true", "for 8 GiB, activations recomputed"),
     ),
     flags=(
         Flag(
             name="memory", value="GIB", read=_read_gib, expected="a number of GiB above 0",
-            meaning="plan for this much memory of each process in place of what is free",
+            meaning="memory per process to plan for, in place of the free memory",
         ),
     ),
     require_room=partial(estimates.require_room, "plan"),
@@ -57,7 +57,7 @@ It needs no data set. What processes lose by waiting for each other is not measu
 
 
 class Room(NamedTuple):
-    """What a process has."""
+    """Device of a process and its memory budget."""
 
     device: footprints.Device
     budget: float  # bytes for a training step
@@ -65,28 +65,24 @@ class Room(NamedTuple):
 
 
 def run(config: Config, *, memory: float | None = None) -> None:
-    """Measure, and write plan.yaml.
-
-    Args:
-        config: of the training.
-        memory: GiB of each process; None is what is free.
+    """Measure with `memory` GiB per process (None: the free memory), and write plan.yaml.
 
     Raises:
-        ValueError: nothing fits, the device is not to be had, the batch cannot be shared out, or plan.yaml
-            is not what this stage wrote.
+        ValueError: nothing fits, the device is not available, the batch cannot be divided, or plan.yaml was
+            changed by the user.
     """
     share = start.share_of(config)
     with outputs.replacing_plan(path := Path(config.paths.train).parent / "plan.yaml"):
         outputs.write_plan(path, _plan(config, share, memory))
-    write(f"{path} has it in the form of params.yaml\n")
+    write(f"{path} has these options in the format of params.yaml\n")
 
 
 def _plan(config: Config, share: int, memory: float | None) -> str:
-    """Measure, and tell: the content of plan.yaml."""
-    meta, pictures = _data(config)
-    room = _room(config, memory, pictures * 3 * meta.size**2)
+    """Measure and report; returns the content of plan.yaml."""
+    meta, images = _data(config)
+    room = _room(config, memory, images * 3 * meta.size**2)
     write(f"{room.device.name}: {room.text}\n")
-    write(f"{_subject(config, meta)}, {share} pictures a process and update\n\n")
+    write(f"{_subject(config, meta)}, {share} images per process and update\n\n")
     write(f"{'patches':>10}{'micro-batch':>14}{'batch':>8}{'memory':>14}{'images/s':>12}\n")
 
     def measure(patches: int, micro_batch: int, batch: int) -> Measurement:
@@ -105,17 +101,17 @@ def _plan(config: Config, share: int, memory: float | None) -> str:
 
 
 def _data(config: Config) -> tuple[DatasetMeta, int]:
-    """What is known about the data set, and the number of its pictures."""
+    """Metadata of the data set, and the number of its images."""
     if not Path(config.paths.train_data).exists():
         count = config.data.identities
-        say(f"plan: there is no data set yet: planning for {count} pictures as the configuration has them")
+        say(f"plan: there is no data set yet: planning for {count} images of the configuration")
         return scene.planned_meta(config.data), count
     dataset = scene.open_dataset(config.paths.train_data, config.data)
-    say(f"plan: the data set is there: {len(dataset)} pictures in {config.paths.train_data}")
+    say(f"plan: found the data set: {len(dataset)} images in {config.paths.train_data}")
     return dataset.meta, len(dataset)
 
 
-def _room(config: Config, memory: float | None, pictures: int) -> Room:
+def _room(config: Config, memory: float | None, images: int) -> Room:
     device = footprints.device(config)
     if memory is not None:
         total, text = memory * GIB, f"planning for {memory:g} GiB"
@@ -124,17 +120,14 @@ def _room(config: Config, memory: float | None, pictures: int) -> Room:
         total = MARGIN * device.free / neighbours
         among = f" for each of {neighbours} processes" if neighbours > 1 else ""
         text = f"{amount(device.free)} free, planning for {amount(total)}{among}"
-    return Room(device, total - pictures, f"{text}, {amount(pictures)} of it for pictures")
+    return Room(device, total - images, f"{text}, {amount(images)} of it for images")
 
 
 def _subject(config: Config, meta: DatasetMeta) -> str:
     train = config.train
-    recompute = "activations computed anew" if train.recompute else "activations kept"
-    pixels, surfaces = (
-        f"{meta.size} x {meta.size} pixels",
-        f"{config.sampler.points} points a ray ({config.sampler.kind})",
-    )
-    return f"{pixels}, {surfaces}, precision {train.precision}, {recompute}"
+    recompute = "activations recomputed" if train.recompute else "activations kept"
+    sampler = f"{config.sampler.points} points per ray ({config.sampler.kind})"
+    return f"{meta.size} x {meta.size} pixels, {sampler}, precision {train.precision}, {recompute}"
 
 
 def _row(trial: Measurement, budget: float) -> str:
@@ -146,7 +139,7 @@ def _row(trial: Measurement, budget: float) -> str:
 
 
 def _speed(config: Config, best: Measurement, device: footprints.Device) -> float:
-    """Images a second of all processes; those on the cores of one machine are no faster than one."""
+    """Images per second of all processes; several on one machine's cores are no faster than one."""
     asked = config.train.launch
     return asked.machines * (asked.processes if device.is_gpu else 1) / best.seconds_per_image
 
@@ -156,26 +149,26 @@ def _conclude(config: Config, best: Measurement, speed: float) -> None:
     write(
         f"\ntrain.micro_batch={best.micro_batch} train.patches={best.patches} fits: "
         f"{speed:.1f} images/s, {duration(images / speed)} for {config.train.steps} steps of "
-        f"{config.train.batch_size} pictures ({images / speed / 86400:.2f} days)\n"
+        f"{config.train.batch_size} images ({images / speed / 86400:.2f} days)\n"
     )
 
 
 def _refusal(config: Config, leanest: Measurement | None, room: Room) -> str:
-    needs = "needs more than there is"
+    needs = "needs more than is available"
     if leanest is not None and leanest.footprint is not None:
         needs = f"needs {amount(leanest.footprint.peak_bytes)}, with train.patches={leanest.patches}"
     remedies = [] if config.train.recompute else ["train.recompute=true"]
-    remedies += ["smaller networks (model), fewer points a ray (sampler.points), fewer pixels (data.size)"]
-    there = amount(max(room.budget, 0))
-    return f"{there} are not enough: one picture at a time {needs}. Choose {', or '.join(remedies)}"
+    remedies += ["smaller networks (model), fewer points per ray (sampler.points), fewer pixels (data.size)"]
+    available = amount(max(room.budget, 0))
+    return f"{available} are not enough: one image at a time {needs}: choose {', or '.join(remedies)}"
 
 
 def _pinned(config: Config, meta: DatasetMeta, best: Measurement, room: Room, speed: float) -> str:
-    """Overrides alone, in the form of params.yaml, and what they rest on."""
+    """Overrides in the format of params.yaml, with the measurement in comments."""
     assert best.footprint is not None, "it fits"
     return (
         f"# python -m pipeline.plan, {date.today()}: {room.device.name}, torch {torch.__version__}\n"
-        f"# {_subject(config, meta)}, {best.batch} pictures a process and update\n"
+        f"# {_subject(config, meta)}, {best.batch} images per process and update\n"
         f"# {room.text}\n"
         f"# measured: {amount(best.footprint.peak_bytes)} at most, {speed:.1f} images/s of all processes\n"
         "train:\n"

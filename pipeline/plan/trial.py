@@ -1,4 +1,4 @@
-"""Training tried out in processes of its own: what it takes, or that it does not fit, harms nobody else."""
+"""Trials of training in separate processes, which free all memory, also of failures, at their end."""
 
 import multiprocessing
 import signal
@@ -26,7 +26,7 @@ _KILL_ME_FIRST = "1000"
 
 
 class Device(NamedTuple):
-    """What there is to train on."""
+    """Device to train on."""
 
     name: str
     free: int  # bytes
@@ -34,48 +34,32 @@ class Device(NamedTuple):
 
 
 def device(config: Config) -> Device:
-    """The device that training would take, and what is free of it for all processes that train there.
-
-    Raises:
-        ValueError: the device is not to be had.
-    """
+    """Device of training, with its free memory for all processes together; ValueError if not available."""
     return in_new_process(partial(_device, config))
 
 
 def try_out(
     config: Config, meta: DatasetMeta, *, micro_batch: int, patches: int, batch: int
 ) -> Footprint | None:
-    """What training takes with other settings than those of `config`; None where it does not fit.
-
-    Args:
-        config: of the run.
-        meta: of its data set.
-        micro_batch: pictures at a time.
-        patches: parts of a picture.
-        batch: pictures of this process in an update.
-    """
+    """Measure training with other settings than those of `config`; None if it does not fit."""
     try:
         return in_new_process(partial(_try_out, config, meta, micro_batch, patches, batch))
     except EndedError as error:
-        if error.signal in (signal.SIGKILL, signal.SIGABRT):  # by the system, or by C++ without memory
+        if error.signal in (signal.SIGKILL, signal.SIGABRT):  # killed by the system, or by C++ out of memory
             return None
         raise
 
 
 class EndedError(RuntimeError):
-    """A process ended before its work."""
+    """Process that ended without a result."""
 
     def __init__(self, code: int | None) -> None:
-        super().__init__(f"a process that tried out training ended with code {code}")
+        super().__init__(f"a process that measured training ended with code {code}")
         self.signal = -code if code is not None and code < 0 else None
 
 
 def in_new_process(work: Callable[[], R]) -> R:
-    """What `work` returns or raises in a process of its own, with which all its memory goes.
-
-    Raises:
-        EndedError: the process ended before that.
-    """
+    """Run `work` in a separate process, and return or raise its result; EndedError if there is none."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, work))

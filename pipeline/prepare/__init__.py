@@ -1,1 +1,1 @@
-"""`pipeline.prepare`: data sets for training and measuring."""
+"""`pipeline.prepare`: data sets for training and evaluation."""

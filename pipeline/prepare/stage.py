@@ -1,4 +1,4 @@
-"""`python -m pipeline.prepare`: the data sets to train on and to measure with."""
+"""`python -m pipeline.prepare`: data sets for training and evaluation."""
 
 import os
 from collections.abc import Mapping
@@ -24,42 +24,39 @@ from pipeline.runtime.recognition import DATA
 STAGE = Stage(
     name="prepare",
     summary="""
-Writes two data sets in the project's layout, PNGs with their cameras: one to train on, and one of held-out
+Writes two data sets in the project's layout, PNGs with camera poses: one to train on, and one of held-out
 heads or cars in several views, with depth and mesh. The same seed gives the same bytes.
 
-Kinds heads and cars are generated. Kind images takes a folder or zip of your own in the EG3D layout (PNGs and
-a dataset.json with cam2world and intrinsics of each), checks every picture and camera, and scales it.""",
+Kinds heads and cars are generated. Kind images reads a folder or zip of your own in the EG3D layout (PNGs
+and a dataset.json with cam2world and intrinsics of each), checks images and cameras, and scales images.""",
     groups=("data",),
     examples=(
-        ("python -m pipeline.prepare", "what params.yaml says: heads, about a minute on two cores"),
+        ("python -m pipeline.prepare", "configuration of params.yaml: heads, about a minute on two cores"),
         ("python -m pipeline.prepare data=cars128 data.identities=2000", "two thousand cars"),
-        ("python -m pipeline.prepare data=images data.path=photos.zip data.size=64", "pictures of your own"),
+        ("python -m pipeline.prepare data=images data.path=photos.zip data.size=64", "your own images"),
     ),
     require_room=partial(estimates.require_room, "prepare"),
 )
 
 Made = tuple[int, DatasetMeta]
-"""Number of pictures of a data set, and what it tells about itself."""
+"""Number of images of a data set, and its metadata."""
 
 
 def run(config: Config) -> None:
     """Write both splits.
 
     Raises:
-        DatasetError: the user's own pictures cannot be used; the message says which and why.
-        ValueError: data.path is missing, or something that this stage did not write is in its place.
+        DatasetError: the user's images cannot be used; the message names them and the reason.
+        ValueError: data.path is missing, or there are foreign files in place of the output.
     """
     source = _source(config) if config.data.kind == "images" else None
     places = _targets(config.paths)
-    with (
-        outputs.replacing(places[0], DATA) as train,
-        outputs.replacing(places[1], DATA) as test,
-    ):
+    with outputs.replacing(places[0], DATA) as train, outputs.replacing(places[1], DATA) as test:
         aside = replace(config.paths, train_data=str(train), test_data=str(test))
         make = _synthesize if source is None else partial(_convert, source)
         made = make(replace(config, paths=aside))
     for place, (count, meta) in zip(places, made, strict=True):
-        say(f"{place}: {count} pictures of {meta.size} x {meta.size}, content {meta.content_hash[:12]}")
+        say(f"{place}: {count} images of {meta.size} x {meta.size}, content {meta.content_hash[:12]}")
 
 
 def _synthesize(config: Config) -> list[Made]:
@@ -100,17 +97,17 @@ def _convert(source: Path, config: Config) -> list[Made]:
     report = validate(source)
     for note in report.warnings:
         say(f"prepare: warning: {note}")
-    made_of = preparation(config.data)  # before the pictures are read: what changes meanwhile is noticed
+    made_of = preparation(config.data)  # before the images are read, so that later changes are noticed
     dataset = ImageDataset(source, size=config.data.size)
     scene.require_field_of_view(str(source), dataset.meta, config.data)
-    say(f"prepare: their cameras: {_in_words(GaussianPoses(**dataset.meta.pose))}")
-    say(f"prepare: cameras of fakes: {_in_words(scene.training_poses(config.data, dataset.meta))}")
+    say(f"prepare: camera poses of the images: {_in_words(GaussianPoses(**dataset.meta.pose))}")
+    say(f"prepare: camera poses of fakes: {_in_words(scene.training_poses(config.data, dataset.meta))}")
     identities = dataset.identities or list(range(len(dataset)))
     held_out = set(sorted(set(identities))[-config.data.test_identities :])
     if (there := len(set(identities))) <= len(held_out):
         raise DatasetError(
             f"data.test_identities = {config.data.test_identities}, but {source} has only {there}: "
-            "nothing would be left to train on; hold out fewer"
+            "nothing would be left to train on: hold out fewer"
         )
     rows = range(len(dataset))
     kept = [i for i in rows if identities[i] not in held_out]
@@ -131,7 +128,7 @@ def _source(config: Config) -> Path:
     for target in _targets(config.paths):
         if Path(os.path.realpath(source)).is_relative_to(os.path.realpath(target)):
             raise ValueError(
-                f"data.path = {source} is where the prepared data goes; move your pictures elsewhere"
+                f"data.path = {source} is where the prepared data goes: move your images elsewhere"
             )
     return source
 

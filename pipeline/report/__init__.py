@@ -1,1 +1,1 @@
-"""What the report of a run is put together from."""
+"""Report stage: one HTML page about a run."""

@@ -1,4 +1,4 @@
-"""Learning curves as one figure: does it learn, do the surfaces stay alive, how fast is it."""
+"""Learning curves of a run as one figure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, ROW = 12.0, 2.9
-"""Inches."""
+"""Width of the figure and height of a row, inches."""
 COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 PANELS: Sequence[tuple[str, Mapping[str, str]]] = (
     ("adversarial losses", {"loss/discriminator": "discriminator", "loss/generator": "generator"}),
     ("logits", {"logits/real": "real", "logits/fake": "generated"}),
     ("pose error, radians squared", {"pose/real": "real", "pose/fake": "generated"}),
-    ("light that surfaces stop", {"opacity": ""}),
-    ("difference between pictures", {"diversity": ""}),
-    ("pictures a second", {"images_per_second": ""}),
+    ("opacity of the surfaces", {"opacity": ""}),
+    ("diversity of images", {"diversity": ""}),
+    ("images per second", {"images_per_second": ""}),
 )
-"""Title of a panel, and its lines: name in metrics.jsonl to label."""
+"""Panels: title, and labels of its lines by their name in metrics.jsonl."""
 LOGARITHMIC = {"pose error, radians squared"}
 COLUMNS = 3
 MOST_COLUMNS = 7
@@ -42,12 +42,7 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def draw(records: Records, style: Style = LIGHT) -> "Figure | None":
-    """The figure; None where nothing was reported yet.
-
-    Args:
-        records: of metrics.jsonl, in order.
-        style: of the page.
-    """
+    """Plot the records of metrics.jsonl; None without any."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -70,11 +65,13 @@ def draw(records: Records, style: Style = LIGHT) -> "Figure | None":
 
 
 def _panel(axes: "Axes", title: str, lines: Mapping[str, str], records: Records) -> None:
+    from matplotlib import colormaps
+
     for place, (name, label) in enumerate(lines.items()):
         steps = [record["step"] for record in records]
         values = [math.nan if (value := record.get(name)) is None else value for record in records]
         many = len(lines) > len(COLORS)
-        color = _along(place / (len(lines) - 1)) if many else COLORS[place]
+        color = colormaps["viridis"](0.05 + 0.85 * place / (len(lines) - 1)) if many else COLORS[place]
         axes.plot(steps, values, color=color, label=label, linewidth=1.4)
     if title in LOGARITHMIC:
         axes.set_yscale("log")
@@ -82,9 +79,3 @@ def _panel(axes: "Axes", title: str, lines: Mapping[str, str], records: Records)
     axes.set_xlabel("steps", fontsize=9)
     if len(lines) > 1:
         legend_below(axes, ncols=min(len(lines), MOST_COLUMNS), handlelength=1.2, columnspacing=1.0)
-
-
-def _along(place: float) -> tuple[float, float, float, float]:
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](0.05 + 0.85 * place)

@@ -1,4 +1,4 @@
-"""Where a model comes from, and how to make it again."""
+"""Provenance of a model, and commands that reproduce it."""
 
 import platform
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pipeline.config.schema import Config
 from pipeline.tracking import provenance
 
 ORIGIN = ("seed", "data_hash", "fingerprint", "run", "images", "steps")
-"""Fields of `made_from` in model.json that `facts` tells."""
+"""Fields of `made_from` in model.json that `facts` needs."""
 
 
 class _Meta(TypedDict):
@@ -22,20 +22,15 @@ class _Meta(TypedDict):
 
 
 def facts(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
-    """What to know about a model, in the order in which people ask.
-
-    Args:
-        described: the settings in the model's folder.
-        data: what meta.json says of the data that it was trained on; empty if unknown.
-    """
+    """Facts by label from a model's settings and the meta.json of its training data (empty if unknown)."""
     made, sampler = described["made_from"], described["sampler"]
     size = described["discriminator"]["size"]
     points = sampler.get("points") or sampler["levels"] + (sampler["background_z"] is not None)
     program = provenance.program()
     known = {
-        "shows": f"{data.get('kind', 'pictures')}, {size} x {size} pixels",
-        "sampler": f"{sampler['kind']}, {points} points a ray",
-        "trained": f"{made['steps']:,} steps, {made['images']:,} pictures",
+        "shows": f"{data.get('kind', 'images')}, {size} x {size} pixels",
+        "sampler": f"{sampler['kind']}, {points} points per ray",
+        "trained": f"{made['steps']:,} steps, {made['images']:,} images",
         "field": f"{described['radiance']['layers']} sine layers of {described['radiance']['width']}",
         "seed": str(made["seed"]),
         "data": made["data_hash"][:16],
@@ -49,17 +44,17 @@ def facts(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, st
 
 
 def recipe(config: Config) -> tuple[list[str], str]:
-    """Commands that make the run again, and the params.yaml that they use."""
+    """Commands that reproduce the run, and the params.yaml that they use."""
     commit = provenance.program().get("mlflow.source.git.commit", "")
     commands = [f"git checkout {commit}"] if commit else []
     return [*commands, "cp PARAMS params.yaml    # the values below", "make run"], shareable(config)
 
 
 def meta_of(folder: Path) -> dict[str, Any]:
-    """What meta.json in a data set's folder says, if there is one.
+    """Content of meta.json in a data set's folder; empty without one.
 
     Raises:
-        ValueError: it says something else.
+        ValueError: it is malformed.
     """
     path = folder / "meta.json"
     return (

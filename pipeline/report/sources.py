@@ -1,4 +1,4 @@
-"""Of which model, pictures and training the results are that a report or a summary puts together."""
+"""Checks that the results in a report or summary belong to one model, its data and its training."""
 
 import re
 from collections.abc import Mapping
@@ -16,45 +16,29 @@ from pipeline.tracking.identity import Doubt
 PROTOCOL, MESHES = "protocol.json", "meshes.json"
 DIGEST = re.compile(r'<meta name="generator-digest" content="([0-9a-f]{64})">')
 HEAD = 4096
-"""Characters of a page that hold its digest, if it has one."""
-
-
+"""Number of characters at the start of a page that contain its digest."""
 CERTAIN = Doubt()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Doubts about each part, whether it is of the model; none where it is, or is not there.
+    """Doubts that results belong to the model; CERTAIN for results that do, or are missing."""
 
-    Attributes:
-        digest: of the model's generator; empty where nobody asked.
-        evaluated: about the evaluation.
-        measured: about the pictures that the evaluation compared with.
-        exported: about the exports.
-        trained: about the learning curves.
-        configured: about the configuration.
-        reported: about the page itself.
-    """
-
-    digest: str = ""
+    digest: str = ""  # of the model's generator; empty if unknown
     evaluated: Doubt = CERTAIN
-    measured: Doubt = CERTAIN
+    measured: Doubt = CERTAIN  # images that the evaluation compared with
     exported: Doubt = CERTAIN
-    trained: Doubt = CERTAIN
+    trained: Doubt = CERTAIN  # learning curves
     configured: Doubt = CERTAIN
     reported: Doubt = CERTAIN
 
 
 def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
-    """What can be told of results in the folders of a configuration.
-
-    Args:
-        config: names the model and the folders.
-        described: the settings in the model's folder.
+    """Compare the results in a configuration's folders with its model, of the settings `described`.
 
     Raises:
         ValueError: there is no model.
-        OSError: a file cannot be read.
+        OSError: a file is unreadable.
     """
     digest = identity.generator_digest(config.paths.model)
     protocol = read_json(Path(config.paths.evaluate) / PROTOCOL)
@@ -65,7 +49,7 @@ def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
     return Sources(
         digest=digest,
         evaluated=_with_remedy(evaluated, "evaluate", config),
-        measured=_other_pictures(made_of, described),
+        measured=_other_images(made_of, described),
         exported=_with_remedy(exports, "export", config),
         trained=_other_training(Path(config.paths.train), described),
         configured=_other_configuration(config, described),
@@ -74,13 +58,13 @@ def sources_of(config: Config, described: Mapping[str, Any]) -> Sources:
 
 
 def data_of(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
-    """What meta.json says of the pictures in a folder; empty where the model learned from others."""
+    """Content of a data set's meta.json; empty if the model was trained on other data."""
     meta = meta_of(folder)
     return meta if meta.get("content_hash") == described["made_from"]["data_hash"] else {}
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
-    """What a JSON file of this kind holds, empty where there is none."""
+    """Content of a JSON file of this kind; empty without one."""
     remedy = "run the stage that writes it again"
     return documents.read(path, kind, remedy=remedy) if path.is_file() else {}
 
@@ -89,41 +73,41 @@ def _with_remedy(doubt: Doubt, stage: str, config: Config) -> Doubt:
     return replace(doubt, words=f"{doubt}: run {identity.command(stage, config)}") if doubt else doubt
 
 
-def _other_pictures(made_of: Mapping[str, Any] | None, described: Mapping[str, Any]) -> Doubt:
-    learned = described["made_from"].get("data_hash")
+def _other_images(made_of: Mapping[str, Any] | None, described: Mapping[str, Any]) -> Doubt:
+    trained = described["made_from"].get("data_hash")
     compared = (made_of or {}).get("data")
-    if learned is None or compared is None or learned == compared:
+    if trained is None or compared is None or trained == compared:
         return CERTAIN
-    digests = f"{identity.short(compared)}, not {identity.short(learned)}"
-    return Doubt(f"compared with other pictures than it was trained on: {digests}")
+    digests = f"{identity.short(compared)}, not {identity.short(trained)}"
+    return Doubt(f"compared with other images than it was trained on: {digests}")
 
 
 def _other_training(folder: Path, described: Mapping[str, Any]) -> Doubt:
-    own, found = described["made_from"]["fingerprint"], runlog.read_origin(folder).get("fingerprint")
-    if not (folder / runlog.METRICS).is_file() or found == own:
+    model, recorded = described["made_from"]["fingerprint"], runlog.read_origin(folder).get("fingerprint")
+    if not (folder / runlog.METRICS).is_file() or recorded == model:
         return CERTAIN
-    if found is None:
+    if recorded is None:
         return Doubt("of a training that is not recorded")
-    remedy = "python -m pipeline.train with its options gives its own"
-    return Doubt(f"of another model: {found}, not {own}; {remedy}", is_another=True)
+    remedy = "run python -m pipeline.train with its options"
+    return Doubt(f"of another model: {recorded}, not {model}; {remedy}", is_another=True)
 
 
 def _other_page(report: Path, digest: str) -> Doubt:
     if not report.is_file():
         return CERTAIN
     with report.open(encoding="utf-8", errors="replace") as file:
-        told = DIGEST.search(file.read(HEAD))
-    return identity.doubt([{"generator": told[1]} if told else None], digest)
+        stored = DIGEST.search(file.read(HEAD))
+    return identity.doubt([{"generator": stored[1]} if stored else None], digest)
 
 
 def _other_configuration(config: Config, described: Mapping[str, Any]) -> Doubt:
     made = described["made_from"]
-    asked, _, program = fingerprint(config, data_hash=made["data_hash"]).partition("-")
-    trained, _, then = made["fingerprint"].partition("-")
-    if asked == trained and program == then:
+    now, _, program = fingerprint(config, data_hash=made["data_hash"]).partition("-")
+    trained, _, trained_program = made["fingerprint"].partition("-")
+    if now == trained and program == trained_program:
         return CERTAIN
-    if asked == trained:
-        told = f"with another version of the program than trained the model: {program}, not {then}"
-        return Doubt(told)
+    if now == trained:
+        programs = f"{program}, not {trained_program}"
+        return Doubt(f"with another version of the program than trained the model: {programs}")
     remedy = "give the experiment and options of its training"
-    return Doubt(f"of another model: {asked}, not {trained}; {remedy}", is_another=True)
+    return Doubt(f"of another model: {now}, not {trained}; {remedy}", is_another=True)

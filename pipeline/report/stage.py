@@ -1,4 +1,4 @@
-"""`python -m pipeline.report`: everything about a run on one page that needs nothing but a browser."""
+"""`python -m pipeline.report`: self-contained HTML page about a run."""
 
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,18 @@ from pipeline.tracking import runlog, runs
 STAGE = Stage(
     name="report",
     summary="""
-One self-contained page, paths.report: samples, people turned with their depth and normals, one becoming
-another, where the surfaces are, every number with its meaning and its protocol, learning curves, turntables,
-the exports in a 3D viewer, and how to make the run again. It reads what the other stages wrote, measures
-nothing, and leaves out what is not there and what is of another model.""",
+Writes one self-contained page, paths.report: samples, yaw sweeps with depth and normals, interpolations,
+cross-sections of the surfaces, every number with its meaning and protocol, learning curves, turntables, the
+exports in a 3D viewer, and commands that reproduce the run. It reads files of the other stages, measures
+nothing, and leaves out what is missing or of another model.""",
     groups=("paths",),
     examples=(
         ("python -m pipeline.report", "of the run in runs/"),
-        ("xdg-open runs/report.html", "look at it; the same page is in MLflow, under the run's artifacts"),
+        ("xdg-open runs/report.html", "open it; the same page is in MLflow, under the run's artifacts"),
     ),
     reads_model=True,
 )
-NOTHING_TOLD = Sources()
+NO_DOUBTS = Sources()
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -38,8 +38,7 @@ def run(config: Config) -> None:
     """Write the page to paths.report and to the run that trained the model.
 
     Raises:
-        ValueError: there is no model, it was not evaluated but another one was, or something else is where
-            the page goes.
+        ValueError: there is no model, paths.evaluate is of another one, or paths.report is not a report.
     """
     path = Path(config.paths.report)
     with outputs.replacing_page(path):
@@ -56,21 +55,20 @@ def run(config: Config) -> None:
     say(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def as_page(config: Config, described: dict[str, Any], sources: Sources = NOTHING_TOLD) -> str:
-    """The page of a run; what is of another model is named and left out."""
+def as_page(config: Config, described: dict[str, Any], sources: Sources = NO_DOUBTS) -> str:
+    """Page of a run; results of another model are named, but left out."""
     evaluated, exported = Path(config.paths.evaluate), Path(config.paths.export)
     other_training = sources.trained.is_another
     records = [] if other_training else list(runlog.read(Path(config.paths.train) / runlog.METRICS))
-    drawn = [file for file in sorted(evaluated.glob("*.png")) if not is_blank(file)]
-    others = sources.exported.is_another
-    exports = Exports.none(exported) if others else Exports.read(exported)
+    images = [file for file in sorted(evaluated.glob("*.png")) if not is_blank(file)]
+    exports = Exports.none(exported) if sources.exported.is_another else Exports.read(exported)
     commands, values = recipe(config)
     return html.render(
         TEMPLATE,
         facts=facts(described, data_of(Path(config.paths.train_data), described)),
         sources=sources,
         sections=tables.read(evaluated),
-        pictures={file.stem: html.embedded(file) for file in drawn},
+        images={file.stem: html.embedded(file) for file in images},
         curves=html.figure(lambda style: curves.draw(records, style)),
         exports=exports,
         commands=commands,

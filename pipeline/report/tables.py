@@ -1,24 +1,24 @@
-"""The numbers of an evaluation as tables, each with its meaning and its protocol."""
+"""Tables of an evaluation's numbers, with their meaning and protocol."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from gram.system import documents
 from gram.system.documents import Bounds
-from pipeline.report.glossary import DISTANCES, PARTS, Grid, Meaning, PartMeaning, meaning_of
+from pipeline.report.glossary import DISTANCES, PARTS, Grid, Headline, Meaning, PartMeaning, meaning_of
 from pipeline.tracking import identity
 
-PICTURES = "pictures"
+IMAGES = "images"
 OWN, UNTRAINED, REALS = "trained", "at_initialisation", "real_against_real"
 Number = Annotated[float, Bounds(finite=False)]
 Numbers = Mapping[str, float]
 
 
 class Row(NamedTuple):
-    """A line of a table; an empty cell was not measured."""
+    """Row of a table; empty cells were not measured."""
 
     meaning: Meaning
     cells: list[str]
@@ -26,19 +26,19 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Numbers side by side; no row and no column is empty."""
+    """Table of numbers without empty rows or columns."""
 
     columns: list[Meaning]
     rows: list[Row]
 
     @property
     def explained(self) -> bool:
-        """Whether rows have something to say beside their title."""
-        return any(row.meaning.better or row.meaning.words for row in self.rows)
+        """True if any row has a description."""
+        return any(row.meaning.better or row.meaning.description for row in self.rows)
 
 
 class Tile(NamedTuple):
-    """A number for the top of the page."""
+    """Number at the top of the page."""
 
     title: str
     value: str
@@ -47,7 +47,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One part of an evaluation."""
+    """Section of the page about one part of an evaluation."""
 
     name: str
     meaning: PartMeaning
@@ -58,19 +58,19 @@ class Section:
 
 
 def read(folder: Path) -> list[Section]:
-    """Sections of an evaluation's folder, pictures first.
+    """Read the sections from an evaluation's folder, images first.
 
     Raises:
-        ValueError: there is no evaluation there, or its files hold something else.
+        ValueError: there is no evaluation, or its files are malformed.
     """
     metrics = read_metrics(folder / "metrics.json")
     protocols = _read(folder / "protocol.json", dict[str, dict[str, Any]])
     parts = [name for name in protocols if name not in (OWN, UNTRAINED, REALS, identity.KEY)]
-    return [_pictures(metrics, protocols), *(_part(n, _of(metrics, n), protocols[n]) for n in parts)]
+    return [_images(metrics, protocols), *(_part(n, _of(metrics, n), protocols[n]) for n in parts)]
 
 
 def read_metrics(path: Path) -> dict[str, Number | dict[str, Number]]:
-    """The numbers of an evaluation's metrics.json; errors as those of `read`."""
+    """Read the numbers in an evaluation's metrics.json; errors as in `read`."""
     return _read(path, dict[str, dict[str, Number] | Number])
 
 
@@ -86,28 +86,25 @@ def _of(metrics: Mapping[str, Any], name: str) -> Numbers:
     return found if isinstance(found, dict) else {}
 
 
-def _pictures(metrics: Mapping[str, Any], protocols: Mapping[str, Any]) -> Section:
+def _images(metrics: Mapping[str, Any], protocols: Mapping[str, Any]) -> Section:
+    """Section about distances: of the trained model, the untrained one and real images."""
     own = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
-    beside = {f"{kind}/{n}": x for kind in (UNTRAINED, REALS) for n, x in _of(metrics, kind).items()}
+    baselines = {f"{kind}/{n}": x for kind in (UNTRAINED, REALS) for n, x in _of(metrics, kind).items()}
     rows = {name: meaning_of(name, DISTANCES) for name in own}
     columns = {
         "{}": Meaning("value"),
         f"{UNTRAINED}/{{}}": Meaning("untrained"),
         f"{REALS}/{{}}": Meaning("real against real"),
     }
-    table = _filled(Grid(columns=columns, rows=rows), own | beside)
-    tiles = []
-    for name in list(own)[:1]:
-        untrained = beside.get(f"{UNTRAINED}/{name}")
-        words = "" if untrained is None else f"untrained {shown(untrained)}"
-        tiles.append(Tile(rows[name].title, shown(own[name]), words))
+    table = _filled(Grid(columns=columns, rows=rows), own | baselines)
+    headlines = [Headline(rows[name].title, name, f"{UNTRAINED}/{name}", "untrained") for name in rows]
     used = {name: protocols[name] for name in (OWN, UNTRAINED, REALS) if name in protocols}
     return Section(
-        name=PICTURES,
-        meaning=PARTS[PICTURES],
+        name=IMAGES,
+        meaning=PARTS[IMAGES],
         tables=[table] if table.rows else [],
-        tiles=tiles,
-        protocol=_text(used),
+        tiles=_tiles(headlines[:1], own | baselines),
+        protocol=json.dumps(used, indent=2),
         skipped="" if own else str(protocols.get(OWN, {}).get("skipped", "")),
     )
 
@@ -119,45 +116,40 @@ def _part(name: str, numbers: Numbers, protocol: Mapping[str, Any]) -> Section:
         name=name,
         meaning=meaning,
         tables=[table for table in tables if table.rows],
-        tiles=list(_tiles(meaning, numbers)),
-        protocol=_text(protocol),
+        tiles=_tiles(meaning.headlines, numbers),
+        protocol=json.dumps(protocol, indent=2),
         skipped=str(protocol.get("skipped", "")) if not numbers else "",
     )
 
 
 def _others(meaning: PartMeaning, numbers: Numbers) -> Grid:
-    """What stands in no grid of a part, a number a row."""
+    """Numbers of a part that are in none of its tables, one per row."""
     taken = {pattern.format(row) for grid in meaning.grids for pattern in grid.columns for row in grid.rows}
     rows = {name: meaning_of(name, meaning.others) for name in numbers if name not in taken}
     return Grid(columns={"{}": Meaning("value")}, rows=rows)
 
 
-def _tiles(meaning: PartMeaning, numbers: Numbers) -> Iterator[Tile]:
-    for line in meaning.headlines:
+def _tiles(headlines: Iterable[Headline], numbers: Numbers) -> list[Tile]:
+    tiles: list[Tile] = []
+    for line in headlines:
         if line.name in numbers:
-            beside = f"{line.words} {shown(numbers[line.beside])}" if line.beside in numbers else ""
-            yield Tile(line.title, shown(numbers[line.name]), beside)
+            baseline = numbers.get(line.baseline)
+            beside = "" if baseline is None else f"{line.baseline_title} {shown(baseline)}"
+            tiles.append(Tile(line.title, shown(numbers[line.name]), beside))
+    return tiles
 
 
 def _filled(grid: Grid, numbers: Numbers) -> Table:
-    """The cells that have numbers, in rows and columns that have any."""
+    """Table of the numbers of a grid, without empty rows and columns."""
     columns = [p for p in grid.columns if any(p.format(key) in numbers for key in grid.rows)]
     rows = [
         Row(meaning, cells)
         for key, meaning in grid.rows.items()
-        if any(cells := [_cell(numbers, pattern.format(key)) for pattern in columns])
+        if any(cells := [shown(numbers.get(pattern.format(key))) for pattern in columns])
     ]
     return Table(columns=[grid.columns[pattern] for pattern in columns], rows=rows)
 
 
-def _cell(numbers: Numbers, name: str) -> str:
-    return shown(numbers[name]) if name in numbers else ""
-
-
-def shown(value: float) -> str:
-    """Four significant digits."""
-    return f"{value:.4g}"
-
-
-def _text(protocol: Mapping[str, Any]) -> str:
-    return json.dumps(protocol, indent=2)
+def shown(value: float | None) -> str:
+    """Format with four significant digits; empty for None."""
+    return "" if value is None else f"{value:.4g}"

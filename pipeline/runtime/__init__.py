@@ -1,1 +1,1 @@
-"""Processes and devices of a stage: launch, signals, estimates and owned output folders."""
+"""Runtime of the stages: objects from configuration, processes, devices, signals, estimates, outputs."""

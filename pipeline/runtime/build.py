@@ -1,4 +1,4 @@
-"""From configuration to networks and training: the only place where its values become their arguments."""
+"""Networks and training from a configuration: the only place that turns options into their arguments."""
 
 import copy
 from dataclasses import asdict, fields
@@ -28,18 +28,18 @@ from pipeline.runtime import scene
 from pipeline.tracking import identity
 
 OF_TRAINING = ("recompute",)
-"""Arguments of a model that change none of its results; its folder does not name them."""
+"""Arguments of a model without effect on its results, which its folder omits."""
 PROBED_POSES = 256
 PROBED_SIZE = 17
-"""Pixels along one side of the pictures whose rays are probed, the border and the centre among them."""
+"""Pixels along one side of the images whose rays are probed, with the border and the centre."""
 BACKGROUND_Z = -0.12
-"""Height of the background plane z = const in the world of heads."""
+"""Coordinate z of the background plane, in world units."""
 DELTA_TIMES_POINTS = 0.96
-"""As published for faces, 24 times 0.04: more surfaces are more transparent."""
+"""Product of delta and the number of points as published for faces, 24 * 0.04."""
 
 
 def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
-    """Arguments of every part of a model whose cameras and space are those of the data set."""
+    """Arguments of all parts of a model, with the cameras and the space of the data set."""
     model = config.model
     return {
         "generator": _part(GeneratorSettings, model, fov=meta.fov),
@@ -64,17 +64,13 @@ def _poses(prior: GaussianPoses | SphericalPoses) -> dict[str, Any]:
 
 
 def _part(settings: type, model: ModelConfig, prefix: str = "", **given: Any) -> dict[str, Any]:
-    """Arguments of one part: options of the same names after a prefix, beside those that are given.
-
-    Raises:
-        AttributeError: an argument has no option.
-    """
+    """Arguments of one part: those given, and options of the same names after a prefix."""
     names = [name for name in get_type_hints(settings) if name not in OF_TRAINING]
     return {name: given[name] if name in given else getattr(model, prefix + name) for name in names}
 
 
 def sampler_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
-    """Arguments that a kind of sampler has, from options of the same names or made of others."""
+    """Arguments of a sampler, from options of the same names or derived from others."""
     sampler = config.sampler
     behind = BACKGROUND_Z if meta.background == "plane" else None
     common = {"kind": sampler.kind, "near": meta.near, "far": meta.far, "background_z": behind}
@@ -87,11 +83,7 @@ def sampler_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
 
 
 def training_settings(config: Config) -> TrainingSettings:
-    """Settings of a training step: options of train of the same names, and the seed.
-
-    Raises:
-        AttributeError: a field has no option.
-    """
+    """Settings of a training step: options of `train` of the same names, and the seed."""
     names = [field.name for field in fields(TrainingSettings) if field.name != "seed"]
     values: dict[str, Any] = {name: getattr(config.train, name) for name in names}
     pairs = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
@@ -102,10 +94,10 @@ def training_settings(config: Config) -> TrainingSettings:
 def training_state(
     config: Config, meta: DatasetMeta, device: torch.device, backend: Backend | None = None
 ) -> TrainingState:
-    """Untrained networks, their averages and optimisers; the same seed gives the same weights.
+    """Create untrained networks, their averages and optimisers; the same seed gives the same weights.
 
     Raises:
-        ValueError: a foreground is asked for, and there is nothing behind it that could be learned.
+        ValueError: train.foreground is set, but the background is white and not learned.
     """
     torch.manual_seed(config.seed)
     settings = model_settings(config, meta)
@@ -114,8 +106,8 @@ def training_state(
     use_backend(generator, backend)
     if config.train.foreground is not None and generator.sampler.white_background:
         raise ValueError(
-            f"train.foreground = {config.train.foreground}, but behind these pictures is white, which is not "
-            "learned: set it to null"
+            f"train.foreground = {config.train.foreground}, but these images have a white background, which "
+            "is not learned: set it to null"
         )
     discriminator = folder.build_discriminator(settings).to(device)
     discriminator.channels_last = device.type == "cuda"
@@ -123,42 +115,39 @@ def training_state(
 
 
 def require_reachable_levels(generator: Generator, prior: PosePrior, *, poses: int = PROBED_POSES) -> None:
-    """Refuse isosurfaces that no ray can meet; a sampler that has none is fine.
-
-    Args:
-        generator: as it is when training begins.
-        prior: where the cameras stand.
-        poses: number of cameras to look from; few are enough to find what is not missed.
+    """Refuse isosurfaces that no ray of some camera `poses` intersects; other samplers pass.
 
     Raises:
-        ValueError: names them, and the values that can be met.
+        ValueError: the levels, and the range that rays reach.
     """
     sampler = generator.sampler
     if not isinstance(sampler, SurfaceSampler):
         return
+    # rays of a fixed set of poses, (poses, PROBED_SIZE ** 2)
     drawn = prior.sample(poses, generator=torch.Generator().manual_seed(0))
     drawn = drawn.to(next(generator.parameters()).device)
     rays = pixel_rays(look_at_origin(drawn), size=PROBED_SIZE, fov=generator.fov)
+    # levels without any intersection
     missed = sampler.values[sampler.hit_rates(rays) == 0].tolist()
     if missed:
         low, high = sampler.field_range(rays)
         raise ValueError(
-            f"no ray meets the isosurfaces of level {', '.join(f'{level:.4g}' for level in missed)}: "
-            f"between near and far the manifold predictor goes from {low:.4g} to {high:.4g}. "
+            f"no ray intersects the isosurfaces of level {', '.join(f'{level:.4g}' for level in missed)}: "
+            f"between near and far the manifold predictor ranges from {low:.4g} to {high:.4g}. "
             "Choose sampler.first_level and sampler.last_level inside that range, or fewer sampler.points"
         )
 
 
 def averaged(state: TrainingState) -> Generator:
-    """The first average of the generator: what is drawn, measured and published."""
+    """First moving average of the generator, which is rendered, evaluated and published."""
     average = state.emas[0].module
     assert isinstance(average, Generator)
     return average
 
 
 def save_model(path: Path, state: TrainingState, settings: dict[str, Any], made_from: dict[str, Any]) -> None:
-    """Write the model folder; `made_from` tells where it comes from."""
-    generator = copy.deepcopy(averaged(state))  # its mean is for the folder alone, training has none
+    """Write a model folder with its origin, `made_from`."""
+    generator = copy.deepcopy(averaged(state))  # the mean below is for the folder alone
     generator.update_mean_film(generator=torch.Generator().manual_seed(0))
     described = {**settings, "made_from": made_from}
     files = folder.model_files(generator, state.discriminator, described)
@@ -166,25 +155,17 @@ def save_model(path: Path, state: TrainingState, settings: dict[str, Any], made_
 
 
 def described(path: str | Path, *origin: str) -> dict[str, Any]:
-    """model.json of a folder whose `made_from` tells all of `origin`.
-
-    Args:
-        path: of the folder.
-        origin: fields of `gram.model.settings.MadeFrom`.
-
-    Raises:
-        ModelError: there is none, or it says something else.
-    """
+    """Read model.json of a folder; ModelError if a field `origin` of its `made_from` is missing."""
     settings = folder.load_settings(path)
     for name in origin:
         if name not in settings.get("made_from", {}):
-            told = f"{Path(path) / folder.SETTINGS}: made_from.{name} is missing"
-            raise folder.ModelError(f"{told}: name a folder that pipeline.train wrote, or copy it again")
+            problem = f"{Path(path) / folder.SETTINGS}: made_from.{name} is missing"
+            raise folder.ModelError(f"{problem}: name a folder that pipeline.train wrote, or copy it again")
     return settings
 
 
 def untrained_twin(path: str) -> Generator:
-    """The generator of a model folder as it was before training."""
+    """Generator of a model folder before training."""
     settings = described(path, "seed")
     torch.manual_seed(settings["made_from"]["seed"])
     generator = folder.build_generator(settings).eval()
@@ -193,11 +174,7 @@ def untrained_twin(path: str) -> Generator:
 
 
 def device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
+    """Device of train.device; `auto` is a GPU if there is one, and `cuda` without one a ValueError."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ValueError("train.device = cuda, but torch sees no GPU: use auto or cpu, or check the driver")

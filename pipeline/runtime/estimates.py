@@ -1,13 +1,13 @@
-"""Memory, disk and time that a stage takes at the very least, told before any work.
+"""Lower bounds of memory, disk and time of a stage from its options, checked before any work.
 
-Lower bounds from the options alone: what cannot be done is refused in a second, what is merely large goes on.
-`python -m pipeline.plan` measures training; this needs no trial. The sum of these parts is compared with what
-is free:
+They refuse the impossible in a second, without a trial; `python -m pipeline.plan` measures training. The sum
+of these parts is compared with the free amount:
 
-- prepare: rays of a picture in float64 for each process; PNGs of half a byte a pixel.
-- train: weights with gradients, moments and averages; reals and fakes of the batch; what a micro-batch and
-  patch keeps in the radiance field, the discriminator's first block and the search for surfaces.
-- evaluate: points of the rays that are drawn together.
+- prepare: rays of an image in float64 for each process; PNGs of half a byte per pixel.
+- train: weights with gradients, moments and averages; reals and fakes of the batch; activations of a
+micro-batch
+  and patch in the radiance field, the discriminator's first block and the search for intersections.
+- evaluate: points of the rays that are rendered at once.
 - export: lattice, textures, layers, frames of the videos.
 """
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 LONGEST_SECONDS = 365 * 86400.0
 RAYS_PER_SECOND = 5e6
-"""Of a core that renders meshes, several times as fast as measured."""
+"""Rays per second of a core that renders meshes, several times the measured speed."""
 CPU_SPEED, GPU_SPEED = 1e11, 1e15
-"""Floating point operations a second of a core, of a GPU; none is that fast."""
+"""Upper bounds of floating point operations per second of a core and of a GPU."""
 PROCESS_BYTES = 100e6
-"""Of a process that has loaded what it needs."""
+"""Memory of a process after its imports."""
 POINT_BYTES = 32
-"""Position, distance, colour and density."""
+"""Bytes of position, distance, colour and density."""
 SHARE_OF_CUBE = 0.5
-"""Of a marching-cubes grid, whose box is no cube."""
+"""Share of a marching-cubes grid in the cube around it."""
 
 
 class Need(NamedTuple):
-    """One thing that a stage takes; `options` say how much, the most telling first."""
+    """Part of an estimate, with the options that determine it, the most important first."""
 
     kind: str  # memory, disk or time
     amount: float  # bytes or seconds
@@ -50,18 +50,11 @@ class Need(NamedTuple):
 
 
 def require_room(stage: str, config: Config) -> None:
-    """Refuse work that this machine cannot do, or not within a year.
-
-    Args:
-        stage: its name.
-        config: of the run.
-
-    Raises:
-        ValueError: the estimate, what there is, and the options that it comes from.
-    """
+    """Refuse work beyond this machine, or longer than a year; ValueError names the options."""
     found = needs(stage, config)
+    device = _device(config) if stage in ("train", "plan") else torch.device("cpu")
     for kind, there in (
-        ("memory", float(_free_memory(stage, config))),
+        ("memory", float(hardware.free_memory(device))),
         ("disk", float(_free_disk(stage, config))),
         ("time", LONGEST_SECONDS),
     ):
@@ -72,18 +65,18 @@ def require_room(stage: str, config: Config) -> None:
 
 
 def needs(stage: str, config: Config) -> list[Need]:
-    """All parts of the estimate of a stage."""
+    """Parts of the estimate of a stage."""
     return list(_STAGES[stage](config))
 
 
 def _refusal(config: Config, kind: str, total: float, there: float, largest: Need) -> str:
     options = ", ".join(f"{name} = {_value(config, name)}" for name in largest.options)
     if kind == "time":
-        what = f"takes {duration(total)} or more, beyond the {duration(there)} that are sensible"
+        what = f"takes {duration(total)} or more, beyond the limit of {duration(there)}"
     else:
-        place = "memory" if kind == "memory" else "room on the disk"
+        place = "memory" if kind == "memory" else "disk space"
         what = f"takes {amount(total)} of {place} or more, and {amount(there)} are free"
-    return f"{options}: this {what}: choose less, or begin all the same with --{FORCE.name}"
+    return f"{options}: this {what}: choose less, or start regardless with --{FORCE.name}"
 
 
 def _value(config: Config, name: str) -> object:
@@ -100,12 +93,12 @@ def _prepare(config: Config) -> Iterator[Need]:
         return
     rays = float(data.size * data.supersampling) ** 2
     processes = data.processes or hardware.cores()
-    pictures = data.identities + data.test_identities * data.views
+    images = data.identities + data.test_identities * data.views
     yield Need("memory", processes * (PROCESS_BYTES + 50 * rays), ("data.processes", "data.size"))
-    yield Need("memory", 100.0 * pictures, ("data.identities", "data.test_identities", "data.views"))
+    yield Need("memory", 100.0 * images, ("data.identities", "data.test_identities", "data.views"))
     counted = ("data.identities", "data.test_identities", "data.views", "data.size")
-    yield Need("disk", pictures * (0.5 * data.size**2 + 100), counted)
-    seconds = pictures * (rays / RAYS_PER_SECOND + 1e-4) / min(processes, hardware.cores())
+    yield Need("disk", images * (0.5 * data.size**2 + 100), counted)
+    seconds = images * (rays / RAYS_PER_SECOND + 1e-4) / min(processes, hardware.cores())
     yield Need("time", seconds, (*counted, "data.supersampling"))
 
 
@@ -114,7 +107,7 @@ def _train(config: Config) -> Iterator[Need]:
     processes = train.launch.processes
     share = -(-train.batch_size // (processes * train.launch.machines))
     together = min(train.micro_batch or share, share)
-    # One process a GPU has all of its memory; processes on CPUs share it.
+    # a GPU belongs to one process, main memory to all of them
     on_gpu = _device(config).type == "cuda"
     times = 1 if on_gpu else processes
     yield Need("memory", 0.0 if on_gpu else times * PROCESS_BYTES, ("train.launch.processes",))
@@ -122,6 +115,7 @@ def _train(config: Config) -> Iterator[Need]:
     yield from (need._replace(amount=times * need.amount) for need in weights)
     pixels = float(data.size) ** 2
     yield Need("memory", times * 24.0 * share * pixels, ("train.batch_size", "data.size"))
+    # activations of the radiance field, the search for intersections, the discriminator
     rays = together * max(1.0, pixels / train.patches)
     kept = 1 if train.recompute else model.layers
     points = rays * sampler.points * (POINT_BYTES + 2.0 * model.hidden * kept)
@@ -130,11 +124,13 @@ def _train(config: Config) -> Iterator[Need]:
     yield Need("memory", times * 4.0 * rays * sampler.num_samples, ("sampler.num_samples", *activations[:3]))
     discriminated = ("train.batch_size", "train.micro_batch", "data.size", "model.discriminator_width")
     yield Need("memory", times * 8.0 * together * pixels * _channels(config, data.size), discriminated)
+    # checkpoints that are kept
     checkpoints = min(train.keep_checkpoints, train.steps // train.checkpoint_every)
     if train.keep_every:
         checkpoints += train.steps // train.keep_every
     written = 0.8 * sum(need.amount for need in weights)
     yield Need("disk", written * checkpoints, ("train.keep_checkpoints", "train.keep_every"))
+    # forward and backward passes of the sine layers alone
     flops = 6.0 * train.batch_size * pixels * sampler.points * model.hidden**2 * (model.layers - 1)
     speed = train.launch.machines * (processes * GPU_SPEED if on_gpu else hardware.cores() * CPU_SPEED)
     named = ("train.steps", "train.batch_size", "data.size", "sampler.points", "model.hidden", "model.layers")
@@ -142,10 +138,7 @@ def _train(config: Config) -> Iterator[Need]:
 
 
 def _weights(config: Config) -> Iterator[Need]:
-    """Memory of mapping network, radiance field, sampler and discriminator, of one process.
-
-    Each weight has a gradient and Adam's two moments, and those of the generator two averages.
-    """
+    """Memory of the networks of one process: weights, gradients, moments, and the generator's averages."""
     model, size = config.model, config.data.size
     layers = model.layers + model.view_dependent
     mapping = model.z_dim * model.mapping_width + (model.mapping_layers - 1.0) * model.mapping_width**2
@@ -169,14 +162,14 @@ def _weights(config: Config) -> Iterator[Need]:
 
 
 def _samplers() -> Mapping[str, type["Sampler"]]:
-    from gram.rendering.samplers import SAMPLERS  # other stages depend on no sampler
+    from gram.rendering.samplers import SAMPLERS  # imported late: not all stages need it
 
     return SAMPLERS
 
 
 def _channels(config: Config, side: int) -> int:
-    """Of the discriminator where a picture has `side` pixels along one side."""
-    from gram.networks.discriminator import FULL_CHANNELS_LOG2  # other stages depend on no network
+    """Channels of the discriminator at `side` pixels."""
+    from gram.networks.discriminator import FULL_CHANNELS_LOG2  # imported late: not all stages need it
 
     model = config.model
     most = min(model.discriminator_max_channels, 2**FULL_CHANNELS_LOG2 // side)
@@ -210,8 +203,8 @@ def _export(config: Config) -> Iterator[Need]:
     frames = max(export.frames, latents * (export.between + 1)) if export.videos else 0
     video = ("export.frames", "export.between", "export.seeds", "export.size")
     yield Need("memory", 3.0 * frames * export.size**2, video)
-    pictures = (latents * export.frames + latents * (export.between + 1)) if export.videos else 0
-    yield Need("time", pictures * float(export.size) ** 2 * 1e3 / _speed(config), video)
+    images = (latents * export.frames + latents * (export.between + 1)) if export.videos else 0
+    yield Need("time", images * float(export.size) ** 2 * 1e3 / _speed(config), video)
     lattice = latents * SHARE_OF_CUBE * float(export.resolution) ** 3
     yield Need("time", lattice * 1e2 / _speed(config), ("export.resolution", "export.seeds"))
 
@@ -233,12 +226,8 @@ def _speed(config: Config) -> float:
     return GPU_SPEED if _device(config).type == "cuda" else CPU_SPEED * hardware.cores()
 
 
-def _free_memory(stage: str, config: Config) -> int:
-    return hardware.free_memory(_device(config) if stage in ("train", "plan") else torch.device("cpu"))
-
-
 def _free_disk(stage: str, config: Config) -> int:
-    """Bytes free where the stage writes, or where its folder will be."""
+    """Free bytes on the disk that the stage writes to."""
     place = Path(config.paths.checkpoints if stage == "train" else config.paths.train_data).absolute()
     while not place.exists():
         place = place.parent

@@ -1,4 +1,4 @@
-"""Cores and memory that this process may use, containers and batch systems considered."""
+"""Cores and memory that this process may use, within the limits of containers and batch systems."""
 
 import os
 import re
@@ -9,28 +9,24 @@ from typing import NamedTuple
 import torch
 
 _UNLIMITED = 2**60
-"""Version 1 of control groups writes a number beyond this where there is no limit."""
+"""Bound above which version 1 of control groups means no limit."""
 
 
 class Memory(NamedTuple):
     """Main memory in bytes."""
 
     total: int
-    available: int  # to this process: neither the machine nor a control group runs out of it
-    limit: int | None  # of the control group, None where there is none
+    available: int  # to this process, within machine and control group
+    limit: int | None  # of the control group, if any
 
 
 def cores() -> int:
-    """Cores that this process may run on."""
+    """Number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory(root: Path = Path("/")) -> Memory:
-    """Main memory of the machine, and what is left of it for this process.
-
-    Args:
-        root: of the file system that holds proc and sys.
-    """
+    """Main memory, read from proc and sys below `root`."""
     fields = dict(re.findall(r"(\w+):\s+(\d+) kB", (root / "proc/meminfo").read_text(encoding="utf-8")))
     total, available = int(fields["MemTotal"]) * 1024, int(fields["MemAvailable"]) * 1024
     bounds = [(limit, used) for limit, used in _group_bounds(root) if limit < min(total, _UNLIMITED)]
@@ -39,7 +35,7 @@ def memory(root: Path = Path("/")) -> Memory:
 
 
 def _group_bounds(root: Path) -> Iterator[tuple[int, int]]:
-    """(limit, use) in bytes of this process's control group and of those that it lies in."""
+    """(limit, use) in bytes of this process's control group and its ancestors."""
     groups = root / "proc/self/cgroup"
     if not groups.exists():
         return
@@ -54,23 +50,19 @@ def _group_bounds(root: Path) -> Iterator[tuple[int, int]]:
         group = mount / path.strip("/")
         for folder in (group, *group.parents):
             limit, used = (folder / name for name in names)
-            if (
-                limit.is_file()
-                and used.is_file()
-                and (text := limit.read_text(encoding="utf-8").strip()) != "max"
-            ):
-                yield int(text), int(used.read_text(encoding="utf-8"))
+            if limit.is_file() and used.is_file() and (text := limit.read_text("utf-8").strip()) != "max":
+                yield int(text), int(used.read_text("utf-8"))
             if folder == mount:
                 break
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a process could use on a device now."""
+    """Free bytes on a device."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else memory().available
 
 
 def amount(number: float) -> str:
-    """Bytes as people say it."""
+    """Format bytes in KiB, MiB or GiB."""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
         if number >= size:
             return f"{number / size:.1f} {unit}"

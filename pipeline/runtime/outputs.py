@@ -1,8 +1,8 @@
-"""What stages write: only in place of what this program wrote, one process at a time, whole or not at all.
+"""Outputs of stages: written atomically, by one process at a time, never in place of foreign files.
 
-A folder that a stage writes holds a marker, which names its files. It is replaced where it holds nothing
-else; anything else in it is the user's, and stops the stage before it works. Folders of versions before,
-models, and what DVC restores one by one have no marker, and are known by their names and their content.
+A folder that a stage writes holds a marker with the names of its files, and is replaced only if it holds
+nothing else; other files are the user's, and stop the stage before any work. Folders of earlier versions,
+models, and files that DVC restores have no marker, and are recognised by names and content.
 """
 
 import os
@@ -21,20 +21,15 @@ RECORDS = {
     "curves.csv": recognition.is_curves,
     "training.json": recognition.is_origin,
 }
-"""Files that it publishes there."""
+"""Files that training publishes in paths.train."""
 
 
 class OutputError(ValueError):
-    """A place that a stage cannot write to without a loss; the message says what is there."""
+    """Refusal to overwrite foreign files; the message names them."""
 
 
 def require_own(path: Path, kind: FolderKind) -> None:
-    """Refuse to replace what this program did not write.
-
-    Raises:
-        OutputError: naming the first thing that it did not.
-        OSError: symbolic links lead nowhere.
-    """
+    """Refuse to replace files that this program did not write; OutputError names the first of them."""
     place = folders.real(path)
     if not place.exists():
         return
@@ -47,13 +42,12 @@ def require_own(path: Path, kind: FolderKind) -> None:
 
 @contextmanager
 def replacing(path: Path, kind: FolderKind) -> Iterator[Path]:
-    """An empty folder, which takes the place of `path` when the block ends well, held by this process alone.
+    """Lock `path` and yield an empty folder that replaces it when the block succeeds.
 
     Raises:
-        OutputError: something is there that this program did not write; before any work, or when it has come
-            meanwhile.
-        BusyError: another process writes there, or reads it.
-        OSError: it cannot be written; what was there is intact.
+        OutputError: there are foreign files, before the block or at its end.
+        BusyError: another process writes or reads there.
+        OSError: it cannot be written; existing files are intact.
     """
     require_own(path, kind)
     with _held(path, kind.name), folders.naming(path), folders.replacing(path, alone=True) as aside:
@@ -65,12 +59,7 @@ def replacing(path: Path, kind: FolderKind) -> Iterator[Path]:
 
 @contextmanager
 def replacing_page(path: Path) -> Iterator[None]:
-    """While entered, this process alone writes the page at `path`.
-
-    Raises:
-        OutputError: something else is there.
-        BusyError: another process writes it.
-    """
+    """Lock the page at `path`; errors as `replacing`."""
     if path.is_dir() or (path.exists() and not recognition.is_page(path)):
         _refuse(path.name, path.parent, "paths.report")
     with _held(path.parent.resolve() / path.name, "report", follow=False):
@@ -80,13 +69,7 @@ def replacing_page(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing_plan(path: Path) -> Iterator[None]:
-    """While entered, this process alone writes the plan at `path`.
-
-    Raises:
-        OutputError: something else is there, or a plan that somebody has changed; before any work, or when it
-            has come meanwhile.
-        BusyError: another process writes it.
-    """
+    """Lock the plan at `path`; errors as `replacing`, also for a plan that the user has changed."""
     _require_unchanged(path)
     with _held(path.parent.resolve() / path.name, "plan", follow=False):
         folders.sweep(path, alone=True)
@@ -94,7 +77,7 @@ def replacing_plan(path: Path) -> Iterator[None]:
 
 
 def write_plan(path: Path, text: str) -> None:
-    """Write a plan, whole or not at all, within `replacing_plan`; errors as there."""
+    """Write a plan atomically, within `replacing_plan`, with the same errors."""
     _require_unchanged(path)
     folders.write_file(path, recognition.sealed(text).encode())
 
@@ -102,17 +85,13 @@ def write_plan(path: Path, text: str) -> None:
 def _require_unchanged(path: Path) -> None:
     if os.path.lexists(path) and not recognition.is_sealed(path):
         raise OutputError(
-            f"{path} is not as python -m pipeline.plan left it, and would be lost: rename it, or have the "
-            "new plan written to another FOLDER, paths.train=FOLDER/train"
+            f"{path} was changed after python -m pipeline.plan wrote it, and would be lost: rename it, or "
+            "write the new plan to another FOLDER with paths.train=FOLDER/train"
         )
 
 
 def require_run(path: Path) -> None:
-    """Refuse to publish training in place of what this program did not write.
-
-    Raises:
-        OutputError: naming the first thing that it did not.
-    """
+    """Refuse to publish training in place of files that this program did not write, as `require_own`."""
     for name, kind in TRAINED.items():
         require_own(path / name, kind)
     for name, known in RECORDS.items():
@@ -123,12 +102,7 @@ def require_run(path: Path) -> None:
 
 @contextmanager
 def publishing(path: Path) -> Iterator[None]:
-    """While entered, this process alone publishes training in `path`.
-
-    Raises:
-        OutputError: something is there that this program did not write.
-        BusyError: another training publishes there.
-    """
+    """Lock `path` for the publication of training; errors as `replacing`."""
     require_run(path)
     with _held(path, "train"):
         for name in (*TRAINED, *RECORDS):
@@ -138,11 +112,7 @@ def publishing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path, task: str) -> Iterator[None]:
-    """While entered, no other process replaces what is at `path`; others may read it, too.
-
-    Raises:
-        BusyError: another process replaces it.
-    """
+    """Lock `path` against replacement by other processes, which may read it, too; BusyError during one."""
     place = folders.real(path)
     with locks.held(_lock(place), what=path, task=task, shared=True):
         yield
@@ -157,7 +127,7 @@ def _held(path: Path, task: str, *, follow: bool = True) -> Iterator[None]:
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Have a folder; where the block fails, those that were made for it and are empty go."""
+    """Create a folder; if the block fails, remove the empty folders that were created."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     with folders.naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,13 +135,13 @@ def _made(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         for one in missing:
-            with suppress(OSError):  # something lies in it now
+            with suppress(OSError):  # not empty
                 one.rmdir()
         raise
 
 
 def _lock(place: Path) -> Path:
-    """Beside the folder, which is DVC's."""
+    """Path of the lock, beside the output, which belongs to DVC."""
     return place.with_name(f".{place.name}.lock")
 
 

@@ -1,4 +1,4 @@
-"""The record of what a data set was prepared with: `prepared` in its meta.json, and what of it differs."""
+"""Record of the options of a prepared data set, `prepared` in its meta.json, and its comparison."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,22 +11,18 @@ from gram.data.storage import open_storage
 from pipeline.config.schema import DataConfig
 
 CONTENT = "content"
-"""Entry of the record: hash of the source's files, None where the source is not at hand."""
+"""Entry of the record: digest of the source's files, None if the source is unavailable."""
 SPACE = ("kind", "size", "near", "far", "background")
 GENERATED = (*SPACE, "seed", "fov_degrees", "poses", "supersampling")
 SPREAD = ("yaw_std", "pitch_std")
-"""Of gaussian poses alone."""
+"""Options of gaussian poses."""
 COUNTS = {"train": ("identities",), "test": ("test_identities", "views")}
 
 
 def preparation(data: DataConfig, split: str = "train") -> dict[str, Any]:
-    """Every option that a prepared split depends on, with a hash of the source's files, fit for JSON.
+    """Options that a split ('train' or 'test') depends on, with a digest of the source's files, for JSON.
 
-    Of data.path it holds the last name alone, as data sets travel to other machines and other people.
-
-    Args:
-        data: the options.
-        split: 'train' or 'test'.
+    Of data.path it has only the last name, as data sets are passed on.
     """
     values = asdict(data)
     if data.kind != "images":
@@ -40,9 +36,9 @@ def preparation(data: DataConfig, split: str = "train") -> dict[str, Any]:
 
 
 def differences(recorded: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> list[str]:
-    """Options in which a record is not what is wanted, in words; none where nothing was recorded.
+    """Options in which a record differs, in words; empty without a record.
 
-    Sources are compared by content, wherever they lie; by name where one is not at hand.
+    Sources are compared by content, or by name if one is unavailable.
     """
     if recorded is None:
         return []
@@ -66,7 +62,7 @@ def differences(recorded: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -
 
 
 def misfit(path: str, meta: DatasetMeta, data: DataConfig, split: str = "train") -> str | None:
-    """The sentence about a data set at `path` that was prepared with other options; None where it fits."""
+    """Message about a data set at `path` that was prepared with other options; None if it fits."""
     if meta.prepared is None:
         return None
     found = differences(meta.prepared, preparation(data, split))
@@ -74,12 +70,7 @@ def misfit(path: str, meta: DatasetMeta, data: DataConfig, split: str = "train")
 
 
 def content_of(source: Path) -> str:
-    """SHA-256 of the files of a data set, as they lie in a folder or a zip.
-
-    Raises:
-        DatasetError: there is none.
-        OSError: a file cannot be read.
-    """
+    """SHA-256 of the files of a data set in a folder or a zip; DatasetError if there is none."""
     if source.is_file():
         with source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

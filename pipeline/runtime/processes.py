@@ -1,4 +1,4 @@
-"""The processes that train together, through Accelerate: their devices, and how they talk."""
+"""Processes that train together, through Accelerate: their devices and communication."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from pipeline.runtime.launch import workers
 
 @dataclass(frozen=True, kw_only=True)
 class Team:
-    """This process, its device and backend, and the others."""
+    """Process group, device and backend of this process."""
 
     processes: Processes
     device: torch.device
@@ -28,15 +28,11 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes files and talks to people."""
+        """True for the process that writes files and messages."""
         return self.processes.rank == 0
 
     def require_equal(self, what: str, value: str, *, remedy: str) -> None:
-        """Refuse to go on with processes that have another value; each of them has to ask.
-
-        Raises:
-            ValueError: this process's value is not that of another one.
-        """
+        """Refuse values that differ between processes, with a ValueError in each; a collective call."""
         number = int(hashlib.sha256(value.encode()).hexdigest()[:15], 16)
         largest, smallest = self.processes.largest(number), -self.processes.largest(-number)
         if largest != smallest:
@@ -47,11 +43,7 @@ class Team:
 
 @contextmanager
 def join(config: Config) -> Iterator[Team]:
-    """Meet the other processes of the launcher, if there is one, and part from them at the end.
-
-    Raises:
-        ValueError: the device, or the precision on it, is not to be had.
-    """
+    """Join the process group of the launcher, if any, and leave it at the end; ValueError for the device."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -69,11 +61,11 @@ def join(config: Config) -> Iterator[Team]:
         yield Team(processes=processes, device=accelerator.device, backend=backend)
     finally:
         accelerator.end_training()
-        AcceleratorState._reset_state(reset_partial_state=True)  # the next run may want another precision
+        AcceleratorState._reset_state(reset_partial_state=True)  # the next run may have another precision
 
 
 def _meet_in_file(device: torch.device) -> None:
-    """Meet the other processes of this machine where their launcher says, in place of at a port."""
+    """Rendezvous with the processes of this machine in the launcher's file, without a port."""
     if meeting := os.environ.get(workers.MEETING):
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         store = FileStore(meeting, size)
@@ -82,23 +74,20 @@ def _meet_in_file(device: torch.device) -> None:
 
 
 class DelayedMaximum:
-    """Maximum of a number over all processes, one step late: no step waits for the others."""
+    """Maximum of a number over all processes, one step late, without waiting for the others."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self._answer: Callable[[], int] | None = None
 
     def ask(self, value: int) -> int:
-        """Put the question with this process's value; returns the largest value of the last time.
-
-        Alone, it is the value itself.
-        """
+        """Submit this process's value and return the maximum of the last call; alone, the value itself."""
         asked, self._answer = self._answer, self._processes.largest_async(value)
         if self._processes.size == 1:
             return value
         return 0 if asked is None else asked()
 
     def close(self) -> None:
-        """Wait for the last answer, so that no message is on its way when the processes part."""
+        """Wait for the last answer, so that no message is pending when the processes leave."""
         if self._answer is not None:
             self._answer()

@@ -1,4 +1,4 @@
-"""What this program wrote, known by the marker in it, or by names and content that nobody else has."""
+"""Recognition of this program's outputs, by their marker or by names and content."""
 
 import hashlib
 import json
@@ -14,23 +14,23 @@ from gram.system import documents
 
 MARKER = ".gram-output.json"
 TOGETHER = "together"
-"""Entry of every latent in meshes.json: names of the files that are made of all latents."""
+"""Entry of each latent in meshes.json: names of the files that show all latents."""
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+")
-"""Files that systems put into folders."""
+"""Files that operating systems put into folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderKind:
-    """Folders that a stage writes.
+    """Kind of folder that a stage writes.
 
     Attributes:
-        name: of the stage, which the marker tells.
-        option: that says where.
-        names: pattern of the files' names where there is no marker.
-        proof: tells of a folder without marker that its content is this program's.
-        marked: whether such folders get a marker.
-        restored: whether files of these names may stand beside those that the marker names: DVC keeps them
-            one by one.
+        name: name of the stage, in the marker.
+        option: option that sets the path.
+        names: pattern of file names without a marker.
+        proof: True for a folder without marker whose content is this program's.
+        marked: True if such folders get a marker.
+        restored: True if DVC restores single files, so that files of these names may be absent from the
+            marker.
     """
 
     name: str
@@ -42,7 +42,7 @@ class FolderKind:
 
 
 def foreign(folder: Path, kind: FolderKind) -> str | None:
-    """The first file in a folder, by its name, that this program did not write; None if there is none."""
+    """First file of a folder, by name, that this program did not write, or None."""
     there = sorted(name for name in files(folder) if not LITTER.fullmatch(Path(name).name))
     if not there:
         return None
@@ -57,13 +57,13 @@ def foreign(folder: Path, kind: FolderKind) -> str | None:
 
 
 def mark(folder: Path, kind: FolderKind) -> None:
-    """Write the marker of a complete folder; its content follows from the names in it alone."""
+    """Write the marker of a complete folder; it depends on the file names alone."""
     content = {"stage": kind.name, "files": sorted(files(folder))}
     (folder / MARKER).write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
 
 
 def files(folder: Path) -> Iterator[str]:
-    """All that is in a folder but folders, by relative names with forward slashes; links are not followed."""
+    """Relative names of all files and links below a folder, with forward slashes; links are not followed."""
     for where, inside, names in os.walk(folder):
         links = [name for name in inside if os.path.islink(os.path.join(where, name))]
         for name in [*names, *links]:
@@ -71,42 +71,42 @@ def files(folder: Path) -> Iterator[str]:
 
 
 def is_record(file: Path) -> bool:
-    """Whether a file is the metrics.jsonl of a training."""
+    """True if a file is the metrics.jsonl of a run."""
     first = _beginning(file).partition("\n")[0]
     return not first or _is_report(first)
 
 
 def is_curves(file: Path) -> bool:
-    """Whether a file is the curves.csv of a training."""
+    """True if a file is the curves.csv of a run."""
     columns = _beginning(file).partition("\n")[0].strip().split(",")
     return columns in ([""], ["step"]) or {"step", "loss/discriminator"} <= set(columns)
 
 
 def is_origin(file: Path) -> bool:
-    """Whether a file is the training.json of a training."""
+    """True if a file is the training.json of a run."""
     return _has(file, "fingerprint", "data_hash", "seed")
 
 
 def is_page(file: Path) -> bool:
-    """Whether a file is a report of a run."""
+    """True if a file is the report of a run."""
     text = _beginning(file)
     before = '<meta name="color-scheme" content="light dark">' in text and ": a run</title>" in text
     return '<meta name="generator" content="gram">' in text or before
 
 
 def sealed(text: str) -> str:
-    """Lines of YAML, with a last one by which `is_sealed` knows that nobody has changed them."""
+    """Append a line with a digest of the text to YAML, for `is_sealed`."""
     return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def is_sealed(file: Path) -> bool:
-    """Whether a file is as this program wrote it."""
+    """True if a sealed file is unchanged."""
     text, mark, _ = (content := _beginning(file) if file.is_file() else "").rpartition(_SEAL)
     return bool(mark) and content == sealed(text)
 
 
 def _marked(folder: Path, kind: FolderKind) -> set[str] | None:
-    """Names that the folder's marker tells; None where it has none of this kind."""
+    """Names in the marker of a folder; None without a marker of this kind."""
     content = _read_json(folder / MARKER)
     if not isinstance(content, dict) or content.get("stage") != kind.name:
         return None
@@ -117,7 +117,7 @@ def _marked(folder: Path, kind: FolderKind) -> set[str] | None:
 
 
 def _is_data(folder: Path) -> bool:
-    """Whether pictures and labels are those whose hash meta.json tells."""
+    """True if images and labels have the digest of meta.json."""
     from gram.data.reader import ImageDataset
 
     try:
@@ -169,8 +169,8 @@ def _beginning(file: Path) -> str:
 
 _SEAL = "# the next plan replaces this file while nothing above is changed: sha256 "
 _LEFT = r"(?:\.\d+)?(?:\.partial)?"
-"""What versions before left in folders when they were killed."""
-_PICTURES = (
+"""Suffixes of files that killed processes of earlier versions left."""
+_IMAGES = (
     "samples|truncated|sweep|interpolation|reals|inversions|consistency|poses|surfaces|noise|noise_crops"
 )
 _MODEL_FILES = r"model\.json|generator\.safetensors|discriminator\.safetensors"
@@ -183,7 +183,7 @@ DATA = FolderKind(
 EVALUATION = FolderKind(
     name="evaluate",
     option="paths.evaluate",
-    names=rf"\.?(?:(?:metrics|protocol|noise)\.json|inversions\.safetensors|(?:{_PICTURES})\.png){_LEFT}",
+    names=rf"\.?(?:(?:metrics|protocol|noise)\.json|inversions\.safetensors|(?:{_IMAGES})\.png){_LEFT}",
     proof=lambda folder: _has(folder / "protocol.json", "trained"),
     restored=True,
 )

@@ -1,4 +1,4 @@
-"""From the configuration of the data to poses, angles and data sets."""
+"""Camera poses, angles and data sets of a configuration."""
 
 import math
 from dataclasses import asdict
@@ -10,40 +10,33 @@ from pipeline.config.schema import DataConfig
 from pipeline.runtime.prepared import misfit
 
 FOV_TOLERANCE = 0.01
-"""Relative; intrinsics of labels are rounded, and some count from pixel border to pixel border."""
-
-
+"""Relative tolerance: intrinsics of labels are rounded, and some are between pixel borders."""
 ASSUMED_FOV_DEGREES = 12.0
-"""Of pictures whose labels will tell, before there are any."""
+"""Field of view of images whose labels are not available yet."""
 
 
 class MismatchError(ValueError):
-    """A data set that is not the one that the configuration describes."""
+    """Data set that differs from the configuration."""
 
 
 def synthesis_poses(data: DataConfig) -> GaussianPoses | SphericalPoses:
-    """Where the cameras stand as the configuration states it."""
+    """Prior of camera poses in the configuration."""
     if data.poses == "spherical":
         return SphericalPoses()
     return GaussianPoses(yaw_std=data.yaw_std, pitch_std=data.pitch_std)
 
 
 def training_poses(data: DataConfig, meta: DatasetMeta) -> GaussianPoses | SphericalPoses:
-    """Where the cameras of fakes stand: as stated, or as those of the real pictures do.
+    """Prior of the camera poses of fakes: as configured, or fitted to the real images.
 
-    Generated pictures of gaussian poses count as fitted, too: the fit is closer to what is there.
+    Generated data with gaussian poses are fitted, too: the fit is closer to the actual poses.
     """
     stated = data.poses == "spherical" or (data.kind == "images" and data.poses == "gaussian")
     return synthesis_poses(data) if stated else GaussianPoses(**meta.pose)
 
 
 def open_dataset(path: str, data: DataConfig) -> ImageDataset:
-    """The prepared data set at `path`.
-
-    Raises:
-        DatasetError: it is missing or cannot be used.
-        MismatchError: it was prepared for another configuration.
-    """
+    """Open the prepared data set at `path`; MismatchError if it was prepared for another configuration."""
     dataset = ImageDataset(path)
     meta, kind = dataset.meta, "custom" if data.kind == "images" else data.kind
     for made, asked, options in (
@@ -61,33 +54,23 @@ def open_dataset(path: str, data: DataConfig) -> ImageDataset:
 
 
 def require_prepared(path: str, meta: DatasetMeta, data: DataConfig, split: str = "train") -> None:
-    """Refuse a split that was prepared with other options than the configuration's, or of other pictures.
-
-    Data sets that do not tell pass: those of earlier versions and of other programs.
-
-    Raises:
-        MismatchError: naming the options.
-    """
+    """Refuse a split that was prepared with other options or images; one without a record passes."""
     if problem := misfit(path, meta, data, split):
         raise MismatchError(
-            f"{problem}: run python -m pipeline.prepare with the same arguments, or give those that it was "
-            "prepared with"
+            f"{problem}: run python -m pipeline.prepare with the same arguments, or use the options of its "
+            "preparation"
         )
 
 
 def require_field_of_view(path: str, meta: DatasetMeta, data: DataConfig) -> None:
-    """Refuse pictures that are not seen at the angle that the configuration states, if it states one.
-
-    Raises:
-        MismatchError: naming both angles.
-    """
-    seen, stated = math.degrees(meta.fov), data.fov_degrees
-    if stated is not None and not math.isclose(seen, stated, rel_tol=FOV_TOLERANCE):
-        remedy = "crop them to that angle, or take theirs: data.fov_degrees=null"
+    """Refuse images with another field of view than data.fov_degrees, if that is set."""
+    labelled, stated = math.degrees(meta.fov), data.fov_degrees
+    if stated is not None and not math.isclose(labelled, stated, rel_tol=FOV_TOLERANCE):
+        remedy = "crop them to that angle, or use theirs: data.fov_degrees=null"
         if data.kind != "images":
             remedy = "run python -m pipeline.prepare with the same arguments"
         raise MismatchError(
-            f"the pictures of {path} are seen at {seen:.4g} degrees, "
+            f"the images of {path} have a field of view of {labelled:.4g} degrees, "
             f"but data.fov_degrees = {stated:g}: {remedy}"
         )
 
@@ -101,18 +84,18 @@ def _space(of: DatasetMeta | DataConfig) -> str:
 
 
 def shown_yaw(data: DataConfig, meta: DatasetMeta) -> float:
-    """How far pictures turn a head or car to either side: two standard deviations, or once around."""
+    """Yaw in radians to either side in images of turned heads: two standard deviations, or a full turn."""
     return math.pi if data.poses == "spherical" else 2.0 * meta.pose["yaw_std"]
 
 
 def fov(data: DataConfig) -> float:
-    """Field of view of generated pictures, radians."""
-    assert data.fov_degrees is not None, "pipeline.config.checks sees to it"
+    """Field of view of generated images, radians."""
+    assert data.fov_degrees is not None, "pipeline.config.checks refuses null"
     return math.radians(data.fov_degrees)
 
 
 def planned_meta(data: DataConfig) -> DatasetMeta:
-    """What is known about the data set that the configuration asks for, before there is one."""
+    """Metadata of the configured data set before it is prepared."""
     return DatasetMeta(
         kind="custom" if data.kind == "images" else data.kind,
         size=data.size,

@@ -14,11 +14,8 @@ from pipeline.cli.exit_codes import STOPPED
 class Interrupts:
     """Context in which a request to stop only sets `exit_code`; a second one acts at once.
 
+    `promise` is the work until the end, for the message, and `passed_on` is called for the first request.
     SIGHUP, sent when a terminal closes, is a request unless nohup ignores it.
-
-    Args:
-        promise: work until the end, for the message.
-        passed_on: callback of the first request.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What holds for everything that torch does in a process that trains."""
+"""Settings of torch for a process that trains."""
 
 import os
 
@@ -9,14 +9,14 @@ from pipeline.config.schema import TrainConfig
 
 
 def apply(train: TrainConfig) -> None:
-    """Threads, determinism, and memory that stays with the process."""
+    """Set threads, determinism, and the reuse of freed memory."""
     keep_freed_memory()
     if train.threads:
         torch.set_num_threads(train.threads)
     if train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-        # Nothing reads uninitialised memory, and filling it takes time.
+        # no code reads uninitialised memory, and filling it takes time
         torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
         torch.backends.cudnn.benchmark = False
     else:

@@ -1,1 +1,1 @@
-"""Tracking: MLflow runs, local run logs, and fingerprints of what produced a result."""
+"""Tracking: MLflow runs, local run logs, fingerprints of programs and digests of models."""

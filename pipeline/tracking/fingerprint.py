@@ -1,4 +1,4 @@
-"""Which unfinished training a configuration may go on with."""
+"""Fingerprint of a training: the condition under which a configuration resumes it."""
 
 import hashlib
 import json
@@ -14,30 +14,30 @@ from pipeline.config.yaml_reading import PROJECT
 from pipeline.tracking.import_closure import import_closure
 
 SCENE = ("near", "far", "background", "poses", "yaw_std", "pitch_std")
-"""Options of the data that shape training beside the pictures and labels themselves."""
+"""Options of the data that affect training, in addition to images and labels."""
 ROOTS = (
     "pipeline.train.loop",
     "pipeline.runtime.build",
     "pipeline.runtime.scene",
     "gram.training.checkpoint",
 )
-"""Modules that shape training; what they import of gram does as well."""
+"""Modules that affect training, together with their imports of gram."""
 OBSERVERS = ("gram.analysis", "gram.system.locks")
-"""Packages and modules of gram that training imports and that change no weights."""
+"""Packages and modules of gram that training imports, without effect on weights."""
 
 
 def fingerprint(config: Config, *, data_hash: str) -> str:
-    """Two hashes, of what is trained and of the program that trains, joined by a dash.
+    """Digests of settings and program, joined by a dash.
 
-    Equal for runs that differ in their length alone, so that raising train.steps goes on from where the last
-    run stopped. A change of the data, of an option that matters, or of a loaded module of gram starts anew.
+    Runs that differ only in length have the same one, so that raising train.steps resumes the last run. A
+    change of the data, of an option with effect, or of a module of the program starts a new run.
     """
     canonical = json.dumps(what_matters(config, data_hash=data_hash), sort_keys=True)
     return f"{hashlib.sha256(canonical.encode()).hexdigest()[:12]}-{program_hash()}"
 
 
 def what_matters(config: Config, *, data_hash: str) -> dict[str, Any]:
-    """The seed, the sections and the data that shape training; equal for runs of one fingerprint."""
+    """Seed, sections and data that affect training; equal for runs of one fingerprint."""
     settings = as_dict(config)
     train = _decisive(settings["train"], "train.")
     if train["start_from"] is None:
@@ -47,7 +47,7 @@ def what_matters(config: Config, *, data_hash: str) -> dict[str, Any]:
 
 
 def _decisive(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Options of a section that affect the result; sections in it that have none are left out."""
+    """Options of a section that affect the result, without empty subsections."""
     found: dict[str, Any] = {}
     for key, value in section.items():
         if isinstance(value, Mapping):
@@ -59,28 +59,26 @@ def _decisive(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 @cache
 def program_hash() -> str:
-    """Hash of the text of the modules that can change weights."""
+    """Digest of this program's modules that can change weights."""
     return hash_of_program(PROJECT)
 
 
 def hash_of_program(project: Path) -> str:
-    """Hash of the modules that can change weights, of the program in a folder: their names and text."""
+    """Digest of the names and text of the modules in a project folder that can change weights."""
     digest = hashlib.sha256()
-    for name, file in import_closure(ROOTS, project, follow=_can_change_weights).items():
+    for name, file in import_closure(
+        ROOTS, project, follow=lambda n: n.startswith("gram.") and not is_observer(n)
+    ).items():
         digest.update(f"{name}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:8]
 
 
 def is_observer(module: str) -> bool:
-    """Whether a module of gram only looks on."""
+    """True if a module of gram has no effect on weights."""
     return module.startswith(OBSERVERS)
 
 
-def _can_change_weights(module: str) -> bool:
-    return module.startswith("gram.") and not is_observer(module)
-
-
 def made_by_another_program(checkpoints: Path, mark: str) -> list[Path]:
-    """Folders of the same configuration and data, trained by another version of the program."""
+    """Checkpoint folders of the same configuration and data, but another version of the program."""
     settings, program, *_ = mark.split("-")
     return sorted(path for path in checkpoints.glob(f"{settings}-*") if path.name.split("-")[1] != program)

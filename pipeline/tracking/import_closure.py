@@ -1,4 +1,4 @@
-"""Import closure of modules: all that they import, directly or through others, found in their source."""
+"""Import closure of modules, from the import statements in their source."""
 
 import ast
 from collections.abc import Callable, Iterator, Sequence
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def import_closure(roots: Sequence[str], project: Path, *, follow: Callable[[str], bool]) -> dict[str, Path]:
-    """Modules reachable from `roots` by import statements anywhere in a file, and their files.
+    """Collect modules that `roots` import, directly or through others, anywhere in a file.
 
     Args:
         roots: dotted names of modules below `project`.
-        project: folder that holds the top-level packages.
-        follow: tells of a dotted name whether its module belongs to the closure; roots always do.
+        project: folder with the top-level packages.
+        follow: True for dotted names that belong to the closure; roots always do.
 
     Returns:
         Files by dotted name, sorted by name. A package stands for its `__init__.py`.
@@ -43,13 +43,13 @@ def _file_of(name: str, project: Path) -> Path | None:
 
 
 def _with_packages(name: str) -> list[str]:
-    """A module and the packages that it lies in, whose `__init__` runs before it."""
+    """Names of a module and its packages, whose `__init__` runs first."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def _imports(name: str, file: Path) -> Iterator[str]:
-    """Dotted names that a module imports; of `from a import b` both a and a.b, whichever is a module."""
+    """Dotted names that a module imports; `from a import b` gives both a and a.b."""
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(file.read_bytes(), filename=str(file))):
         if isinstance(node, ast.Import):

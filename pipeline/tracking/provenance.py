@@ -1,4 +1,4 @@
-"""What results were made from, as tags: commit, uncommitted changes, data, configuration."""
+"""Provenance of results as tags: commit, uncommitted changes, data, configuration."""
 
 import subprocess
 
@@ -6,12 +6,12 @@ from pipeline.config.yaml_reading import PROJECT
 
 
 def tags(*, data_hash: str, fingerprint: str) -> dict[str, str]:
-    """Tags that tell what a run was made from: commit, uncommitted changes, data, configuration."""
+    """Tags of a run: data and configuration, and those of `program`."""
     return {"data_hash": data_hash, "fingerprint": fingerprint, **program()}
 
 
 def program() -> dict[str, str]:
-    """Tags that tell the commit and whether there are uncommitted changes; none without git."""
+    """Tags of the commit and of uncommitted changes; empty without git."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return {}

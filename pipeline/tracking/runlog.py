@@ -1,7 +1,6 @@
-"""The record of a training run: metrics.jsonl, the single source of every number, and samples/*.png.
+"""Record of a run: metrics.jsonl, the single source of all numbers, and samples/*.png.
 
-It lives beside the checkpoints, where an interrupted run finds it again, and is copied to where the stage
-publishes, so that pictures can be looked at while training goes on.
+It lies beside the checkpoints, for resumed runs, and is copied to paths.train during training.
 """
 
 import csv
@@ -24,10 +23,10 @@ METRICS = "metrics.jsonl"
 SAMPLES = "samples"
 CURVES = "curves.csv"
 ORIGIN = "training.json"
-"""File that tells of which training the others are."""
+"""File that identifies the run of the other files."""
 MAX_LINE = 2**20
-"""Bytes of a record."""
-REMEDY = "it is no record of a training, move the file away"
+"""Maximum bytes of a record."""
+REMEDY = "it is no record of a run, move the file away"
 
 
 class _Record(TypedDict):
@@ -36,12 +35,12 @@ class _Record(TypedDict):
 
 
 class RunLog:
-    """Reports and pictures of one run.
+    """Reports and images of one run.
 
     Args:
-        folder: beside the checkpoints; created if need be.
-        published: where the same files are copied to; what a previous run left there is removed.
-        step: the step that training goes on from; later reports are dropped, they will be made again.
+        folder: folder beside the checkpoints; created if missing.
+        published: folder of the copies, from which files of a previous run are removed.
+        step: step from which training resumes; later reports are dropped.
     """
 
     def __init__(self, folder: Path, *, published: Path, step: int) -> None:
@@ -49,7 +48,7 @@ class RunLog:
         self._folder, self._published = folder, published
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
         kept = [json.dumps(record) for record in read(self.metrics) if record["step"] <= step]
-        _write_lines(self.metrics, kept)
+        write_file(self.metrics, "".join(f"{line}\n" for line in kept).encode())
         sweep_inside(folder / SAMPLES)
         for name in (CURVES, ORIGIN):
             (published / name).unlink(missing_ok=True)
@@ -58,32 +57,32 @@ class RunLog:
             shutil.copytree(folder / SAMPLES, fresh, dirs_exist_ok=True)
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Add one line: the step, the time, and every metric (null where it is not finite)."""
+        """Append a line with step, time and metrics; null stands for numbers that are not finite."""
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         line = json.dumps({"step": step, "time": round(time.time(), 3), **finite})
         for folder in (self._folder, self._published):
             with naming(folder / METRICS), (folder / METRICS).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
-    def picture(self, name: str, step: int, pixels: Pixels) -> Path:
-        """Keep a picture made at `step`; returns its path."""
+    def image(self, name: str, step: int, pixels: Pixels) -> Path:
+        """Write an image of `step` and return its path."""
         path = self._folder / SAMPLES / f"{name}-{step:07d}.png"
         write_png(path, pixels)
         write_file(self._published / SAMPLES / path.name, path.read_bytes())
         return path
 
     def finish(self) -> None:
-        """Write the curves that `dvc plots` shows."""
+        """Write the curves for `dvc plots`."""
         write_curves(self.metrics, self._published / CURVES)
 
 
 def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
-    """Tell of which training the record in a folder is: fingerprint, data, seed."""
+    """Write the origin of the record in a folder: fingerprint, data, seed."""
     write_file(folder / ORIGIN, (json.dumps(origin, indent=2) + "\n").encode())
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
-    """What `write_origin` has told; empty where there is nothing, or no JSON."""
+    """Read the origin of a record; empty if missing or invalid."""
     try:
         found = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -92,23 +91,14 @@ def read_origin(folder: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> Iterator[dict[str, float]]:
-    """Records of a metrics file in order; a last line cut short and a missing file count as nothing.
-
-    Raises:
-        ValueError: another line is no record.
-    """
+    """Read the records of a metrics file, without an incomplete last line; ValueError for other lines."""
     return (record for record, _ in read_from(path, 0))
 
 
 def read_from(path: Path, start: int) -> Iterator[tuple[dict[str, float], int]]:
-    """Records of a metrics file from a byte on, each with the byte to read on from after it.
+    """Read the records of a metrics file from byte `start`, each with the byte after it; errors as `read`.
 
-    Args:
-        path: of the file.
-        start: where a line begins; where the file is shorter, it was written anew, and is read from 0.
-
-    Raises:
-        ValueError: a line is no record, but for a last one that is cut short.
+    A file that has become shorter than `start` was rewritten, and is read from 0.
     """
     if not path.is_file():
         return
@@ -138,14 +128,14 @@ def _record(line: bytes, source: str) -> dict[str, float]:
     return record
 
 
-def pictures(samples: Path) -> list[tuple[int, str, Path]]:
-    """(step, name, file) of the pictures in a folder, by step and name."""
+def images(samples: Path) -> list[tuple[int, str, Path]]:
+    """List (step, name, file) of the images in a folder, sorted."""
     split = ((file.stem.rpartition("-"), file) for file in samples.glob("*-*.png"))
     return sorted((int(step), name, file) for (name, _, step), file in split if step.isdecimal())
 
 
 def write_curves(metrics: Path, path: Path) -> None:
-    """One row a report, one column a metric."""
+    """Write reports as CSV, one column per metric."""
     records = list(read(metrics))
     columns = list(dict.fromkeys(name for record in records for name in record if name != "time"))
     table = io.StringIO(newline="")
@@ -153,7 +143,3 @@ def write_curves(metrics: Path, path: Path) -> None:
     writer.writeheader()
     writer.writerows(records)
     write_file(path, table.getvalue().encode())
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    write_file(path, "".join(line + "\n" for line in lines).encode())

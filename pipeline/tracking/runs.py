@@ -1,8 +1,8 @@
-"""Runs in MLflow: which one a stage adds to, and what becomes of its results while the store is away.
+"""MLflow runs of the stages: creation, resumption, and later delivery when the store is away.
 
-The stages write files; trackers follow them. A tracking server that is slow, hangs or goes away costs a
-warning, neither time nor the training: what was missed, pictures included, is read from the files and sent
-when it is back. MLflow itself is imported late.
+Stages write files; trackers follow them. A tracking server that is slow, hangs or goes away causes a warning,
+and neither delays nor ends training: missed results, images included, are read from the files and sent later.
+MLflow is imported late.
 """
 
 import os
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 STATE = "tracking.json"
-"""File beside the checkpoints that names the run."""
+"""File beside the checkpoints that identifies the run."""
 NEXT_STAGE = "the next stage sends it"
 
 
 def start(
     config: TrackingConfig, *, state: Path | None = None, run_id: str | None = None, later: str = AGAIN
 ) -> Tracker:
-    """The tracker that the configuration asks for.
+    """Create the configured tracker.
 
     Args:
-        config: where to record.
-        state: file beside the checkpoints; where it names a run of the same store, that run goes on, also
-            while a server is away.
-        run_id: a run of the same store to add to; ignored where it does not exist.
-        later: tells how what is missing in the end can be sent.
+        config: section of the configuration.
+        state: file beside the checkpoints; a run of the same store in it is resumed, also while a server is
+            away.
+        run_id: run of the same store to add to; ignored if it does not exist.
+        later: message on how results that are missing in the end can be sent.
 
     Raises:
         TrackingError: MLflow is not installed, or the store cannot be used.
@@ -60,9 +60,9 @@ def start(
 
 
 def of_model(config: TrackingConfig, run_id: str | None, *, later: str = AGAIN) -> Tracker:
-    """The tracker of the run that trained a model; one that records nothing where the store has no such run.
+    """Create a tracker of the run that trained a model, or one that records nothing if the store lacks it.
 
-    A model that came from elsewhere thus makes no run, unless tracking.run names one for it.
+    A model from elsewhere thus makes no run, unless tracking.run names one.
 
     Raises:
         TrackingError: MLflow is not installed, or the store cannot be used.
@@ -84,15 +84,10 @@ def add(
     artifacts: Mapping[Path, str],
     checkpoints: Path,
 ) -> None:
-    """Add what a stage made to the run that trained the model; it counts also where that cannot be done.
+    """Add results of a stage to the run that trained the model; a failure does not fail the stage.
 
-    Args:
-        config: where to record.
-        run_id: of that run, see `of_model`.
-        stage: that made it.
-        values: final numbers.
-        artifacts: file or folder -> folder of the run's artifacts.
-        checkpoints: folder that keeps what cannot be sent now, for the next stage to send.
+    `artifacts` are files or folders with their folder in the run's artifacts; unsent results are kept in
+    `checkpoints` for the next stage.
     """
     if config.kind == "none":
         return
@@ -114,7 +109,7 @@ def add(
 
 
 def _keep(checkpoints: Path, uri: str, addition: unsent.Addition) -> bool:
-    """Write what is to be sent, and return whether that could be done: a full disk does not undo the work."""
+    """Write unsent results and return True, or report the error: a full disk does not fail the stage."""
     try:
         unsent.keep(checkpoints, redacted(uri), addition)
     except OSError as error:
@@ -126,15 +121,11 @@ def _keep(checkpoints: Path, uri: str, addition: unsent.Addition) -> bool:
 def _without_asking(
     config: TrackingConfig, remembered: Mapping[str, Any], error: TrackingError
 ) -> "MlflowClient":
-    """A client of a server that does not answer now, and in which a run is known to be.
-
-    Raises:
-        TrackingError: `error`, where there is none.
-    """
+    """Client of a server that does not answer now, but is known to have the run; else raises `error`."""
     client = unreached(config)
     if client is None or not _is_same_store(remembered.get("uri"), client.tracking_uri):
         raise error
-    say(f"tracking: going on with run {remembered['run_id']} for the time being: {error}")
+    say(f"tracking: continuing run {remembered['run_id']}, results are sent later: {error}")
     return client
 
 
@@ -151,7 +142,7 @@ def _new_run(client: "MlflowClient", config: TrackingConfig) -> str:
 
 
 def _is_same_store(known: str | None, uri: str) -> bool:
-    """Whether two addresses are of one store: the same, or sqlite files, as a project may have been moved."""
+    """True if two addresses are of one store: equal, or both sqlite, as a project may have been moved."""
     if known is None:
         return False
     return redacted(known) == redacted(uri) or None not in (file_of(known), file_of(uri))

@@ -1,4 +1,4 @@
-"""A tracker: what the stages tell of a run, whoever records it."""
+"""Interface of trackers, which record runs for the stages."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,56 +6,56 @@ from typing import Any, Protocol
 
 
 class Tracker(Protocol):
-    """Follows a run. Methods that send return at once; any may be called at any time before `finish`."""
+    """Tracker of a run. Methods that send return at once; all may be called at any time before `finish`."""
 
     run_id: str | None
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """What the run was told: dotted names to values."""
+        """Send the options of the run, by dotted name."""
         ...
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """What the run was made from."""
+        """Send tags of the run's provenance."""
         ...
 
     def follow(self, metrics: Path) -> None:
-        """Send what metrics.jsonl holds and has not been sent."""
+        """Send new records of metrics.jsonl."""
         ...
 
-    def pictures(self, samples: Path, *, step: int) -> None:
-        """Send pictures of the steps up to this one that have not been sent."""
+    def images(self, samples: Path, *, step: int) -> None:
+        """Send new images of steps up to this one."""
         ...
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """A file or a folder with all it holds."""
+        """Send a file, or a folder with its content."""
         ...
 
     def catch_up(self, checkpoints: Path) -> None:
-        """Send what stages could not send and have left in this folder."""
+        """Send results that earlier stages could not send and left in this folder."""
         ...
 
     def flush(self) -> bool:
-        """Wait until all has arrived, or the server does not answer; returns whether it has."""
+        """Wait until all has arrived (True) or the server does not answer (False)."""
         ...
 
     def finish(self, status: str = "FINISHED") -> None:
-        """End with FINISHED, FAILED or KILLED, after `flush`."""
+        """Set the status to FINISHED, FAILED or KILLED, after `flush`."""
         ...
 
 
 class NoTracker:
-    """Records nothing."""
+    """Tracker that records nothing."""
 
     run_id: str | None = None
 
     def parameters(self, values: Mapping[str, Any]) -> None: ...
     def tags(self, values: Mapping[str, str]) -> None: ...
     def follow(self, metrics: Path) -> None: ...
-    def pictures(self, samples: Path, *, step: int) -> None: ...
+    def images(self, samples: Path, *, step: int) -> None: ...
     def artifact(self, path: Path, folder: str = "") -> None: ...
     def catch_up(self, checkpoints: Path) -> None: ...
     def finish(self, status: str = "FINISHED") -> None: ...
 
     def flush(self) -> bool:
-        """Nothing is missing."""
+        """Return True: nothing is missing."""
         return True

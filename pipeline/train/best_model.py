@@ -12,7 +12,7 @@ from gram.system.folders import remove_folder, write_folder
 from pipeline.cli.console import say
 from pipeline.config.places import lasting
 from pipeline.runtime import build, scene
-from pipeline.train.run import Record, Run
+from pipeline.train.run import Record, Run, save_model
 
 if TYPE_CHECKING:
     from gram.analysis.distances import Evaluator
@@ -34,16 +34,16 @@ class BestModel:
     """
 
     def __init__(self, run: Run, record: Record) -> None:
-        self._config, self._state, self._dataset = run.config, run.state, run.dataset
-        self._origin, folder, config = record.origin, record.folder, run.config
-        self._kept, self.published = folder / FOLDER, Path(config.paths.train) / FOLDER
+        self._run, self._record = run, record
+        self._kept, self.published = record.folder / FOLDER, Path(run.config.paths.train) / FOLDER
         remove_folder(self.published)
         if self.is_measured:
             _copy(self._kept, self.published)
-        self._evaluator = self._make_evaluator() if config.train.measure_every else None
+        self._evaluator = self._make_evaluator() if run.config.train.measure_every else None
 
     def _make_evaluator(self) -> "Evaluator":
-        config, every = self._config, self._config.train.measure_every
+        config, dataset = self._run.config, self._run.dataset
+        every = config.train.measure_every
         try:  # heavy imports, needed with train.measure_every only
             from gram.analysis.distances import Evaluator
             from gram.metrics import load_extractor
@@ -52,15 +52,15 @@ class BestModel:
                 f"train.measure_every = {every} needs packages that are missing ({error}): "
                 "install them, or measure with pipeline.evaluate elsewhere and set it to 0"
             ) from error
-        if len(self._dataset) < MIN_IMAGES:
+        if len(dataset) < MIN_IMAGES:
             raise ValueError(
-                f"train.measure_every = {every}, but there is {len(self._dataset)} image to compare with: "
+                f"train.measure_every = {every}, but there is {len(dataset)} image to compare with: "
                 f"distances need {MIN_IMAGES}; set it to 0"
             )
         return Evaluator(
-            self._dataset,
-            scene.training_poses(config.data, self._dataset.meta),
-            load_extractor(device=next(self._state.generator.parameters()).device),
+            dataset,
+            scene.training_poses(config.data, dataset.meta),
+            load_extractor(device=next(self._run.state.generator.parameters()).device),
             images=config.train.measure_images,
             seed=SEED,
             psi=1.0,
@@ -79,12 +79,15 @@ class BestModel:
         The name tells the protocol: `distance/fid_effnetlite0_1000` is of 1,000 images on each side.
         """
         assert self._evaluator is not None, "train.measure_every is set"
-        measurement = self._evaluator.measure(build.averaged(self._state), "first average", metrics=("fid",))
+        measurement = self._evaluator.measure(
+            build.averaged(self._run.state), "first average", metrics=("fid",)
+        )
         ((name, value),) = measurement.values.items()
         before = self._before(measurement)
         if before is None or value < before:
-            self._keep(measurement)
-            say(f"train: {name} {value:.4g} at step {self._state.step}, the best so far")
+            save_model(self._run, self._record, self._kept, measured=measurement.as_dict())
+            _copy(self._kept, self.published)
+            say(f"train: {name} {value:.4g} at step {self._run.state.step}, the best so far")
         return {f"distance/{name}_{self._evaluator.count}": value}
 
     def finish(self, last: Path) -> None:
@@ -98,14 +101,6 @@ class BestModel:
             return None
         kept = build.described(self._kept, "measured")["made_from"]["measured"]
         return min(kept["values"].values()) if kept["protocol"] == measurement.protocol else None
-
-    def _keep(self, measurement: "Measurement") -> None:
-        steps = self._state.step
-        images = steps * self._config.train.batch_size
-        made_from = {**self._origin, "images": images, "steps": steps, "measured": measurement.as_dict()}
-        settings = build.model_settings(self._config, self._dataset.meta)
-        build.save_model(self._kept, self._state, settings, made_from)
-        _copy(self._kept, self.published)
 
 
 def _copy(source: Path, target: Path) -> None:

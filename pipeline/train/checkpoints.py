@@ -49,14 +49,7 @@ def folder_of(checkpoints: Path, mark: str, *, steps: int) -> Path:
 
 
 def announce_replacement(model: Path, checkpoints: Path, mark: str, *, steps: int) -> None:
-    """Report that the published model of another training will be replaced, and how to restore it.
-
-    Args:
-        model: folder of the published model; it may be missing.
-        checkpoints: folder of the checkpoints of all trainings.
-        mark: fingerprint of the training that begins.
-        steps: number of steps of that training.
-    """
+    """Report that the published model of another training than `mark` is replaced, and how to restore it."""
     try:
         made = load_settings(model)["made_from"]
         before, done = str(made["fingerprint"]), int(made["steps"])
@@ -111,13 +104,9 @@ def resume(
 ) -> None:
     """Restore the newest checkpoint in the first process's folder on every process, and report it.
 
-    Args:
-        state: state of a new training, overwritten.
-        folder: checkpoint folder, read by the first process only.
-        team: all processes of the training.
-        now: conditions of this run; differences from the checkpoint's are reported.
-        start_from: folder of another training to continue if `folder` has no checkpoint.
-        matters: settings of this training, compared with unfinished ones if it begins at step 0.
+    Without a checkpoint there, training continues `start_from`, the folder of another training, or begins at
+    step 0. Differences of `now`, the conditions of this run, from the checkpoint's are reported, and those of
+    `matters`, its settings, from unfinished trainings if it begins at step 0.
     """
     found = _newest_intact(folder) if team.is_first else None
     if team.is_first and found is None and start_from is not None:

@@ -51,21 +51,13 @@ class CollapseError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Symptom:
-    """Sign of a training that cannot recover.
-
-    Attributes:
-        problem: description, for the message.
-        remedy: options to change, for the message.
-        since: step of the first report that shows it.
-        kind: `not finite` (the run is lost), `collapse` (unlikely to recover) or `warning`.
-        new: True if the previous report did not show it yet.
-    """
+    """Sign of a training that cannot recover, with problem and remedy as text."""
 
     problem: str
     remedy: str
-    since: int
-    kind: str
-    new: bool = True
+    since: int  # step of the first report that shows it
+    kind: str  # `not finite` (the run is lost), `collapse` (unlikely to recover) or `warning`
+    new: bool = True  # not in the previous report
 
 
 class CollapseDetector:

@@ -74,7 +74,7 @@ class Observer:
             self.draw()
         else:  # files that the interrupted run did not send
             self._record.tracker.follow(self._log.metrics)
-            self._record.tracker.pictures(self._log.samples, step=self._run.state.step)
+            self._record.tracker.images(self._log.samples, step=self._run.state.step)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -125,8 +125,8 @@ class Observer:
             "surfaces": images.cross_section(generator, z[:SWEPT]),
         }
         for name, pixels in drawn.items():
-            self._log.picture(name, self._run.state.step, pixels)
-        self._record.tracker.pictures(self._log.samples, step=self._run.state.step)
+            self._log.image(name, self._run.state.step, pixels)
+        self._record.tracker.images(self._log.samples, step=self._run.state.step)
 
     def check_state(self) -> CollapseError | None:
         """Return the error that ends the run if its state is not finite, so that no checkpoint holds it."""

@@ -32,10 +32,7 @@ def explained(config: Config, team: Team) -> Iterator[None]:
 def remedy(config: Config, *, share: int, device: str) -> str:
     """Next setting to change: those that keep the result first, the cheapest in time before the others.
 
-    Args:
-        config: configuration that ran out of memory.
-        share: images per process and update.
-        device: `cpu` or `cuda`.
+    `share` is the number of images per process and update, `device` is `cpu` or `cuda`.
     """
     train = config.train
     together = min(train.micro_batch or share, share)

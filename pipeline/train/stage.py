@@ -22,7 +22,7 @@ from pipeline.train import checkpoints, out_of_memory
 from pipeline.train.collapse import CollapseError
 from pipeline.train.loop import load_reals, train
 from pipeline.train.observer import NoObserver, Observer
-from pipeline.train.run import Record, Run
+from pipeline.train.run import Record, Run, save_model
 
 
 def _require_room(config: Config) -> None:
@@ -143,11 +143,9 @@ def _tracked(config: Config, dataset: ImageDataset, mark: str, folder: Path) -> 
 
 
 def _publish(run: Run, record: Record) -> Path:
-    """Write the model folder with its provenance."""
-    config, steps = run.config, run.state.step
-    made_from = {**record.origin, "images": steps * config.train.batch_size, "steps": steps}
-    model = Path(config.paths.train) / "model"
-    build.save_model(model, run.state, build.model_settings(config, run.dataset.meta), made_from)
+    """Write the last model to paths.train."""
+    model = Path(run.config.paths.train) / "model"
+    save_model(run, record, model)
     record.tracker.artifact(model)
-    say(f"train: {model} after {steps} steps")
+    say(f"train: {model} after {run.state.step} steps")
     return model

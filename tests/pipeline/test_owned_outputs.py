@@ -120,7 +120,7 @@ def test_a_source_within_the_place_of_the_data_is_refused(
     (tmp_path / "data/test").rename(mine)
     given = ("data=images", f"data.path='{mine}'", "data.size=16")
     assert run("prepare", tmp_path, *given) == EXIT_ERROR
-    assert "is where the prepared data goes; move your pictures elsewhere" in capsys.readouterr().err
+    assert "is where the prepared data goes: move your images elsewhere" in capsys.readouterr().err
     assert len(ImageDataset(mine)) == 6
 
 

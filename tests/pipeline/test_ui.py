@@ -29,7 +29,7 @@ def test_a_port_that_is_taken_is_named_in_one_line(capsys: pytest.CaptureFixture
         port = taken.getsockname()[1]
         assert ui.main([str(port)]) == EXIT_ERROR
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ui: port {port} of 127.0.0.1 cannot be had (Address already in use): ")
+    assert line.startswith(f"ui: port {port} of 127.0.0.1 is not available (Address already in use): ")
 
 
 def page(port: int) -> str:

@@ -59,7 +59,7 @@ class Mesh:
 
 @dataclass(frozen=True, kw_only=True)
 class RayHits:
-    """Where rays meet a mesh. H rays hit something."""
+    """Intersections of rays with a mesh, for the H rays that hit."""
 
     ray: NDArray[np.int64]
     """(H,) indices of the rays."""

@@ -22,17 +22,11 @@ COMPARED, LEFT_OUT = (255, 255, 255), (150, 170, 200)
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """Numbers by the angle between cameras.
-
-    Attributes:
-        degrees: angles between two cameras.
-        errors: mean absolute differences by label, NaN if not measured.
-        coverage: shares of pixels that were compared.
-    """
+    """Numbers by the angle between two cameras."""
 
     degrees: Sequence[float]
-    errors: dict[str, Sequence[float]]
-    coverage: Sequence[float]
+    errors: dict[str, Sequence[float]]  # mean absolute differences by label, NaN if not measured
+    coverage: Sequence[float]  # shares of pixels that were compared
 
 
 def plot(views: Sequence[DepthView], yaws: Tensor, curves: Curves, *, fov: float) -> Pixels:

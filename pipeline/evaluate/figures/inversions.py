@@ -58,20 +58,17 @@ def plot(rendered: Sequence[RenderedIdentity], *, fitted: int) -> Pixels:
 def _row(one: RenderedIdentity, fitted: int) -> list[tuple[str, Tensor]]:
     """Titles with images (3, size, size) or depths (size, size)."""
     truth = one.truth
-    cells = [("fitted view:\ntruth", truth.images[0]), ("latent", one.latent[0][0])]
-    if one.tuned is not None:
-        cells.append(("tuned", one.tuned[0][0]))
+    models = {"latent": one.latent} | ({} if one.tuned is None else {"tuned": one.tuned})
+    cells = [("fitted view:\ntruth", truth.images[0])]
+    cells += [(name, images[0]) for name, (images, _) in models.items()]
     yaws = truth.poses[fitted:, 1]
     sides = {"one side": fitted + int(yaws.argmax()), "the other": fitted + int(yaws.argmin())}
-    for name, view in sides.items():
-        cells += [(f"unseen, {name}:\ntruth", truth.images[view]), ("latent", one.latent[0][view])]
-        if one.tuned is not None:
-            cells.append(("tuned", one.tuned[0][view]))
+    for side, view in sides.items():
+        cells.append((f"unseen, {side}:\ntruth", truth.images[view]))
+        cells += [(name, images[view]) for name, (images, _) in models.items()]
         if truth.depth is not None:
             cells.append(("true\ndepth", truth.depth[view]))
-        cells.append(("depth of\nlatent", one.latent[1][view]))
-        if one.tuned is not None:
-            cells.append(("depth of\ntuned", one.tuned[1][view]))
+        cells += [(f"depth of\n{name}", depth[view]) for name, (_, depth) in models.items()]
     return cells
 
 

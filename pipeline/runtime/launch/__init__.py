@@ -1,1 +1,1 @@
-"""Launch: a stage on many processes and machines, and how their ends are told."""
+"""Launch of a stage on several processes and machines, with its exit code."""

@@ -73,14 +73,9 @@ def _run(program: Callable[[], int]) -> int:
 
 
 def follow(launcher: subprocess.Popen[bytes], file: Path) -> int:
-    """Wait for a launcher, forward requests to stop, and return the workers' exit code.
+    """Wait for a launcher in its own session, forward requests to stop, and return the workers' exit code.
 
-    Args:
-        launcher: process in its own session; otherwise Ctrl-C reaches it twice.
-        file: path that workers got in FILE.
-
-    Returns:
-        0 only if all is done. If workers left no code: 128 + the signal, or the launcher's code.
+    It is 0 only if all is done. If workers left none in `file`: 128 + the signal, or the launcher's code.
     """
     try:
         with _passing_signals_on(launcher) as passed:

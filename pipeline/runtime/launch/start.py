@@ -1,12 +1,12 @@
-"""Training on many processes: a launcher as a child that is followed to its end.
+"""Training on several processes, through a launcher in a child process.
 
-    pipeline.train          started by the user: passes signals on, returns the workers' exit code
-      launch.workers        starts workers, and starts them again; for several machines, on each:
-      launch.accelerate     accelerate launch, whose workers meet at a port of machine 0
-        pipeline.train      workers, one a GPU
+    pipeline.train          started by the user: forwards signals, returns the workers' exit code
+      launch.workers        starts and restarts workers; on each of several machines instead:
+      launch.accelerate     accelerate launch, with a rendezvous at a port of machine 0
+        pipeline.train      workers, one per GPU
         ...
 
-Whoever of them is killed, those below it end, too. On one machine nothing listens but on loopback.
+When any of them is killed, those below it end, too. On one machine all ports are on loopback.
 """
 
 import os
@@ -31,24 +31,19 @@ from pipeline.runtime import build
 from pipeline.runtime.launch import exit_status, workers
 
 PREFIX = "gram-launch-"
-"""Of a folder with what launcher and workers are told and tell."""
+"""Prefix of the folder through which launcher and workers exchange files."""
 JOIN_SECONDS = 600
-"""How long machines wait for each other, also after one of them ended."""
+"""Seconds that machines wait for each other, also after one of them ended."""
 LOOPBACK = "127.0.0.1"
 ADDRESS_SECONDS, ADDRESSES_SECONDS = 5, 60
-"""How long the name of machine 0 may take to be known, of one machine and of several: Kubernetes publishes
-the name of a pod only after it has started."""
+"""Seconds until the name of machine 0 must resolve, for one machine and for several: Kubernetes publishes the
+name of a pod only after its start."""
 
 
 def run(config: Config, *, stage: str = "train") -> int | None:
-    """Run a stage on as many processes as train.launch asks for.
+    """Run a stage on the processes of train.launch, and return the exit code of the workers.
 
-    Returns:
-        The workers' exit code, or None where this process is to do the work itself: one process is asked
-        for, or a launcher started this one.
-
-    Raises:
-        ValueError: train.launch contradicts itself, the batch or the machine.
+    It is None if this process does the work, as the only one or as a worker. Errors as `check`.
     """
     asked = config.train.launch
     if exit_status.is_worker():
@@ -75,38 +70,30 @@ def run(config: Config, *, stage: str = "train") -> int | None:
 
 
 def check(config: Config, device: torch.device) -> None:
-    """Refuse what train.launch cannot ask for.
-
-    Raises:
-        ValueError: it contradicts itself, the batch or the machine.
-    """
+    """Check train.launch; ValueError if it contradicts itself, the batch or the machine."""
     asked = config.train.launch
     _check_rank(config)
     if asked.machines > 1 and asked.main_port == 0:
         raise ValueError(
-            f"train.launch.machines = {asked.machines} with main_port = 0: machines can only meet at a port "
-            "that all know; choose a free one of machine 0, for instance train.launch.main_port=29500"
+            f"train.launch.machines = {asked.machines} with main_port = 0: machines need a port that all "
+            "know: choose a free one of machine 0, for instance train.launch.main_port=29500"
         )
     _check_address(asked)
     share_of(config)
     if device.type == "cuda" and asked.processes > torch.cuda.device_count():
         raise ValueError(
             f"train.launch.processes = {asked.processes}, but torch sees {torch.cuda.device_count()} GPUs on "
-            "this machine: ask for one process a GPU, or choose train.device=cpu"
+            "this machine: choose one process per GPU, or train.device=cpu"
         )
 
 
 def share_of(config: Config) -> int:
-    """Pictures of a batch that each process of train.launch has.
-
-    Raises:
-        ValueError: they cannot be shared out evenly.
-    """
+    """Images of a batch on each process of train.launch; ValueError if the batch cannot be divided evenly."""
     asked, batch = config.train.launch, config.train.batch_size
     total = asked.processes * asked.machines
     if batch % total:
         raise ValueError(
-            f"train.batch_size = {batch} cannot be shared out evenly to {asked.machines} x {asked.processes} "
+            f"train.batch_size = {batch} cannot be divided evenly among {asked.machines} x {asked.processes} "
             f"processes (train.launch): choose a multiple of {total}"
         )
     return batch // total
@@ -118,15 +105,12 @@ def _check_rank(config: Config) -> None:
         numbers = f"0 to {asked.machines - 1}" if asked.machines > 1 else "0 alone"
         raise ValueError(
             f"train.launch.machine_rank = {asked.machine_rank}, but train.launch.machines = "
-            f"{asked.machines}: machines have the numbers {numbers}"
+            f"{asked.machines}: ranks are {numbers}"
         )
 
 
 def _check_address(asked: LaunchConfig) -> None:
-    """Refuse a name of machine 0 that is not known here; of several machines, it may become known later.
-
-    A name server that does not answer keeps the thread that asks, which dies with the process.
-    """
+    """Refuse a name of machine 0 that does not resolve; with several machines, wait for it in a thread."""
     address, found = asked.main_address, threading.Event()
     seconds = ADDRESS_SECONDS if asked.machines == 1 else ADDRESSES_SECONDS
 
@@ -138,32 +122,28 @@ def _check_address(asked: LaunchConfig) -> None:
                 return
             if attempt == 0 and asked.machines > 1:
                 name = f"{address} (train.launch.main_address)"
-                say(f"train: {name} is no known name yet: asking for {seconds} s")
+                say(f"train: {name} does not resolve yet: retrying for {seconds} s")
             time.sleep(1.0)
 
     threading.Thread(target=ask, daemon=True).start()
     if not found.wait(seconds):
         raise ValueError(
-            f"train.launch.main_address = {address}: no machine of that name is known here: give machine 0's "
-            "name or number, as 10.0.0.1"
+            f"train.launch.main_address = {address}: this name does not resolve: give the name or address of "
+            "machine 0, such as 10.0.0.1"
         )
 
 
 def _launcher(config: Config, folder: Path) -> list[str]:
-    """Module and first arguments of the program that starts the workers of this machine."""
+    """Module and first arguments of the launcher on this machine."""
     asked = config.train.launch
     if asked.machines == 1:
         return ["pipeline.runtime.launch.workers", str(asked.processes), str(asked.max_restarts)]
-    logs = str(folder / "logs")  # else a folder in TMPDIR, which torchrun leaves there
+    logs = str(folder / "logs")  # by default a folder in TMPDIR, which torchrun does not remove
     return ["pipeline.runtime.launch.accelerate", "--log_dir", logs, *_options(config), "-m"]
 
 
 def _options(config: Config) -> list[str]:
-    """Options of accelerate launch on one of several machines.
-
-    --multi_gpu is its name for one process a device, CPUs included. Precision and compilation are the
-    program's own options.
-    """
+    """Options of accelerate launch on one of several machines; --multi_gpu includes CPU processes."""
     asked = config.train.launch
     meeting = {"is_host": int(asked.machine_rank == 0)}
     meeting |= {"join_timeout": JOIN_SECONDS, "read_timeout": JOIN_SECONDS}
@@ -194,7 +174,7 @@ def _threads(config: Config) -> int:
 
 
 def _environment(config: Config, device: torch.device) -> dict[str, str]:
-    """What launchers and workers are told beside their arguments."""
+    """Environment variables of launchers and workers."""
     paths = [str(PROJECT), os.environ.get("PYTHONPATH", "")]
     variables = {
         **parent_death.for_children(),
@@ -207,27 +187,26 @@ def _environment(config: Config, device: torch.device) -> dict[str, str]:
 
 
 def _on_this_machine(config: Config, device: torch.device) -> dict[str, str]:
-    """Workers of one machine talk over loopback, whatever a cluster's settings say of others."""
+    """Environment variables that keep the workers of one machine on loopback, whatever the cluster sets."""
     variables = {"OMP_NUM_THREADS": str(_threads(config))}
     if interface := _interface(LOOPBACK):
         variables |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
     if device.type == "cuda":
         from accelerate.utils import check_cuda_p2p_ib_support
 
-        if not check_cuda_p2p_ib_support():  # of consumers' GPUs, as accelerate launch does
+        if not check_cuda_p2p_ib_support():  # consumer GPUs, as in accelerate launch
             variables |= {"NCCL_P2P_DISABLE": "1", "NCCL_IB_DISABLE": "1"}
     return variables
 
 
 def _among_machines(config: Config) -> dict[str, str]:
-    """What accelerate launch has no options for; PET_ sets options of the torchrun that it calls."""
+    """Environment variables of several machines; PET_ sets options of accelerate's torchrun."""
     asked = config.train.launch
     variables = {
-        # Ranks follow the order of these names: machine 0, which has the checkpoints, must be the first.
+        # ranks follow the order of these names: machine 0, which has the checkpoints, must be the first
         "PET_LOCAL_ADDR": asked.main_address + (f"/{asked.machine_rank:06}" if asked.machine_rank else ""),
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(workers.STOP_SECONDS),
-        # A store in the launcher would outlive the workers, and those that are started after them would
-        # look for each other where the dead ones were.
+        # a store in the launcher would outlive the workers, and restarted ones would read stale entries
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     }
     interface = os.environ.get("GLOO_SOCKET_IFNAME") or _interface(asked.main_address)
@@ -235,17 +214,16 @@ def _among_machines(config: Config) -> dict[str, str]:
 
 
 def _interface(address: str) -> str | None:
-    """The network interface by which this machine reaches `address`; left alone, gloo takes the host name's.
+    """Network interface to `address`, in place of gloo's default, the interface of the host name.
 
-    None where that is not known: the address cannot be resolved, or is a name of this machine that leads
-    other machines to themselves.
+    None if the address does not resolve, or if it is a name of this machine that resolves to loopback.
     """
     import psutil
 
     try:
         family, _, _, _, target = socket.getaddrinfo(address, 1, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(target)  # sends nothing, but chooses a route
+            probe.connect(target)  # chooses a route, sends nothing
             own = probe.getsockname()[0].partition("%")[0]
     except OSError:
         return None

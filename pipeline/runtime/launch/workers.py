@@ -102,14 +102,7 @@ class Workers:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run COUNT processes of `python -m MODULE ARGUMENT...`; restart all, up to RESTARTS times, if one dies.
-
-    Args:
-        arguments: COUNT, RESTARTS, MODULE, ARGUMENT...
-
-    Returns:
-        0 if all ended with 0, else EXIT_ERROR; `pipeline.runtime.launch.exit_status` has the first error.
-    """
+    """Run COUNT processes and restart all if one dies; `arguments`: COUNT RESTARTS MODULE ARGUMENT..."""
     parent_death.hold()
     count, restarts, *command = arguments
     workers = Workers([sys.executable, "-m", *command], int(count))

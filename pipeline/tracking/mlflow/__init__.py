@@ -1,1 +1,1 @@
-"""MLflow: the store of runs, calls that may wait or fail, and what is sent later."""
+"""MLflow: store of runs, outbox of calls that may wait or fail, and later delivery."""

@@ -1,4 +1,4 @@
-"""The sqlite file of a store: its address, made whole or not at all, and moved together with its project."""
+"""Sqlite file of a store: address, atomic creation, and moves together with the project."""
 
 import os
 import sqlite3
@@ -13,27 +13,27 @@ from pipeline.cli.console import say
 
 PLAIN = "sqlite:///"
 QUOTED = "sqlite+pysqlite:///"
-"""For paths that need quoting: of a `sqlite:` address MLflow makes the folder before it is unquoted."""
+"""Prefix for quoted paths: MLflow creates the folder of a `sqlite:` address before it is unquoted."""
 ARTIFACTS = "mlruns"
 WAIT_SECONDS = 10.0
+"""Seconds to wait for another process that writes."""
 MAKE_SECONDS = 120.0
-"""How long another process may take to make the database."""
-"""For another process that writes."""
+"""Seconds to wait for another process that creates the database."""
 
 
 class DatabaseError(ValueError):
-    """The file cannot hold runs."""
+    """File that cannot hold runs."""
 
 
 def address(file: Path) -> str:
-    """The tracking URI of a file, whatever characters its path has."""
+    """Tracking URI of a file, with special characters quoted."""
     path = str(file)
     quoted = path.replace("%", "%25").replace("?", "%3F")
     return f"{PLAIN}{path}" if quoted == path else f"{QUOTED}{quoted}"
 
 
 def file_of(uri: str) -> Path | None:
-    """The file that a tracking URI names, links followed; None for servers."""
+    """File of a tracking URI, links followed; None for servers."""
     kind, _, rest = uri.partition(":///")
     if kind != "sqlite" and not kind.startswith("sqlite+"):
         return None
@@ -41,15 +41,15 @@ def file_of(uri: str) -> Path | None:
 
 
 def artifacts_of(file: Path) -> str:
-    """Where artifacts of a store lie: beside it."""
+    """URI of a store's artifacts, beside the file."""
     return (file.parent / ARTIFACTS).as_uri()
 
 
 def make(file: Path) -> None:
-    """Make the database where there is none: beside, then named when it is whole. One process makes it.
+    """Create the database if it is missing, under a lock, in a file that is renamed when complete.
 
     Raises:
-        DatabaseError: there is something else of that name, or half a database.
+        DatabaseError: there is another file, or an incomplete database.
         OSError: it cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def make(file: Path) -> None:
         if _is_there(file):
             require_whole(file)
             return
-        for left in file.parent.iterdir():  # by processes that were killed
+        for left in file.parent.iterdir():  # left by killed processes
             if left.name.startswith(_aside(file, "").name):
                 left.unlink(missing_ok=True)
         aside = _aside(file, str(os.getpid()))
@@ -73,13 +73,9 @@ def make(file: Path) -> None:
 
 
 def require_whole(file: Path) -> None:
-    """Refuse at once what MLflow would try for minutes, or would leave the user alone with.
-
-    Raises:
-        DatabaseError: it is a folder, no database, or one whose making was interrupted.
-    """
+    """Refuse a folder, no database, or an incomplete one, for which MLflow would retry for minutes."""
     if file.is_dir():
-        raise DatabaseError(f"{file} is a folder, where a database belongs: move it away")
+        raise DatabaseError(f"{file} is a folder, but should be a database: move it away")
     remedy = f"move it away (mv '{file}' '{file}.old') and run again"
     try:
         with _read(file) as rows:
@@ -87,18 +83,18 @@ def require_whole(file: Path) -> None:
             made = {"experiments", "runs"} <= tables
             empty = made and not rows("select 1 from experiments union select 1 from runs")
     except sqlite3.Error as error:
-        raise DatabaseError(f"{file} is no database that can be read ({error}): {remedy}") from None
+        raise DatabaseError(f"{file} is no readable database ({error}): {remedy}") from None
     if not made and tables - {"alembic_version"}:
         raise DatabaseError(f"{file} is a database of something else: {remedy}")
     if not made or empty:
-        raise DatabaseError(f"{file} is half made, its making was interrupted; no run is in it: {remedy}")
+        raise DatabaseError(f"{file} is incomplete, its creation was interrupted, without runs: {remedy}")
 
 
 def follow_move(file: Path) -> None:
-    """Let a store whose folder was moved or copied write, and find, artifacts beside it.
+    """Update the absolute artifact paths of a store whose folder was moved or copied.
 
-    MLflow keeps absolute paths. Those of experiments whose artifacts lay beside the store at its old place
-    become those of the new one; so do those of runs whose artifacts have come along.
+    Paths beside the old place become paths beside the new one, for experiments, and for runs whose artifacts
+    were moved, too.
     """
     moved = misplaced(file)
     if not moved:
@@ -117,7 +113,7 @@ def follow_move(file: Path) -> None:
 
 
 def misplaced(file: Path) -> list[str]:
-    """Artifact locations in the store that belong to the place from which it was moved or copied."""
+    """Artifact locations at the place from which the store was moved or copied."""
     with suppress(sqlite3.Error), _read(file) as rows:
         locations = {place for (place,) in rows("select artifact_location from experiments") if place}
         return sorted(place for place in locations if _is_left_behind(place, file))
@@ -130,7 +126,7 @@ def _is_left_behind(location: str, file: Path) -> bool:
     old = _path(location)
     if old.name != ARTIFACTS or old.parent.resolve() == file.parent:
         return False
-    return not old.exists() or (old.parent / file.name).exists()  # moved; copied, and the other goes on
+    return not old.exists() or (old.parent / file.name).exists()  # moved, or copied from a store in use
 
 
 def _path(location: str) -> Path:
@@ -138,7 +134,7 @@ def _path(location: str) -> Path:
 
 
 def _is_there(file: Path) -> bool:
-    """Whether there is anything but an empty file."""
+    """True if there is anything but an empty file."""
     return file.exists() and (not file.is_file() or file.stat().st_size > 0)
 
 
@@ -153,7 +149,7 @@ def _make(file: Path, *, artifacts: str) -> None:
 
 
 def _name(aside: Path, file: Path) -> None:
-    """Give a file its name, unless another process has given it to its own."""
+    """Rename a file, unless another process was first."""
     if file.exists():
         aside.replace(file)  # empty
         return

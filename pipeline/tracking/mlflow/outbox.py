@@ -1,7 +1,7 @@
-"""Calls to a server that may be slow, hang or be away, made by one thread beside the work.
+"""Outbox: a thread that makes calls to a server that may be slow, hang or be away.
 
-Calls are made in order, each until it has succeeded. While the server is away, attempts become rare; whoever
-waits for the end waits for what arrives, and for one attempt that fails.
+Calls are made in order, each until it succeeds, with exponential back-off. `flush` waits for all calls, or
+for one failed attempt.
 """
 
 import threading
@@ -15,26 +15,26 @@ from pipeline.cli.console import say
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between attempts while the server is away."""
 SHARE = 0.05
-"""Of the time that the thread may work while work goes on: Python runs one thread at a time."""
+"""Maximum share of time in which the thread works, as Python runs one thread at a time."""
 STALL_SECONDS = 60.0
-"""That the end waits for a call which neither succeeds nor fails."""
+"""Seconds that `flush` waits for a call which neither succeeds nor fails."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """`make` does it, `label` names to people what it sends; one of a `label` waits at a time."""
+    """Call with a label for messages; only one call of a label waits at a time."""
 
     label: str
     make: Callable[[], object]
 
 
 class Outbox:
-    """Makes calls in a thread of its own.
+    """Outbox with its own thread.
 
     Args:
-        server: its name for messages.
-        is_final: tells of an error that no repetition mends: the call is dropped, and it is said.
-        explain: an error in one line.
+        server: name of the server in messages.
+        is_final: True for errors that a retry cannot fix: the call is dropped and reported.
+        explain: function that formats an error in one line.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Outbox:
         self._closed = False
         self._failures = 0
         self._progress = time.monotonic()
-        self._failed = 0.0  # when the last call that failed was begun
-        self._asked: float | None = None  # when `flush` was, which waits
+        self._failed = 0.0  # start of the last failed call
+        self._asked: float | None = None  # start of a waiting `flush`
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
 
     def put(self, label: str, make: Callable[[], object]) -> None:
-        """Add a call, unless one of the same label waits: calls send what there is when they are made."""
+        """Add a call, unless one of the same label waits: a call sends the state at its time."""
         with self._changed:
             if self._closed or any(call.label == label for call in self._waiting):
                 return
@@ -62,7 +62,7 @@ class Outbox:
                 self._thread.start()
 
     def flush(self) -> list[str]:
-        """Wait until all calls are made, or one that is begun now fails; returns labels of those left."""
+        """Wait until all calls are made or a new attempt fails, and return the labels of unsent calls."""
         with self._changed:
             self._asked = self._progress = time.monotonic()
             self._changed.notify_all()
@@ -74,7 +74,7 @@ class Outbox:
             return self._left()
 
     def close(self) -> list[str]:
-        """`flush`, and make no more calls."""
+        """Flush, make no more calls, and return the labels of unsent ones."""
         left = self.flush()
         with self._changed:
             self._closed = True
@@ -107,7 +107,7 @@ class Outbox:
             return self._current
 
     def _note(self, call: Call, error: Exception | None, begun: float) -> None:
-        """Count a success, keep a call that failed, drop one that was refused; and say so, once each."""
+        """Count a success, requeue a failed call, drop a refused one, and report changes once."""
         refused = error is not None and self._is_final(error)
         with self._changed:
             before, self._current = self._failures, None
@@ -121,14 +121,14 @@ class Outbox:
         if error is not None and refused:
             say(f"tracking: {self._server} refuses {call.label}: {self._explain(error)}")
         elif error is not None and before == 0:
-            say(f"tracking: going on without {self._server}: {self._explain(error)}")
+            say(f"tracking: continuing without {self._server}: {self._explain(error)}")
         elif error is None and before > 0:
-            say(f"tracking: {self._server} is back: what it lacks is being sent")
+            say(f"tracking: {self._server} is back: sending missed results")
 
     def _pause(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._is_hurried() or self._closed, timeout=seconds)
 
     def _is_hurried(self) -> bool:
-        """Whether somebody waits, and no call that was begun since has failed."""
+        """True if `flush` waits, and no call since its start has failed."""
         return self._asked is not None and self._failed < self._asked

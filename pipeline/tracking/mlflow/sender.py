@@ -1,4 +1,4 @@
-"""Tags, numbers and status of runs that other processes made, sent until they have arrived."""
+"""Delivery of tags, numbers and status of other processes' runs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,25 +12,21 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 LONGEST = 5000
-"""Characters of a tag; MLflow refuses more."""
+"""Maximum characters of a tag in MLflow."""
 
 
 @dataclass
 class _Arrived:
-    """What the store has of a run."""
+    """Tags and metrics of a run in the store."""
 
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
 
 
 class Sender:
-    """Sends what a store does not have yet.
+    """Sender of what a store lacks.
 
-    A store that goes away costs a warning: `tolerant` swallows its errors, and whoever sends everything again
-    later makes up for what was missed.
-
-    Args:
-        client: of the store.
+    `tolerant` turns errors of the store into a warning; sending everything again later makes up for them.
     """
 
     def __init__(self, client: "MlflowClient") -> None:
@@ -47,7 +43,7 @@ class Sender:
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
     ) -> bool:
-        """In one request, what differs from what the run has; returns whether there was anything."""
+        """Send all differences to the run's state in one request; True if there are any."""
         from mlflow.entities import Metric, RunTag
         from mlflow.utils.time import get_current_time_millis
 
@@ -67,22 +63,22 @@ class Sender:
         return True
 
     def end(self, run_id: str, status: str) -> None:
-        """Set the status of a run whose process may have been killed before it could."""
+        """Set the status of a run whose process may have been killed before."""
         if self.client.get_run(run_id).info.status != status:
             self.client.set_terminated(run_id, status)
 
     def forget(self, run_id: str) -> None:
-        """Look again what the store has: somebody else writes to this run, too."""
+        """Read the state of a run again, as another process also writes to it."""
         self._arrived.pop(run_id, None)
 
     @contextmanager
     def tolerant(self) -> Iterator[None]:
-        """Errors of the store inside are said once and swallowed."""
+        """Context that reports errors of the store once and suppresses them."""
         try:
             yield
         except Exception as error:  # every store raises its own
             if not self.away:
-                say(f"tracking: the sweep goes on without {self.client.tracking_uri}: {first_line(error)}")
+                say(f"tracking: the sweep continues without {self.client.tracking_uri}: {first_line(error)}")
             self.away = True
         else:
             if self.away:
@@ -91,18 +87,16 @@ class Sender:
 
     @contextmanager
     def skipping(self, run_id: str, *, witness: str) -> Iterator[None]:
-        """A run that its store refuses, deleted by someone, is passed over; another run, `witness`, tells
-        whether it is the store that is away.
-        """
+        """Context that skips a run refused by its store (deleted); raises if the run `witness` fails, too."""
         try:
             yield
         except Exception as error:  # every store raises its own
             self.client.get_run(witness)
-            say(f"tracking: run {run_id} takes nothing more: {first_line(error)}")
+            say(f"tracking: run {run_id} accepts no more results: {first_line(error)}")
             self._refused.add(run_id)
 
     def refuses(self, run_id: str) -> bool:
-        """Whether a run was passed over."""
+        """True if a run was skipped."""
         return run_id in self._refused
 
     def _known(self, run_id: str) -> _Arrived:

@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs: one absolute place, whatever directory a stage is started in."""
+"""Store of MLflow runs, at one absolute address for all working directories."""
 
 import os
 from typing import TYPE_CHECKING
@@ -20,27 +20,23 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
 }
-"""Of MLflow, where the environment does not say otherwise: the outbox repeats what fails."""
+"""Environment variables of MLflow, unless set: the outbox retries instead."""
 
 FINAL = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
-"""Codes of MLflow's errors that no repetition mends."""
+"""MLflow error codes that a retry cannot fix."""
 
 
 class TrackingError(ValueError):
-    """Runs cannot be recorded where the configuration says."""
+    """Configured store that cannot record runs."""
 
 
 def default_uri() -> str:
-    """MLFLOW_TRACKING_URI, or mlflow.db in the project (absolute, wherever the stage was started)."""
+    """Return MLFLOW_TRACKING_URI, or the absolute address of mlflow.db in the project."""
     return os.environ.get(VARIABLE) or database.address(project() / "mlflow.db")
 
 
 def uri_of(config: TrackingConfig) -> str:
-    """The address to connect to; its secrets, which no file keeps, are those of MLFLOW_TRACKING_URI.
-
-    Raises:
-        TrackingError: the address has lost its secrets, and the environment does not have them.
-    """
+    """Address to connect to, with secrets from MLFLOW_TRACKING_URI; TrackingError if they are missing."""
     if config.uri is None:
         return default_uri()
     uri = with_secrets_of(config.uri, os.environ.get(VARIABLE))
@@ -50,14 +46,9 @@ def uri_of(config: TrackingConfig) -> str:
 
 
 def open_store(config: TrackingConfig, *, create: bool = True) -> "MlflowClient":
-    """A client of a store in which database and experiment exist.
+    """Create a client of the store; TrackingError without MLflow or for an unusable store.
 
-    Args:
-        config: where to record.
-        create: make database and experiment where there are none, and let a moved store follow its move.
-
-    Raises:
-        TrackingError: MLflow is not installed, or the store cannot be used.
+    With `create`, a missing database and experiment are created, and paths of a moved store updated.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -88,7 +79,7 @@ def open_store(config: TrackingConfig, *, create: bool = True) -> "MlflowClient"
 
 
 def _create(client: "MlflowClient", name: str, artifacts: str | None) -> "Experiment | None":
-    """Make an experiment, or take the one that another process has made meanwhile."""
+    """Create an experiment, unless another process was first."""
     try:
         client.create_experiment(name, artifact_location=artifacts)
     except Exception:
@@ -98,28 +89,22 @@ def _create(client: "MlflowClient", name: str, artifacts: str | None) -> "Experi
 
 
 def is_deleted(experiment: "Experiment") -> bool:
-    """Whether somebody has deleted an experiment, which keeps its name until it is gone for good."""
+    """True for a deleted experiment, which keeps its name until it is removed permanently."""
     return experiment.lifecycle_stage != "active"
 
 
 def deletion(config: TrackingConfig, experiment: "Experiment") -> str:
-    """What a deleted experiment means, and what to do: bringing it back brings its deleted runs back, too."""
+    """Message about a deleted experiment; restoring it restores its deleted runs, too."""
     whole = uri_of(config)
     uri = redacted(whole)
     command = f"mlflow experiments restore -x {experiment.experiment_id}"
-    command = (
-        f"{VARIABLE}='{uri}' {command}" if uri == whole else f"set {VARIABLE} to all of it, and {command}"
-    )
+    setting = f"{VARIABLE}='{uri}'" if uri == whole else f"set {VARIABLE} to all of it, and"
     problem = f"tracking.experiment = {config.experiment} was deleted in {uri}"
-    return f"{problem}: bring it back ({command}), or record elsewhere with tracking.experiment=NAME"
+    return f"{problem}: restore it ({setting} {command}), or use another with tracking.experiment=NAME"
 
 
 def revive(client: "MlflowClient", run_id: str) -> bool:
-    """Set a run going again; False where it is gone.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
+    """Set the status of a run to RUNNING; False if it does not exist, TrackingError without an answer."""
     try:
         if client.get_run(run_id).info.lifecycle_stage != "active":
             return False
@@ -132,11 +117,7 @@ def revive(client: "MlflowClient", run_id: str) -> bool:
 
 
 def experiment_of(config: TrackingConfig, run_id: str) -> str | None:
-    """The experiment that a run of a store belongs to; None where there is no such run.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
+    """Name of a run's experiment; None if there is no such run, TrackingError without an answer."""
     client = open_store(config, create=False)
     try:
         return str(client.get_experiment(client.get_run(run_id).info.experiment_id).name)
@@ -147,13 +128,13 @@ def experiment_of(config: TrackingConfig, run_id: str) -> str | None:
 
 
 def is_final(error: Exception) -> bool:
-    """Whether no repetition mends what an error tells of: a deleted run, a file that is gone or damaged."""
+    """True for errors that a retry cannot fix: a deleted run, a missing or damaged file."""
     is_local = isinstance(error, FileNotFoundError) or type(error) is ValueError
     return is_local or getattr(error, "error_code", None) in FINAL
 
 
 def unreached(config: TrackingConfig) -> "MlflowClient | None":
-    """A client of a server, which is not asked whether it is there; None for sqlite files."""
+    """Client of a server, without a request to it; None for sqlite files."""
     from mlflow.tracking import MlflowClient
 
     uri = uri_of(config)
@@ -161,6 +142,6 @@ def unreached(config: TrackingConfig) -> "MlflowClient | None":
 
 
 def unusable(uri: str, error: Exception) -> str:
-    """A message about a store that failed, whatever its error quotes, and what to do."""
+    """Message about a store that failed, with secrets masked, and the remedy."""
     problem = redacted(f"tracking store {uri} cannot be used ({first_line(error)})")
     return f"{problem}: start it, correct tracking.uri or {VARIABLE}, or run with tracking=none"

@@ -1,4 +1,4 @@
-"""One MLflow run: what files of the stages hold is sent in a thread of its own, and later if missed."""
+"""Tracker of one MLflow run, which sends files in its own thread, later if the store is away."""
 
 import json
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 BATCH = 100
 SHOWN = 4
-"""Names in a message."""
+"""Maximum number of names in a message."""
 AGAIN = "the same command sends it"
 
 
 class _State(TypedDict):
-    """What a run's file beside the checkpoints holds."""
+    """State of a run, in a file beside the checkpoints."""
 
     uri: str
     run_id: str
@@ -34,13 +34,13 @@ class _State(TypedDict):
 
 
 class MlflowTracker:
-    """One MLflow run.
+    """Tracker of one MLflow run.
 
     Args:
-        client: of the store.
-        run_id: of a run that exists.
-        state: file that remembers the run and what was sent; None for runs that are never resumed.
-        later: tells how what is missing in the end can be sent.
+        client: client of the store.
+        run_id: identifier of an existing run.
+        state: file with the run and its last sent step; None for runs that are never resumed.
+        later: message on how results that are missing in the end can be sent.
     """
 
     def __init__(
@@ -50,36 +50,36 @@ class MlflowTracker:
         self.store = redacted(client.tracking_uri)
         self.id, self._client, self._state, self._later = run_id, client, state, later
         known = read_state(state)
-        self._sent, self._picture = known.get("step", -1), known.get("picture", "")
+        self._sent, self._image = known.get("step", -1), known.get("picture", "")
         self._drawn = -1
-        self._read = 0  # byte of metrics.jsonl before which all is sent
+        self._read = 0  # bytes of metrics.jsonl that are sent
         self._outbox = Outbox(self.store, is_final=is_final, explain=first_line)
         self._remember()
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """Parameters of a run are final: a resumed run keeps its first ones, and tags tell what changed."""
+        """Send parameters. They are final: a resumed run keeps its first ones, and changes become tags."""
         now = {name: redacted(str(value)) for name, value in values.items()}
         self._outbox.put("parameters", partial(self._send_parameters, now))
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """Set tags."""
+        """Send tags."""
         self._outbox.put(f"tags ({', '.join(values)})", partial(self._send_tags, dict(values)))
 
     def follow(self, metrics: Path) -> None:
-        """Send the reports of every step that has not been sent, in order."""
+        """Send new reports, in order."""
         self._outbox.put("numbers of metrics.jsonl", partial(self._send_numbers, metrics))
 
-    def pictures(self, samples: Path, *, step: int) -> None:
-        """Add to the series that the web page shows with a slider."""
+    def images(self, samples: Path, *, step: int) -> None:
+        """Send new images to the series with a slider on the web page."""
         self._drawn = step
-        self._outbox.put("sample pictures", partial(self._send_pictures, samples))
+        self._outbox.put("sample images", partial(self._send_images, samples))
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """Copy into the run's artifacts."""
+        """Send a file or folder to the run's artifacts."""
         self._copy(self.id, path, folder)
 
     def catch_up(self, checkpoints: Path) -> None:
-        """Send what is for this store."""
+        """Send earlier results for this store."""
         for file, addition in unsent.of(checkpoints, store=self.store):
             numbers = f"numbers of {addition.stage} for run {addition.run_id}"
             if addition.values:
@@ -89,18 +89,18 @@ class MlflowTracker:
             self._outbox.put(f"the end of {file.name}", partial(unsent.sent, file))
 
     def flush(self) -> bool:
-        """Wait for the outbox."""
+        """Wait for the outbox; True if it is empty."""
         return not self._outbox.flush()
 
     def finish(self, status: str = "FINISHED") -> None:
-        """Set the run's status."""
+        """Set the run's status and report what is missing."""
         self._outbox.put("the run's status", partial(self._client.set_terminated, self.id, status))
         if left := self._outbox.close():
             names = ", ".join(left[:SHOWN]) + (f" and {len(left) - SHOWN} more" if len(left) > SHOWN else "")
             say(f"tracking: {self.store} lacks {names}: {self._later} when it is back")
 
     def _copy(self, run_id: str, path: Path, folder: str) -> None:
-        """Copy a file, or every file of a folder, into a folder of the artifacts."""
+        """Send a file, or all files of a folder, to a folder of the artifacts."""
         if path.is_dir():
             top = Path(folder or path.name)
             places = {f: top / f.parent.relative_to(path) for f in sorted(path.rglob("*")) if f.is_file()}
@@ -146,29 +146,29 @@ class MlflowTracker:
             self._sent = sent
             self._remember()
 
-    def _send_pictures(self, samples: Path) -> None:
+    def _send_images(self, samples: Path) -> None:
         from PIL import Image
 
-        for step, name, path in runlog.pictures(samples):
+        for step, name, path in runlog.images(samples):
             mark = f"{step:07d} {name}"
-            if step <= self._drawn and mark > self._picture:
-                with Image.open(path) as picture:
-                    self._client.log_image(self.id, picture, key=name, step=step)
-                self._picture = mark
+            if step <= self._drawn and mark > self._image:
+                with Image.open(path) as image:
+                    self._client.log_image(self.id, image, key=name, step=step)
+                self._image = mark
                 self._remember()
 
     def _remember(self) -> None:
         if self._state is not None:
-            told = {"uri": self.store, "run_id": self.id, "step": self._sent, "picture": self._picture}
-            write_file(self._state, json.dumps(told).encode())
+            state = {"uri": self.store, "run_id": self.id, "step": self._sent, "picture": self._image}
+            write_file(self._state, json.dumps(state).encode())
 
 
 def read_state(state: Path | None) -> dict[str, Any]:
-    """What a state file says; nothing, which is told, where it is damaged or of something else."""
+    """Read a state file; empty if missing, or after a warning if damaged."""
     if state is None or not state.is_file():
         return {}
     try:
-        return documents.read(state, _State, remedy="beginning a run of its own")
+        return documents.read(state, _State, remedy="starting a new run")
     except documents.DocumentError as error:
         say(f"tracking: {error}")
         return {}

@@ -1,4 +1,4 @@
-"""What stages could not send to the store of runs, kept in paths.checkpoints until a stage can."""
+"""Unsent results of stages, kept in paths.checkpoints until a stage can send them."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ FOLDER = "unsent"
 
 @dataclass(frozen=True)
 class Addition:
-    """What a stage adds to a run: final numbers, and (file or folder, folder among the artifacts)."""
+    """Results that a stage adds to a run: final numbers, and (file or folder, folder of the artifacts)."""
 
     run_id: str
     stage: str
@@ -23,17 +23,15 @@ class Addition:
 
 
 def keep(checkpoints: Path, store: str, addition: Addition) -> Path:
-    """Write what is to be sent to a store, its address without secrets, and return the file.
-
-    What the same stage left for the same run before is replaced.
-    """
-    file = checkpoints / FOLDER / f"{addition.stage}-{_short(store, addition.run_id)}.json"
+    """Write unsent results for a store in place of earlier ones of the stage and run; returns the file."""
+    digest = hashlib.sha256(f"{store}\n{addition.run_id}".encode()).hexdigest()[:12]
+    file = checkpoints / FOLDER / f"{addition.stage}-{digest}.json"
     write_file(file, json.dumps({"store": store, **asdict(addition)}, indent=1).encode())
     return file
 
 
 def of(checkpoints: Path, *, store: str) -> Iterator[tuple[Path, Addition]]:
-    """Files and contents that are to be sent to a store; those that hold something else are passed over."""
+    """Files and contents of unsent results for a store; other files are skipped."""
     for file in sorted((checkpoints / FOLDER).glob("*.json")):
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
@@ -44,7 +42,7 @@ def of(checkpoints: Path, *, store: str) -> Iterator[tuple[Path, Addition]]:
 
 
 def sent(file: Path) -> None:
-    """Forget what has arrived."""
+    """Remove results that have arrived."""
     file.unlink(missing_ok=True)
     if not any(file.parent.iterdir()):
         file.parent.rmdir()
@@ -55,7 +53,3 @@ def _read(content: dict[str, Any]) -> Addition:
     values = {str(name): float(value) for name, value in content["values"].items()}
     artifacts = [(str(path), str(folder)) for path, folder in content["artifacts"]]
     return Addition(run_id, stage, values, artifacts)
-
-
-def _short(*words: str) -> str:
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]

@@ -50,7 +50,7 @@ def test_a_file_of_that_very_name_goes_before_those_that_differ_by_case() -> Non
 @pytest.mark.parametrize(
     ("told", "problem"),
     [
-        (["X.Png"], "names X.Png, which is there only as X.png and x.png: write one of them"),
+        (["X.Png"], "names X.Png, which exists only as X.png and x.png: write one of them"),
         (["x.png", "./x.png"], "lists x.png more than once, as x.png and ./x.png"),
         (["x.png", "x.png"], "lists x.png more than once$"),
         (["y.png"], "1 of the 1 images .* the first is y.png"),

@@ -91,7 +91,7 @@ def test_what_is_no_model_folder_is_said_to_be_none(tmp_path: Path, kind: str) -
         path.mkdir()
     if kind == "file":
         path.write_text("x")
-    with pytest.raises(ModelError, match=r"nothing is no model: it has no model\.json\. name a folder that"):
+    with pytest.raises(ModelError, match=r"nothing is no model: it has no model\.json: name a folder that"):
         load_model(path)
 
 

@@ -90,7 +90,7 @@ PARAMETERS: list[tuple[Any, Any, str]] = [
     (PLACE + "x" * 10**5, torch.zeros(1), "... is no parameter"),
     (f"{PLACE}\n\x1b[2J", torch.zeros(1), "is no parameter"),
     (f"{PLACE}sample_network.network.{'9' * 5000}.bias", torch.zeros(1), "... is no parameter"),
-    (f"{PLACE}sample_network.network.1.bias", torch.zeros(16), "is there twice"),
+    (f"{PLACE}sample_network.network.1.bias", torch.zeros(16), "occurs twice"),
     (f"{PLACE}sample_network.output_layer.{'x' * 10**5}", torch.zeros(1), "... is unknown"),
 ]
 

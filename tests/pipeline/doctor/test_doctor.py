@@ -96,11 +96,11 @@ def test_a_healthy_project_has_nothing_wrong_and_every_section(
     assert torch.__version__ in section(text, "Versions")
     assert "cores" in section(text, "Devices")
     assert "24 of 16 x 16" in section(text, "Data set")
-    assert "24 of 24 pictures" in section(text, "Pictures")
+    assert "24 of 24 images" in section(text, "Images")
     assert "yaw" in section(text, "Cameras")
     training = section(text, "Training")
-    assert "anew, 4 steps" in training
-    assert "4 pictures, 4 at a time" in training
+    assert "new run, 4 steps" in training
+    assert "4 images, 4 at a time" in training
 
 
 def test_looking_changes_nothing(data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,9 +145,9 @@ def test_every_damaged_picture_is_named(
         image = tmp_path / f"train/images/00000/img0000000{number}.png"
         image.write_bytes(image.read_bytes()[:60])
     code, text = examined(capsys, arguments(at(tmp_path), tmp_path))
-    assert (code, wrong(text)) == (EXIT_ERROR, ["Pictures"])
-    pictures = section(text, "Pictures")
-    assert "4 of 6 pictures" in pictures
+    assert (code, wrong(text)) == (EXIT_ERROR, ["Images"])
+    pictures = section(text, "Images")
+    assert "4 of 6 images" in pictures
     assert "img00000002.png" in pictures
     assert "img00000004.png" in pictures
     assert "pipeline.prepare" in pictures
@@ -159,7 +159,7 @@ def test_copies_are_named_and_no_reason_to_fail(
     copy(data, tmp_path, [0, 1, 2, 1])
     code, text = examined(capsys, arguments(at(tmp_path), tmp_path))
     assert (code, wrong(text)) == (0, [])
-    assert "img00000003.png is images/00000/img00000001.png again" in section(text, "Pictures")
+    assert "img00000003.png is images/00000/img00000001.png again" in section(text, "Images")
 
 
 def test_a_picture_that_was_replaced_is_noticed(
@@ -168,8 +168,8 @@ def test_a_picture_that_was_replaced_is_noticed(
     images = copy(data, tmp_path, list(range(4))) / "train/images/00000"
     (images / "img00000003.png").write_bytes((images / "img00000001.png").read_bytes())
     code, text = examined(capsys, arguments(at(tmp_path), tmp_path))
-    assert (code, wrong(text)) == (EXIT_ERROR, ["Pictures"])
-    assert "not those that meta.json was written for" in section(text, "Pictures")
+    assert (code, wrong(text)) == (EXIT_ERROR, ["Images"])
+    assert "changed after meta.json was written" in section(text, "Images")
 
 
 def test_data_of_another_configuration_are_wrong(
@@ -193,8 +193,8 @@ def test_it_foretells_where_training_goes_on(
 
     code, text = examined(capsys, arguments(data, tmp_path, "train.steps=100"))
     assert code == 0
-    assert f"from step 4 of 100: {folder}/step-00000004 is sound and fits" in section(text, "Training")
-    assert re.search(r"time +\d+:\d\d for 384 pictures, at the [\d.]+ a second", text)
+    assert f"from step 4 of 100: {folder}/step-00000004 is intact and fits" in section(text, "Training")
+    assert re.search(r"time +\d+:\d\d for 384 images, at the last speed of [\d.]+ images/s", text)
 
     expected = checkpoint_bytes(new_state())
     assert expected == pytest.approx((folder / "step-00000004/tensors.safetensors").stat().st_size, rel=0.2)
@@ -320,7 +320,7 @@ ACCELERATE = [
 @pytest.mark.parametrize(
     ("launcher", "more", "listening"),
     [
-        (ACCELERATE, [], "will run what they are sent"),
+        (ACCELERATE, [], "run any program sent to them"),
         ([], ["train.launch.processes=2"], "on loopback alone\n"),
     ],
     ids=["accelerate", "own"],
@@ -337,7 +337,7 @@ def test_two_processes_meet_average_and_tell_what_they_have_open(
     assert done.stdout.count("Versions\n") == 1
     processes = section(done.stdout, "Processes")
     assert f"process 1          {socket.gethostname()}, cpu" in processes
-    assert "right on every process" in processes
+    assert "correct on every process" in processes
     assert "through gloo" in processes
     assert listening in processes
     assert "2 on each of 2 processes" in section(done.stdout, "Training")

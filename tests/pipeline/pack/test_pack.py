@@ -131,5 +131,5 @@ def test_rounding_that_shows_is_refused(
     trained, mine = packed
     before = (mine / "README.md").read_bytes()
     assert run(data, trained.parents[1], "--to", str(mine)) == EXIT_ERROR
-    assert "give" in capsys.readouterr().err
+    assert "publish" in capsys.readouterr().err
     assert (mine / "README.md").read_bytes() == before

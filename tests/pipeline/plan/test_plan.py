@@ -72,7 +72,7 @@ def test_memory_and_pictures_a_second_are_those_of_training(
 ) -> None:
     code, out, err = planned(capsys, tmp_path, *SMALL, *data)
     assert code == 0, err
-    assert "the data set is there: 24 pictures" in err
+    assert "found the data set: 24 images" in err
     settings = yaml.safe_load((tmp_path / "runs/plan.yaml").read_text())["train"]
     assert settings == {"micro_batch": 4, "patches": 1}
     assert "0.00 days" in out
@@ -91,7 +91,9 @@ def test_a_plan_of_the_user_s_is_refused_before_anything_is_measured(
     plans.write_text("monday: train, tuesday: evaluate\n")
     code, out, err = planned(capsys, tmp_path, *SMALL)
     assert (code, out) == (EXIT_ERROR, "")
-    assert err.startswith(f"plan: {plans} is not as python -m pipeline.plan left it, and would be lost: ")
+    assert err.startswith(
+        f"plan: {plans} was changed after python -m pipeline.plan wrote it, and would be lost: "
+    )
     assert plans.read_text() == "monday: train, tuesday: evaluate\n"
     assert [*plans.parent.iterdir()] == [plans]
 
@@ -100,7 +102,7 @@ def test_what_cannot_fit_says_what_to_change(tmp_path: Path, capsys: pytest.Capt
     code, _, err = planned(capsys, tmp_path, *SMALL, "--memory", "0.01")
     assert code == EXIT_ERROR
     message = err.splitlines()[-1]
-    assert message.startswith("plan: 10.2 MiB are not enough: one picture at a time needs")
+    assert message.startswith("plan: 10.2 MiB are not enough: one image at a time needs")
     assert "train.recompute=true" in message
     assert [*tmp_path.iterdir()] == []
 

@@ -183,7 +183,10 @@ def test_pictures_seen_at_another_angle_than_stated_are_refused_and_taken_on_req
     own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(own, tmp_path, "data.fov_degrees=12") == 1
-    assert "are seen at 11.46 degrees, but data.fov_degrees = 12: crop them" in capsys.readouterr().err
+    assert (
+        "have a field of view of 11.46 degrees, but data.fov_degrees = 12: crop them"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "train").exists()
     assert run(own, tmp_path, "data.fov_degrees=null") == 0
 
@@ -193,8 +196,8 @@ def test_a_person_can_compare_the_poses_of_pictures_and_of_fakes(
 ) -> None:
     assert run(own, tmp_path, "data.poses=gaussian", "data.yaw_std=0.3", "data.pitch_std=0.155") == 0
     lines = capsys.readouterr().err.splitlines()
-    assert "prepare: their cameras: yaw 1.525 +- 0.085, pitch 1.550 +- 0.034 (radians)" in lines
-    assert "prepare: cameras of fakes: yaw 1.571 +- 0.300, pitch 1.571 +- 0.155 (radians)" in lines
+    assert "prepare: camera poses of the images: yaw 1.525 +- 0.085, pitch 1.550 +- 0.034 (radians)" in lines
+    assert "prepare: camera poses of fakes: yaw 1.571 +- 0.300, pitch 1.571 +- 0.155 (radians)" in lines
 
 
 def test_what_the_configuration_says_of_the_scene_is_what_is_written(own: Path, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_what_is_not_its_own_is_left_alone(here: Path, capsys: pytest.CaptureFix
 
 def test_missing_pictures_are_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make("data=images", "data.path=gone") == 1
-    assert "data.path = gone: nothing is there" in capsys.readouterr().err
+    assert "data.path = gone does not exist" in capsys.readouterr().err
     assert make("data=images") == 1
     assert "data.path is not set" in capsys.readouterr().err
     assert not (here / "data").exists()

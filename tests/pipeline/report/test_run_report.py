@@ -118,7 +118,7 @@ def test_every_number_of_an_evaluation_is_on_the_page_once(config: Config) -> No
     assert sorted(cells) == sorted(numbers.shown(value) for value in values.values())
 
 
-@pytest.mark.parametrize(("beside", "words"), [({"yaw_floor": 1.5}, "real pictures 1.5"), ({}, "")])
+@pytest.mark.parametrize(("beside", "words"), [({"yaw_floor": 1.5}, "real images 1.5"), ({}, "")])
 def test_what_stands_on_top_is_beside_what_tells_its_worth(
     config: Config, beside: dict[str, float], words: str
 ) -> None:
@@ -131,7 +131,7 @@ def test_what_stands_on_top_has_a_meaning_below(part: str) -> None:
     known = glossary.PARTS[part]
     named = {p.format(row) for grid in known.grids for p in grid.columns for row in grid.rows}
     for line in known.headlines:
-        assert {line.name, line.beside} <= named | set(known.others)
+        assert {line.name, line.baseline} <= named | set(known.others)
 
 
 def test_a_part_that_was_skipped_says_why_and_has_no_numbers(config: Config) -> None:
@@ -177,13 +177,13 @@ def test_what_is_not_there_is_left_out(config: Config, absent: str) -> None:
 def test_nothing_is_said_of_pictures_that_were_not_drawn(config: Config) -> None:
     surfaces = Path(config.paths.evaluate) / "surfaces.png"
     images.write_png(surfaces, picture(100))
-    assert "Where the surfaces are, seen from above" in page_of(config)[0]
+    assert "Cross-section of the surfaces, from above" in page_of(config)[0]
     (blank,) = PartResult.skip("evaluate.surfaces_views = 0", images=["surfaces"]).images.values()
     images.write_png(surfaces, blank)
     (Path(config.paths.export) / "viewer.html").unlink()
     text, page = page_of(config)
-    assert "Where the surfaces are, seen from above" not in text
-    assert "In three dimensions" not in page.words
+    assert "Cross-section of the surfaces, from above" not in text
+    assert "Geometry" not in page.words
 
 
 def test_exports_whose_files_are_gone_are_not_claimed(config: Config) -> None:
@@ -207,7 +207,7 @@ def test_curves_draw_gaps_where_numbers_were_not_finite() -> None:
         [{"step": 1, "opacity": 0.5}, {"step": 2, "opacity": None}, {"step": 3, "opacity": 0.7}]
     )
     assert figure is not None
-    (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left") == "light that surfaces stop"]
+    (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left") == "opacity of the surfaces"]
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0.5, np.nan, 0.7])
 
 

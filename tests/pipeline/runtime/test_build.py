@@ -56,7 +56,7 @@ def test_a_constant_field_has_no_isosurface_at_all() -> None:
 
 def test_a_foreground_before_white_is_refused() -> None:
     config = load(["experiment=cars128", "train.foreground=0.5"])
-    with pytest.raises(ValueError, match=r"train.foreground = 0.5, but behind these pictures is white"):
+    with pytest.raises(ValueError, match=r"train.foreground = 0.5, but these images have a white background"):
         build.training_state(config, scene.planned_meta(config.data), torch.device("cpu"))
 
 

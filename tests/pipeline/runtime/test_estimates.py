@@ -34,7 +34,7 @@ VAST = {
     ("stage", "option", "kind"),
     [
         ("prepare", "data.identities=1000000000", "memory"),
-        ("prepare", "data.identities=100000000 data.size=256", "room on the disk"),
+        ("prepare", "data.identities=100000000 data.size=256", "disk space"),
         ("prepare", "data.test_identities=10000000 data.views=100000", "memory"),
         ("prepare", "data.size=65536", "memory"),
         ("prepare", "data.kind=images data.size=65536 data.fov_degrees=null", "memory"),
@@ -50,7 +50,7 @@ VAST = {
         ("train", "sampler.points=100000 train.batch_size=1000", "memory"),
         ("train", "train.launch.processes=4096 train.batch_size=4096", "memory"),
         ("train", "train.steps=99999999 sampler.points=1000 model.hidden=1000", "takes"),
-        ("train", "train.steps=99999999 train.keep_every=1 model.hidden=1000", "room on the disk"),
+        ("train", "train.steps=99999999 train.keep_every=1 model.hidden=1000", "disk space"),
         ("plan", "model.hidden=65536 model.layers=1000", "memory"),
         ("evaluate", "evaluate.batch_size=1000000 evaluate.images=1000000 data.size=128", "memory"),
         ("evaluate", "evaluate.consistency_latents=100000 data.size=65536 evaluate.batch_size=1", "takes"),
@@ -74,7 +74,7 @@ def test_what_no_machine_has_is_refused_before_any_work(
     assert main(module.STAGE, module.run, ["experiment=tiny", "tracking=none", *option.split()]) == EXIT_ERROR
     (message,) = capsys.readouterr().err.splitlines()
     assert any(f"{word.replace('=', ' = ')}" in message for word in option.split()), message
-    assert kind in message and message.endswith("choose less, or begin all the same with --force")
+    assert kind in message and message.endswith("choose less, or start regardless with --force")
     assert list(tmp_path.iterdir()) == []
 
 

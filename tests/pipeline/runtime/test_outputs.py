@@ -241,7 +241,9 @@ def test_a_plan_replaces_only_a_plan_that_nobody_has_changed(tmp_path: Path) -> 
     assert own.startswith(text + "  patches: 2\n# ")
     for others in (own.replace(": 4", ": 2"), own + "  steps: 3\n", "# mine\n" + own, text, "", "x" * 10**5):
         path.write_text(others)
-        with pytest.raises(OutputError, match=r"plan\.yaml is not as .* left it, .*: rename it, or have"):
+        with pytest.raises(
+            OutputError, match=r"plan\.yaml was changed after .* wrote it, .*: rename it, or write"
+        ):
             write(text)
         assert tree(tmp_path) == {"plan.yaml": others.encode()}
     path.unlink()

@@ -115,7 +115,7 @@ def test_one_process_alone_speaks_and_writes(two: Path) -> None:
 def test_a_batch_that_processes_cannot_share_is_refused(data: list[str], tmp_path: Path) -> None:
     done = launch(data, tmp_path, "train.batch_size=7")
     assert done.returncode != 0
-    assert "train.batch_size = 7 cannot be shared out evenly" in done.stderr
+    assert "train.batch_size = 7 cannot be divided evenly" in done.stderr
     assert "choose a multiple of 2" in done.stderr
     assert not (tmp_path / "out/model").exists()
 

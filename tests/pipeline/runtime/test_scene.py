@@ -43,7 +43,10 @@ def test_what_was_prepared_as_configured_is_opened(prepared: str, fov: str) -> N
         ("data.near=0.7", "what lies between 0.88 and 1.12, background plane, but .* between 0.7 and 1.12"),
         ("data.far=1.3", "asks for what lies between 0.88 and 1.3"),
         ("data.background=white", "asks for .* background white"),
-        ("data.fov_degrees=30", "seen at 12 degrees, but data.fov_degrees = 30: .* data.fov_degrees=null"),
+        (
+            "data.fov_degrees=30",
+            "have a field of view of 12 degrees, but data.fov_degrees = 30: .* data.fov_degrees=null",
+        ),
     ],
 )
 def test_what_was_prepared_otherwise_is_refused(prepared: str, argument: str, message: str) -> None:

@@ -188,7 +188,7 @@ def test_a_deleted_child_does_not_keep_the_others_from_being_recorded(
     assert run_of(config, second.run_id).data.tags["status"] == "finished"
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracking:")]
     assert len(said) == 1
-    assert f"run {first.run_id} takes nothing more" in said[0]
+    assert f"run {first.run_id} accepts no more results" in said[0]
 
 
 def test_without_tracking_there_is_no_parent(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_server_that_goes_away_costs_a_warning_and_nothing_is_missing_in_the_e
     parent.finish(folder, "FINISHED")
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracking:")]
     assert len(said) == 2
-    assert f"the sweep goes on without http://127.0.0.1:{port}" in said[0]
+    assert f"the sweep continues without http://127.0.0.1:{port}" in said[0]
     assert f"python -m pipeline.sweep.report.record {folder} sends it" in said[1]
     with server(tmp_path, port):
         assert record.main([str(folder)]) == 0

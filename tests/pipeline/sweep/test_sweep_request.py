@@ -61,7 +61,7 @@ def test_searches_that_are_shipped_can_be_made(name: str) -> None:
         (["sweep.space.sampler.points=[0]"], "space: sampler.points = 0: "),
         (["sweep.space.sampler.kind=[manifold,planez]"], "'planez', but it takes one of"),
         (["sweep.space.sampler.points=[]"], "no value in the list"),
-        (["sweep.space.sampler.first_level=[1000]"], "no ray meets the isosurfaces"),
+        (["sweep.space.sampler.first_level=[1000]"], "no ray intersects the isosurfaces"),
         (["sweep.space.train.lr_generator=[fast]"], "'fast', but it takes a number"),
         (["sampler.points=4"], "sampler.points is searched: set its values, sweep.space.sampler.points="),
         (["sweep.serch=random"], "there is no option sweep.serch; did you mean sweep.search?"),

@@ -110,7 +110,7 @@ def test_exports_and_curves_of_another_model_are_named_and_left_out(
     text = Path("page.html").read_text()
     assert text.count("of another model") == 2  # exports and curves
     assert "seed_0000" not in text and "<iframe" not in text
-    assert "No learning curves are at hand" in text
+    assert "No learning curves are available" in text
 
 
 def test_a_shipped_model_has_folders_of_its_own_and_never_those_of_the_run(
@@ -155,7 +155,7 @@ def test_another_configuration_and_other_pictures_are_named(here: Path) -> None:
     assert stage("evaluate", UNTRACKED, "data.seed=1") == 0
     assert stage("report", UNTRACKED, "data.seed=1", "train.lr_generator=0.5") == 0
     text = told(page())
-    assert "compared with other pictures than it was trained on" in text
+    assert "compared with other images than it was trained on" in text
     assert "give the experiment and options of its training" in text
     assert "CC0-1.0" not in text, "the licence of other pictures"
 

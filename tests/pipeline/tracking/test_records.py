@@ -1,4 +1,4 @@
-"""metrics.jsonl, sample pictures, progress."""
+"""metrics.jsonl, sample images, progress."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def test_resuming_drops_reports_that_will_be_made_again_and_publishes_the_rest(t
     log = RunLog(tmp_path / "work", published=tmp_path / "out", step=0)
     for step in (10, 20, 30):
         log.report(step, {"loss": step})
-    log.picture("samples", 20, np.zeros((2, 2, 3), np.uint8))
+    log.image("samples", 20, np.zeros((2, 2, 3), np.uint8))
     with log.metrics.open("a") as file:
         file.write('{"step": 40, "lo')  # killed in the middle of a line
     again = RunLog(tmp_path / "work", published=tmp_path / "elsewhere", step=20)
@@ -96,14 +96,14 @@ def test_pictures_come_by_step_and_name_and_other_files_are_passed_over(tmp_path
         "x-1.txt",
     ):
         (tmp_path / name).touch()
-    found = [(step, name) for step, name, _ in runlog.pictures(tmp_path)]
+    found = [(step, name) for step, name, _ in runlog.images(tmp_path)]
     assert found == [(2, "grid"), (12, "grid"), (12, "sweep")]
 
 
 def test_a_new_run_publishes_nothing_of_the_old_one(tmp_path: Path) -> None:
     old = RunLog(tmp_path / "a", published=tmp_path / "out", step=0)
     old.report(10, {"loss": 1.0})
-    old.picture("samples", 10, np.zeros((2, 2, 3), np.uint8))
+    old.image("samples", 10, np.zeros((2, 2, 3), np.uint8))
     old.finish()
     RunLog(tmp_path / "b", published=tmp_path / "out", step=0)
     assert (tmp_path / "out/metrics.jsonl").read_text() == ""

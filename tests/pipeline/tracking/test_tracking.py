@@ -65,7 +65,7 @@ def test_parameters_metrics_pictures_and_artifacts_arrive(folder: Path, tmp_path
     tracker.parameters({"train.steps": 3, "data.path": None})
     tracker.tags({"data_hash": "abc"})
     tracker.follow(write_metrics(tmp_path / "metrics.jsonl", [1, 2]))
-    tracker.pictures(write_pictures(tmp_path / "samples", [0, 2, 4]), step=2)
+    tracker.images(write_pictures(tmp_path / "samples", [0, 2, 4]), step=2)
     (tmp_path / "model/deep").mkdir(parents=True)
     for file in ("model.json", "deep/weights"):
         (tmp_path / "model" / file).write_text("{}")
@@ -191,7 +191,7 @@ def test_a_state_of_something_else_starts_a_new_run_and_is_told(
     state = tmp_path / "tracking.json"
     state.write_text(content)
     tracker = tracking.start(settings(folder), state=state)
-    assert "tracking.json" in (said := capsys.readouterr().err) and "beginning a run of its own" in said
+    assert "tracking.json" in (said := capsys.readouterr().err) and "starting a new run" in said
     assert json.loads(state.read_text())["run_id"] == tracker.run_id
 
 
@@ -222,7 +222,7 @@ def test_a_store_that_breaks_in_the_middle_costs_a_warning_and_no_step_and_no_pi
     with monkeypatch.context() as patch:
         patch.setattr(mlflow_client, "log_batch", fail)
         tracker.follow(write_metrics(metrics, [1]))
-        tracker.pictures(write_pictures(tmp_path / "samples", [1]), step=1)
+        tracker.images(write_pictures(tmp_path / "samples", [1]), step=1)
         assert not tracker.flush()
         tracker.follow(write_metrics(metrics, [1, 2]))
         assert not tracker.flush()
@@ -254,10 +254,8 @@ def test_a_deleted_experiment_stops_training_and_costs_no_work_of_other_stages(
     run.finish()
     number = client_of(folder).get_experiment_by_name("gone").experiment_id
     client_of(folder).delete_experiment(number)
-    problem = "^tracking.experiment = gone was deleted in sqlite:.*: bring it back"
-    with pytest.raises(
-        TrackingError, match=rf"{problem} \(.* restore -x {number}\), or record elsewhere with"
-    ):
+    problem = "^tracking.experiment = gone was deleted in sqlite:.*: restore it"
+    with pytest.raises(TrackingError, match=rf"{problem} \(.* restore -x {number}\), or use another with"):
         tracking.start(config)
     tracking.add(config, run.run_id, "export", artifacts={tmp_path: "export"}, checkpoints=tmp_path / "c")
     (said,) = capsys.readouterr().err.splitlines()

@@ -66,7 +66,7 @@ def test_training_goes_on_while_its_server_hangs_and_later_nothing_is_missing(
     written = [record["time"] for record in reports(tmp_path)]
     assert written[-1] - written[4] < SILENCE * (STEPS - 5) / 2, "reports waited for the server"
     said = capsys.readouterr().err
-    assert f"going on without {uri}" in said
+    assert f"continuing without {uri}" in said
     assert f"tracking: {uri} lacks " in said
     assert "numbers of metrics.jsonl" in said
     assert "the same command sends it when it is back" in said

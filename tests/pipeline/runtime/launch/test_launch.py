@@ -189,17 +189,17 @@ def test_workers_get_the_very_configuration(experiment: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["machines=2", "machine_rank=2", "main_port=29500"], "machines have the numbers 0 to 1"),
+        (["machines=2", "machine_rank=2", "main_port=29500"], "ranks are 0 to 1"),
         (
             ["machine_rank=5"],
-            "machine_rank = 5, but train.launch.machines = 1: machines have the numbers 0 alone",
+            "machine_rank = 5, but train.launch.machines = 1: ranks are 0 alone",
         ),
         (
             ["processes=2", "main_address=nowhere.invalid"],
             "main_address = nowhere.invalid: no machine of that",
         ),
-        (["machines=2"], "machines = 2 with main_port = 0: machines can only meet at a port that all know"),
-        (["processes=3"], "train.batch_size = 4 cannot be shared out evenly to 1 x 3 processes"),
+        (["machines=2"], "machines = 2 with main_port = 0: machines need a port that all know"),
+        (["processes=3"], "train.batch_size = 4 cannot be divided evenly among 1 x 3 processes"),
         (["machines=4", "processes=2", "main_port=29500"], "choose a multiple of 8"),
     ],
 )
@@ -274,7 +274,7 @@ def test_the_name_of_machine_0_may_become_known_while_others_wait(
     config = load(["experiment=tiny", *(f"train.launch.{place}" for place in places)])
     launch.check(config, torch.device("cpu"))
     assert asked == ["gram-0.gram"] * 3
-    assert capsys.readouterr().err.count("gram-0.gram (train.launch.main_address) is no known name yet") == 1
+    assert capsys.readouterr().err.count("gram-0.gram (train.launch.main_address) does not resolve yet") == 1
 
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +282,6 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytes
     monkeypatch.setattr("pipeline.runtime.launch.start.ADDRESS_SECONDS", 1)
     config = load(["experiment=tiny", "train.launch.processes=2", "train.launch.main_address=slow"])
     start = time.monotonic()
-    with pytest.raises(ValueError, match=r"main_address = slow: no machine of that name is known here"):
+    with pytest.raises(ValueError, match=r"main_address = slow: this name does not resolve"):
         launch.check(config, torch.device("cpu"))
     assert time.monotonic() - start < 10

@@ -134,10 +134,10 @@ def something_else(file: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (half_made, "is half made, its making was interrupted; no run is in it: move it away"),
+        (half_made, "is incomplete, its creation was interrupted, without runs: move it away"),
         (something_else, "is a database of something else: move it away"),
-        (lambda file: file.write_text("this is a text file"), "is no database that can be read"),
-        (lambda file: file.mkdir(), "is a folder, where a database belongs: move it away"),
+        (lambda file: file.write_text("this is a text file"), "is no readable database"),
+        (lambda file: file.mkdir(), "is a folder, but should be a database: move it away"),
     ],
 )
 def test_what_is_no_whole_store_is_refused_at_once_in_a_line_and_stays(

@@ -62,7 +62,7 @@ def test_a_call_is_repeated_until_the_server_is_back(capsys: pytest.CaptureFixtu
         time.sleep(0.01)
     assert made == ["numbers", "status"]
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "tracking: going on without server: gone"
+    assert said[0] == "tracking: continuing without server: gone"
     assert said[1].startswith("tracking: server is back")
     assert len(said) == 2
     assert box.close() == []
