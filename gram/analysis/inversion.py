@@ -93,7 +93,6 @@ def invert(
     rng = torch.Generator().manual_seed(seed)
     latents = torch.randn(candidates, generator.z_dim, generator=rng).to(images)
     start = torch.stack([target.best(generator, latents, max_rays) for target in targets.each()])
-    # latents
     z = start.clone().requires_grad_()
     updates = itertools.count(1)
 
@@ -107,7 +106,6 @@ def invert(
 
     loss = _descend([z], terms, steps=steps, rate=learning_rate, tick=tick)
     z = z.detach()
-    # weights
     fits = [
         _tune(generator, target, latent, steps=tuning, rate=tuning_rate, tick=tick, max_rays=max_rays)
         for target, latent in (zip(targets.each(), z, strict=True) if tuning else ())

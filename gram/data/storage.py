@@ -162,6 +162,6 @@ def _only_folder(names: Iterable[str]) -> str:
     return f"{top}/" if len(tops) == 1 and f"{(top := tops.pop())}/{LABELS}" in set(names) else ""
 
 
-def _require_size(name: str, where: Path, size: int, most: int) -> None:
-    if size > most:
-        raise DatasetError(f"{name} in {where} has {size:,} bytes, more than {most:,}: replace the file")
+def _require_size(name: str, path: Path, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise DatasetError(f"{name} in {path} has {size:,} bytes, more than {max_bytes:,}: replace the file")

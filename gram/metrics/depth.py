@@ -81,9 +81,9 @@ def mask_iou(
     return (mask & truth).flatten(1).sum(1) / (mask | truth).flatten(1).sum(1)
 
 
-def _mean(values: Tensor, where: Tensor) -> Float[Tensor, " batch"]:
-    return torch.where(where, values, 0.0).flatten(1).sum(1) / where.flatten(1).sum(1)
+def _mean(values: Tensor, mask: Tensor) -> Float[Tensor, " batch"]:
+    return torch.where(mask, values, 0.0).flatten(1).sum(1) / mask.flatten(1).sum(1)
 
 
-def _centred(values: Tensor, where: Tensor) -> Tensor:
-    return values - _mean(values, where)[:, None, None]
+def _centred(values: Tensor, mask: Tensor) -> Tensor:
+    return values - _mean(values, mask)[:, None, None]

@@ -76,12 +76,12 @@ def read(path: Path, wanted: Mapping[str, Tensor], *, described_by: str) -> dict
     return tensors
 
 
-def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Stored]) -> Iterable[str]:
+def misfits(wanted: Mapping[str, Tensor], present: Mapping[str, Stored]) -> Iterable[str]:
     """Describe missing, unknown, misshapen and non-real tensors, one sentence each."""
-    yield from (f"{name} is missing" for name in wanted if name not in found)
-    yield from (f"{shown(name)} is unknown" for name in found if name not in wanted)
+    yield from (f"{name} is missing" for name in wanted if name not in present)
+    yield from (f"{shown(name)} is unknown" for name in present if name not in wanted)
     for name, tensor in wanted.items():
-        shape, kind = found.get(name, Stored(tuple(tensor.shape), "F32"))
+        shape, kind = present.get(name, Stored(tuple(tensor.shape), "F32"))
         if shape != tuple(tensor.shape):
             yield f"{name} has shape {shape}, not {tuple(tensor.shape)}"
         if kind not in FLOATS:

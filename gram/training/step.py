@@ -1,7 +1,6 @@
 """Adversarial training (GRAM, section 3.4): the loop, a step, the updates of D and G.
 
-Every process holds all weights, draws the randomness of the whole batch and works on its share of it.
-Gradients are accumulated in parts and averaged over the processes once per update.
+Every process draws the randomness of the whole batch and works on its share, see `gram.training.distributed`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -136,7 +135,6 @@ def generator_step(
             loss = settings.border_weight * fractions[-1] * metrics["loss/border"]
             state.precision.scale(loss).backward()
         parts.append(metrics)
-    # optimiser step and moving averages
     parameters = [p for p in state.generator.parameters() if p.grad is not None]
     norm = _update(state, state.generator_optimizer, parameters, processes, clip=settings.grad_clip)
     state.precision.update()

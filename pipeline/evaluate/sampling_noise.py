@@ -26,11 +26,13 @@ from gram.rendering.samplers import SAMPLERS, HierarchicalSampler
 from pipeline.cli.progress import Progress
 from pipeline.display.images import Pixels, to_pixels
 from pipeline.evaluate.figures.sampling_noise import Crops, plot_crops, plot_curves
-from pipeline.evaluate.part import EvaluatedModel
+from pipeline.evaluate.part import EvaluatedModel, PartResult
 
 FIGURES = ("noise", "noise_crops")
 """File names without suffix: numbers over points per ray, and crops side by side."""
 ANALYTIC_SEEDS, SHOWN_SIZE = 16, 128
+ANALYTIC_SIZE = 32
+"""Side length of images of the analytic field, pixels; smaller than in python -m pipeline.noise."""
 MAX_SIZE = 64
 """Maximum side length of images of a trained model, pixels; noise per ray does not depend on it."""
 SHOWN_NAMES = {"hierarchical": "NeRF", "manifold": "GRAM"}
@@ -73,6 +75,21 @@ class NoiseReport:
             if {"sampler": one.sampler, "points": one.points} == own
             for name in ("std", "rmse")
         }
+
+
+def compare_samplers(subject: EvaluatedModel) -> PartResult:
+    """Noise and error with the model's sampler; noise.json has all others, too."""
+    settings, out = subject.config.evaluate, Path(subject.config.paths.evaluate)
+    if not settings.noise_views:
+        write_numbers(out, {})  # DVC requires all outputs
+        return PartResult.skip("evaluate.noise_views = 0", images=FIGURES)
+    trained = measure_model(subject)
+    analytic = measure_analytic_field(
+        settings.noise_points, seeds=settings.noise_seeds, views=settings.noise_views, size=ANALYTIC_SIZE
+    )
+    reports = {"trained": trained, "analytic": analytic}
+    write_numbers(out, reports)
+    return PartResult(values=trained.own_numbers(), protocol=trained.protocol, images=draw_figures(reports))
 
 
 def measure_analytic_field(

@@ -12,7 +12,7 @@ from pipeline.cli.stage import Stage
 from pipeline.config.places import lasting
 from pipeline.config.schema import Config
 from pipeline.display import images
-from pipeline.evaluate import consistency, distances, inversions, poses, sampler_comparison, samples, surfaces
+from pipeline.evaluate import consistency, distances, inversions, poses, samples, sampling_noise, surfaces
 from pipeline.evaluate.part import EvaluatedModel, Part, PartResult
 from pipeline.runtime import build, device, estimates, outputs
 from pipeline.runtime.recognition import EVALUATION
@@ -48,7 +48,7 @@ PARTS: dict[str, Part] = {
     "consistency": consistency.measure,
     "poses": poses.measure,
     "surfaces": surfaces.measure,
-    "sampling_noise": sampler_comparison.measure,
+    "sampling_noise": sampling_noise.compare_samplers,
 }
 """Parts of the evaluation by their name in metrics.json, in the order of the report."""
 TRAINED = "trained"

@@ -196,7 +196,7 @@ def test_workers_get_the_very_configuration(experiment: str, tmp_path: Path) -> 
         ),
         (
             ["processes=2", "main_address=nowhere.invalid"],
-            "main_address = nowhere.invalid: no machine of that",
+            "main_address = nowhere.invalid: this name does not resolve",
         ),
         (["machines=2"], "machines = 2 with main_port = 0: machines need a port that all know"),
         (["processes=3"], "train.batch_size = 4 cannot be divided evenly among 1 x 3 processes"),
