@@ -1,4 +1,4 @@
-"""A model's own pictures against those of its baked manifolds: likeness and images per second.
+"""Rendered images of a model against those of its baked manifolds: likeness and images per second.
 
 Poses are drawn from the prior of heads; PSNR is that of images in [-1, 1] between the two, at psi = 1.
 Baking itself, once for each latent, is timed apart. Needs torch, NumPy and Accelerate only.
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="folder of a model on isosurfaces")
     parser.add_argument("--size", type=int, default=256, help="pixels along one side")
     parser.add_argument("--resolution", type=int, default=128, help="pixels along one side of a map")
-    parser.add_argument("--pictures", type=int, default=8, help="that likeness is measured on")
+    parser.add_argument("--images", type=int, default=8, help="that likeness is measured on")
     parser.add_argument("--runs", type=int, default=7)
     given = parser.parse_args()
 
@@ -36,8 +36,8 @@ def main() -> None:
     generator = load_model(given.model).to(device)
     rng, prior = torch.Generator().manual_seed(0), GaussianPoses()
     seen = prior.sample(SEEN, generator=rng).to(device)
-    z = torch.randn(given.pictures, generator.z_dim, generator=rng).to(device)
-    poses = prior.sample(given.pictures, generator=rng).to(device)
+    z = torch.randn(given.images, generator.z_dim, generator=rng).to(device)
+    poses = prior.sample(given.images, generator=rng).to(device)
     bake_one = partial(bake, generator, z[0], seen, resolution=given.resolution)
     charts = bake_one().charts
 
@@ -47,7 +47,7 @@ def main() -> None:
         own = generator.render(one[None], pose[None], size=given.size).image
         error = (baked.render(pose[None], size=given.size) - own).square().mean()
         likeness.append(20.0 * math.log10(2.0) - 10.0 * math.log10(float(error)))
-    print(f"{'likeness, PSNR':24} {min(likeness):.1f} to {max(likeness):.1f} dB, {given.pictures} pictures")
+    print(f"{'likeness, PSNR':24} {min(likeness):.1f} to {max(likeness):.1f} dB, {given.images} images")
 
     clock, baked = Clock(device, given.runs), bake_one(charts=charts)
     for name, work in (

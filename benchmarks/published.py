@@ -1,4 +1,4 @@
-"""The published model of faces and its training, for timing: random weights and random pictures."""
+"""The published model of faces and its training, for timing: random weights and random images."""
 
 import math
 from collections.abc import Callable
