@@ -11,7 +11,7 @@ import gram
 ROOT = Path(__file__).parents[1]
 LIMITS = {"gram": 13, "pipeline": 18}
 """Most entries of a package; 12 where it is not listed."""
-UNCOUNTED = {"__init__.py", "__main__.py", "__pycache__"}
+UNCOUNTED = {"__init__.py", "__main__.py", "__pycache__", "py.typed"}
 PACKAGES = sorted(
     path.parent.relative_to(ROOT).as_posix() for top in LIMITS for path in (ROOT / top).rglob("__init__.py")
 )

@@ -114,16 +114,16 @@ class Pretrained:
         self,
         seeds: Sequence[int] = (0,),
         *,
-        yaw: float = 0.0,
-        pitch: float = 0.0,
-        psi: float = PSI,
+        yaw: int | float = 0,
+        pitch: int | float = 0,
+        psi: int | float = PSI,
         size: int | None = None,
     ) -> SampledImages:
         """Render one image per seed.
 
         Args:
             seeds: seeds of the latents.
-            yaw: degrees from the front; positive shows the side that is left in a frontal image.
+            yaw: degrees from the front; positive: the face looks to the right of the image.
             pitch: degrees from the horizon; negative looks down from above.
             psi: truncation; 1 is none, 0 the mean image.
             size: side of the images, pixels; None is that of training.
@@ -139,14 +139,14 @@ class Pretrained:
         return self._render(z, torch.tensor([pose]).expand(len(z), -1), psi, size)
 
     def turntable(
-        self, seed: int = 0, *, frames: int = 40, psi: float = PSI, size: int | None = None
+        self, seed: int = 0, *, frames: int = 40, psi: int | float = PSI, size: int | None = None
     ) -> Turntable:
         """Render one latent in a closed loop of views."""
         poses = turntable(self.generator, TURN, frames)
         z = self.latents([seed]).expand(frames, -1)
         return Turntable(self._render(z, poses, psi, size).images)
 
-    def mesh(self, seed: int = 0, *, psi: float = PSI, resolution: int = 128) -> Mesh:
+    def mesh(self, seed: int = 0, *, psi: int | float = PSI, resolution: int = 128) -> Mesh:
         """Extract the visible surface of one latent, with colours.
 
         Args:
@@ -155,14 +155,14 @@ class Pretrained:
             resolution: lattice points along the longest side of the box.
         """
         (z,), poses = self.latents([seed]), surface_poses(self.generator, TURN)
-        surface = visible_surface(self.generator, z, poses, psi=psi, resolution=resolution)
-        return Mesh(color_vertices(surface, ProjectedColors(self.generator, z, poses, psi=psi)))
+        surface = visible_surface(self.generator, z, poses, psi=float(psi), resolution=resolution)
+        return Mesh(color_vertices(surface, ProjectedColors(self.generator, z, poses, psi=float(psi))))
 
-    def _render(self, z: Tensor, poses: Tensor, psi: float, size: int | None) -> SampledImages:
+    def _render(self, z: Tensor, poses: Tensor, psi: int | float, size: int | None) -> SampledImages:
         images: list[Image.Image] = []
         depth: list[Tensor] = []
         for some, views in zip(z.split(BATCH), poses.to(z.device).split(BATCH), strict=True):
-            rendered = self.generator.render(some, views, size=size or self.size, psi=psi)
+            rendered = self.generator.render(some, views, size=size or self.size, psi=float(psi))
             pixels = quantised(rendered.image).permute(0, 2, 3, 1).cpu().numpy()
             images += [Image.fromarray(one) for one in pixels]
             depth.append(rendered.median_depth.cpu())

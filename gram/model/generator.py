@@ -138,7 +138,7 @@ class Generator(nn.Module):
 
         Example:
             >>> from gram import load_model
-            >>> generator = load_model("models/heads64")
+            >>> generator = load_model("heads64").generator
             >>> z, front = torch.zeros(1, generator.z_dim), torch.full((1, 2), math.pi / 2)
             >>> rendered = generator.render(z, front, size=16)
             >>> rendered.image.shape, rendered.depth.shape
