@@ -156,3 +156,11 @@ def test_poses_of_another_kind_get_a_sentence(poses: str) -> None:
 def test_the_package_tells_its_version_and_its_types() -> None:
     assert gram.__version__[0].isdigit()
     assert (Path(gram.__file__).parent / "py.typed").is_file()
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = (ROOT / "README.md").read_text().partition("From Python:\n\n")[2].partition("\n\n")[0]
+    assert len(block.splitlines()) == 5
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(line.removeprefix("    ") for line in block.splitlines()), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["head.gif", "head.glb"]
