@@ -2,8 +2,10 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import gram
@@ -51,3 +53,11 @@ def test_modules_that_a_document_names_exist(document: str) -> None:
         found = [place.is_dir() or place.with_suffix(".py").exists() for place in places]
         # The last part may be a name in the module; those of gram itself are exported.
         assert (found[0] and all(found[:-1])) or inner[0] in gram.__all__, name
+
+
+def test_no_module_imports_itself_by_others() -> None:
+    graph = grimp.build_graph(*LIMITS)
+    sorter = TopologicalSorter(
+        {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    )
+    sorter.prepare()  # raises CycleError, which names the circle

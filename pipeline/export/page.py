@@ -12,7 +12,7 @@ from gram.meshing import color_vertices
 from gram.model.latents import interpolate_latents
 from pipeline.cli.progress import Progress
 from pipeline.export import viewer
-from pipeline.export.layers import CAMERAS
+from pipeline.export.baker import CAMERAS
 from pipeline.export.part import ExportedLatent
 from pipeline.export.surface import colors_of
 

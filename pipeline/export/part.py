@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -11,9 +11,7 @@ from gram.model.generator import Generator
 from gram.model.latents import read_latents, seed_latents
 from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
-
-if TYPE_CHECKING:
-    from pipeline.export.layers import LayerBaker
+from pipeline.export.baker import LayerBaker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +23,7 @@ class ExportedLatent:
     z: Float[torch.Tensor, " z_dim"]  # on the generator's device
     settings: ExportConfig
     out: Path
-    baker: "LayerBaker | None" = None  # None without isosurfaces, or with export.layers=0
+    baker: LayerBaker | None = None  # None without isosurfaces, or with export.layers=0
 
     def file(self, ending: str) -> Path:
         """Path of the file NAME`ending`; endings are such as `.glb` or `_layers.glb`."""
@@ -48,7 +46,7 @@ SharedPart = Callable[[Sequence[ExportedLatent]], Sequence[Path]]
 
 
 def exported_latents(
-    generator: Generator, settings: ExportConfig, out: Path, baker: "LayerBaker | None" = None
+    generator: Generator, settings: ExportConfig, out: Path, baker: LayerBaker | None = None
 ) -> list[ExportedLatent]:
     """Latents to export: those of a file, or one per seed.
 
