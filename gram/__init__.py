@@ -1,8 +1,15 @@
 """Generative Radiance Manifolds: 3D-aware images from learned isosurfaces (Deng et al., CVPR 2022).
 
+    import gram
+    model = gram.load_model("heads64")  # or a folder; device="cuda"
+    model.sample(seeds=[0, 1], yaw=20, psi=0.7).images[0]
+    model.turntable(seed=0)
+    model.mesh(seed=0).export("head.glb")
+
 For notebooks:
 
-- models: `load_model`, `save_model`, `Generator`, `read_latents`
+- models: `load_model` (a `Pretrained`, with the network as its `generator`), `Generator`, `save_model`,
+  `read_latents`
 - cameras: `look_at_origin`, `pixel_rays`, `GaussianPoses`, `SphericalPoses`, `mirror_poses`
 - rendering: `Rays`, `intersect`, `composite`, `shade`; samplers are in `gram.rendering.samplers`
 - surfaces: `visible_surface`, `write_glb`; more in `gram.meshing`
@@ -12,11 +19,12 @@ Surfaces and metrics need libraries that training does not; they are imported on
 """
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
 from gram.geometry.poses import GaussianPoses, SphericalPoses, mirror_poses
-from gram.model.folder import ModelError, load_model, save_model
+from gram.model.folder import ModelError, save_model
 from gram.model.generator import Generator, RenderedImages
 from gram.model.latents import read_latents
 from gram.rendering.compositing import composite
@@ -24,11 +32,14 @@ from gram.rendering.isosurfaces import intersect
 from gram.rendering.render_rays import shade
 
 if TYPE_CHECKING:
+    from gram.extraction.pretrained import Pretrained, load_model
     from gram.extraction.surface import visible_surface
     from gram.meshing.files import write_glb
     from gram.metrics.fidelity import measure
 
 _LATE = {
+    "Pretrained": "gram.extraction.pretrained",
+    "load_model": "gram.extraction.pretrained",
     "measure": "gram.metrics.fidelity",
     "visible_surface": "gram.extraction.surface",
     "write_glb": "gram.meshing.files",
@@ -38,6 +49,7 @@ __all__ = [
     "GaussianPoses",
     "Generator",
     "ModelError",
+    "Pretrained",
     "Rays",
     "RenderedImages",
     "SphericalPoses",
@@ -54,6 +66,12 @@ __all__ = [
     "visible_surface",
     "write_glb",
 ]
+
+
+try:
+    __version__ = version("gram-manifolds")
+except PackageNotFoundError:  # a copy that is not installed
+    __version__ = "unknown"
 
 
 def __getattr__(name: str) -> object:

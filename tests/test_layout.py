@@ -2,8 +2,10 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import gram
@@ -11,7 +13,7 @@ import gram
 ROOT = Path(__file__).parents[1]
 LIMITS = {"gram": 13, "pipeline": 18}
 """Most entries of a package; 12 where it is not listed."""
-UNCOUNTED = {"__init__.py", "__main__.py", "__pycache__"}
+UNCOUNTED = {"__init__.py", "__main__.py", "__pycache__", "py.typed"}
 PACKAGES = sorted(
     path.parent.relative_to(ROOT).as_posix() for top in LIMITS for path in (ROOT / top).rglob("__init__.py")
 )
@@ -51,3 +53,11 @@ def test_modules_that_a_document_names_exist(document: str) -> None:
         found = [place.is_dir() or place.with_suffix(".py").exists() for place in places]
         # The last part may be a name in the module; those of gram itself are exported.
         assert (found[0] and all(found[:-1])) or inner[0] in gram.__all__, name
+
+
+def test_no_module_imports_itself_by_others() -> None:
+    graph = grimp.build_graph(*LIMITS)
+    sorter = TopologicalSorter(
+        {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    )
+    sorter.prepare()  # raises CycleError, which names the circle

@@ -1,6 +1,7 @@
 """Pose priors: distributions of the camera poses of a data set, (pitch, yaw) in radians."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -8,6 +9,11 @@ import torch
 from torch import Tensor
 
 from gram.shapes import Float
+
+SIGMAS = 3.0
+"""Standard deviations of a normal prior that count as covered."""
+MARGIN = math.radians(5)
+"""Angle beyond a uniform prior that counts as covered, radians."""
 
 
 @runtime_checkable
@@ -18,6 +24,10 @@ class PosePrior(Protocol):
         self, count: int, *, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "count 2"]:
         """Draw `count` independent (pitch, yaw), radians."""
+        ...
+
+    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """(lowest, highest) pitch and yaw that a model of these poses renders well, radians."""
         ...
 
 
@@ -45,6 +55,12 @@ class GaussianPoses:
         yaw = self.yaw_mean + self.yaw_std * noise[:, 1]
         return torch.stack([pitch.clamp(math.radians(1), math.radians(179)), yaw], dim=-1)
 
+    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Three standard deviations to either side."""
+        pairs = ((self.pitch_mean, self.pitch_std), (self.yaw_mean, self.yaw_std))
+        pitch, yaw = ((mean - SIGMAS * std, mean + SIGMAS * std) for mean, std in pairs)
+        return pitch, yaw
+
 
 @dataclass(frozen=True, kw_only=True)
 class SphericalPoses:
@@ -70,6 +86,41 @@ class SphericalPoses:
         v = (uniform[:, 0] * self.v_range + self.v_mean) / math.pi
         pitch = torch.acos(1.0 - 2.0 * v.clamp(1e-5, 1.0 - 1e-5))
         return torch.stack([pitch, uniform[:, 1] * self.yaw_range + self.yaw_mean], dim=-1)
+
+    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Zone of the sphere, five degrees wider."""
+        ends = [(self.v_mean + side * self.v_range) / math.pi for side in (-1.0, 1.0)]
+        low, high = (math.acos(1.0 - 2.0 * min(max(v, 0.0), 1.0)) for v in ends)
+        turn = math.inf if self.yaw_range >= math.pi else self.yaw_range + MARGIN
+        return (low - MARGIN, high + MARGIN), (self.yaw_mean - turn, self.yaw_mean + turn)
+
+
+def require_poses(poses: object, count: int) -> None:
+    """Refuse poses of another kind or number.
+
+    Raises:
+        ValueError: they are no tensor (count, 2).
+    """
+    shape = tuple(poses.shape) if isinstance(poses, Tensor) else None
+    if shape is None or len(shape) != 2 or shape[1] != 2 or shape[0] != count:
+        given = f"a {type(poses).__name__}" if shape is None else f"a tensor of shape {shape}"
+        raise ValueError(
+            f"poses is {given}, not a tensor ({count}, 2) of (pitch, yaw) in radians, one for each latent: "
+            f"the frontal view is torch.full(({count}, 2), torch.pi / 2)"
+        )
+
+
+def warn_outside(poses: Float[Tensor, "count 2"], prior: PosePrior) -> None:
+    """Warn of poses outside the limits of a prior, whose images a model never learned."""
+    for k, (name, (low, high)) in enumerate(zip(("pitch", "yaw"), prior.limits(), strict=True)):
+        outside = poses[(poses[:, k] < low) | (poses[:, k] > high), k]
+        if len(outside):
+            at, least, most = (math.degrees(x) - 90.0 for x in (float(outside[0]), low, high))
+            warnings.warn(
+                f"{name} {at:.0f} degrees from the front is outside of [{least:.0f}, {most:.0f}], those of "
+                f"training: expect artefacts (the front is {name} = pi / 2 radians)",
+                stacklevel=3,
+            )
 
 
 def mirror_poses(poses: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 2"]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
+from gram.geometry.poses import PosePrior, require_poses, warn_outside
 from gram.networks.layers import Film, MappingNetwork
 from gram.networks.radiance import RadianceField
 from gram.rendering.compositing import Composite, median_depth
@@ -39,6 +40,8 @@ class Generator(nn.Module):
         mapping_layers: number of those layers.
     """
 
+    prior: PosePrior | None = None
+    """Prior of the training poses; if set, `render` warns of poses outside of it."""
     mean_frequencies: Tensor
     mean_phase_shifts: Tensor
 
@@ -135,12 +138,15 @@ class Generator(nn.Module):
 
         Example:
             >>> from gram import load_model
-            >>> generator = load_model("models/heads64")
+            >>> generator = load_model("heads64").generator
             >>> z, front = torch.zeros(1, generator.z_dim), torch.full((1, 2), math.pi / 2)
             >>> rendered = generator.render(z, front, size=16)
             >>> rendered.image.shape, rendered.depth.shape
             (torch.Size([1, 3, 16, 16]), torch.Size([1, 16, 16]))
         """
+        require_poses(poses, len(z))
+        if self.prior is not None:
+            warn_outside(poses, self.prior)
         # FiLM parameters and rays of the whole batch
         parts: list[tuple[Tensor, ...]] = []  # in the order of `RenderedImages`
         film = self.truncated_film(z, psi)

@@ -1,5 +1,6 @@
 """Latent files, and interpolation between latents."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,17 @@ def read_latents(path: str | Path, *, z_dim: int) -> Float[Tensor, "count {z_dim
     if not z.isfinite().all():
         raise ValueError(f"{path} holds latents that are not finite: give latents of this model")
     return z.view(-1, z_dim)
+
+
+def seed_latents(seeds: Sequence[int], z_dim: int) -> Float[Tensor, "count {z_dim}"]:
+    """Draw the latent z ~ N(0, I) of each seed.
+
+    Example:
+        >>> seed_latents([0, 7], 128).shape
+        torch.Size([2, 128])
+    """
+    rng = torch.Generator()
+    return torch.stack([torch.randn(z_dim, generator=rng.manual_seed(seed)) for seed in seeds])
 
 
 def write_latents(path: str | Path, z: Float[Tensor, "count z_dim"]) -> None:

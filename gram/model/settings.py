@@ -80,6 +80,19 @@ class DiscriminatorSettings(TypedDict):
     max_channels: NotRequired[Annotated[int, Bounds(low=1, high=2**16)]]
 
 
+class PoseSettings(TypedDict):
+    """Prior of camera poses: `gaussian` or `spherical`, with arguments of `gram.geometry.poses`."""
+
+    kind: Literal["gaussian", "spherical"]
+    yaw_mean: NotRequired[Factor]
+    yaw_std: NotRequired[Factor]
+    pitch_mean: NotRequired[Factor]
+    pitch_std: NotRequired[Factor]
+    yaw_range: NotRequired[Factor]
+    v_mean: NotRequired[Factor]
+    v_range: NotRequired[Factor]
+
+
 class Measured(TypedDict):
     """Measured metrics, with the protocol that must match for a comparison."""
 
@@ -108,6 +121,7 @@ class ModelSettings(TypedDict):
     discriminator: DiscriminatorSettings
     manifold: NotRequired[ManifoldSettings]
     ray_network: NotRequired[RayNetworkSettings]
+    poses: NotRequired[PoseSettings]
     made_from: NotRequired[MadeFrom]
 
 

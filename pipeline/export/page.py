@@ -7,12 +7,12 @@ import torch
 import trimesh
 
 from gram.extraction.baking import BakedManifolds
+from gram.extraction.cameras import prior
 from gram.meshing import color_vertices
 from gram.model.latents import interpolate_latents
 from pipeline.cli.progress import Progress
 from pipeline.export import viewer
-from pipeline.export.cameras import prior
-from pipeline.export.layers import CAMERAS
+from pipeline.export.baker import CAMERAS
 from pipeline.export.part import ExportedLatent
 from pipeline.export.surface import colors_of
 
@@ -24,7 +24,7 @@ def export_viewer(subjects: Sequence[ExportedLatent]) -> list[Path]:
     baked, meshes = _bake(subjects), _meshes(subjects)
     if not baked and not meshes:
         return []
-    poses = prior(generator, settings).sample(CAMERAS, generator=torch.Generator().manual_seed(0))
+    poses = prior(generator, settings.yaw).sample(CAMERAS, generator=torch.Generator().manual_seed(0))
     path = viewer.write(
         first.out / "viewer.html",
         baked,

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from gram.model.generator import Generator
-from gram.model.latents import read_latents
+from gram.model.latents import read_latents, seed_latents
 from gram.shapes import Float
 from pipeline.config.schema import ExportConfig
-
-if TYPE_CHECKING:
-    from pipeline.export.layers import LayerBaker
+from pipeline.export.baker import LayerBaker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +23,7 @@ class ExportedLatent:
     z: Float[torch.Tensor, " z_dim"]  # on the generator's device
     settings: ExportConfig
     out: Path
-    baker: "LayerBaker | None" = None  # None without isosurfaces, or with export.layers=0
+    baker: LayerBaker | None = None  # None without isosurfaces, or with export.layers=0
 
     def file(self, ending: str) -> Path:
         """Path of the file NAME`ending`; endings are such as `.glb` or `_layers.glb`."""
@@ -48,7 +46,7 @@ SharedPart = Callable[[Sequence[ExportedLatent]], Sequence[Path]]
 
 
 def exported_latents(
-    generator: Generator, settings: ExportConfig, out: Path, baker: "LayerBaker | None" = None
+    generator: Generator, settings: ExportConfig, out: Path, baker: LayerBaker | None = None
 ) -> list[ExportedLatent]:
     """Latents to export: those of a file, or one per seed.
 
@@ -60,11 +58,8 @@ def exported_latents(
         read = read_latents(settings.latents, z_dim=generator.z_dim)
         named = {f"latent_{i:03d}": z for i, z in enumerate(read)}
     else:
-        rng = torch.Generator()
-        named = {
-            f"seed_{seed:04d}": torch.randn(generator.z_dim, generator=rng.manual_seed(seed))
-            for seed in settings.seeds
-        }
+        drawn = seed_latents(settings.seeds, generator.z_dim)
+        named = {f"seed_{seed:04d}": z for seed, z in zip(settings.seeds, drawn, strict=True)}
     return [
         ExportedLatent(
             generator=generator, name=name, z=z.to(device), settings=settings, out=out, baker=baker

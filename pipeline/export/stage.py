@@ -12,7 +12,8 @@ from pipeline.cli.progress import Progress
 from pipeline.cli.stage import Stage
 from pipeline.config.places import lasting
 from pipeline.config.schema import Config
-from pipeline.export.layers import export_layers, layer_baker
+from pipeline.export.baker import layer_baker
+from pipeline.export.layers import export_layers
 from pipeline.export.page import export_viewer
 from pipeline.export.part import ExportedLatent, Part, SharedPart, exported_latents
 from pipeline.export.surface import export_surface

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
+from gram.extraction.cameras import side_to_side, surface_poses, turntable
 from gram.extraction.projected_colors import ProjectedColors
 from gram.extraction.surface import depth_error, visible_surface
 from gram.meshing import (
@@ -20,7 +21,6 @@ from gram.meshing import (
     write_ply,
 )
 from pipeline.display import images
-from pipeline.export.cameras import side_to_side, surface_poses, turntable
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
 SHOWN_SIZE = 256
@@ -41,7 +41,7 @@ def export_surface(subject: ExportedLatent) -> ExportedFiles:
     colored = color_vertices(mesh, colors)
     files = _write(subject, colored, colors)
     image = subject.file(".png")
-    views = side_to_side(subject.settings, SHOWN_VIEWS)
+    views = side_to_side(subject.settings.yaw, SHOWN_VIEWS)
     shown = [
         render_mesh(colored, views, size=SHOWN_SIZE, fov=subject.generator.fov, colored=in_color)
         for in_color in (True, False)
@@ -56,7 +56,7 @@ def _mesh(subject: ExportedLatent) -> trimesh.Trimesh:
         mesh = visible_surface(
             subject.generator,
             subject.z,
-            surface_poses(subject.generator, settings),
+            surface_poses(subject.generator, settings.yaw),
             psi=settings.psi,
             resolution=settings.resolution,
             level=settings.level,
@@ -71,7 +71,7 @@ def _mesh(subject: ExportedLatent) -> trimesh.Trimesh:
 def colors_of(subject: ExportedLatent) -> ProjectedColors:
     """Colours of surface points, projected from rendered images, for `color_vertices` and `bake_texture`."""
     generator, settings = subject.generator, subject.settings
-    return ProjectedColors(generator, subject.z, surface_poses(generator, settings), psi=settings.psi)
+    return ProjectedColors(generator, subject.z, surface_poses(generator, settings.yaw), psi=settings.psi)
 
 
 def _write(subject: ExportedLatent, colored: trimesh.Trimesh, colors: ProjectedColors) -> list[Path]:
@@ -95,7 +95,7 @@ def _write(subject: ExportedLatent, colored: trimesh.Trimesh, colors: ProjectedC
 
 def _facts(subject: ExportedLatent, mesh: trimesh.Trimesh) -> Mapping[str, Any]:
     generator, settings = subject.generator, subject.settings
-    views = turntable(generator, settings, DEPTH_VIEWS)
+    views = turntable(generator, settings.yaw, DEPTH_VIEWS)
     reason = why_not_watertight(mesh)
     error = depth_error(generator, subject.z, mesh, views, size=DEPTH_SIZE, psi=settings.psi)
     return {

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gram.extraction.cameras import LEVEL, turntable
 from gram.meshing import write_gif, write_mp4
 from gram.model.generator import Generator
 from gram.model.latents import interpolate_latents
 from pipeline.cli.progress import Progress
 from pipeline.config.schema import ExportConfig
 from pipeline.display.images import to_pixels
-from pipeline.export.cameras import LEVEL, turntable
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
 INTERPOLATION = "interpolation"
@@ -30,7 +30,7 @@ def export_turntable(subject: ExportedLatent) -> ExportedFiles:
     settings = subject.settings
     if not settings.videos:
         return ExportedFiles(files=[], facts={})
-    poses = turntable(subject.generator, settings, settings.frames)
+    poses = turntable(subject.generator, settings.yaw, settings.frames)
     frames = _render(subject.generator, subject.z.expand(len(poses), -1), poses, settings)
     return ExportedFiles(files=_write(frames, subject.file, settings), facts={})
 

@@ -9,7 +9,7 @@ import torch
 
 from gram.data.format import DatasetMeta
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.geometry.poses import PosePrior
+from gram.geometry.poses import GaussianPoses, PosePrior, SphericalPoses
 from gram.model import folder
 from gram.model.generator import Generator
 from gram.model.settings import (
@@ -24,6 +24,7 @@ from gram.rendering.samplers import SAMPLERS, SurfaceSampler
 from gram.system.folders import write_folder
 from gram.training.state import TrainingSettings, TrainingState
 from pipeline.config.schema import Config, ModelConfig
+from pipeline.runtime import scene
 from pipeline.tracking import identity
 
 OF_TRAINING = ("recompute",)
@@ -53,7 +54,13 @@ def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
         "ray_network": _part(RayNetworkSettings, model, "ray_", width=model.ray_hidden),
         "sampler": sampler_settings(config, meta),
         "discriminator": _part(DiscriminatorSettings, model, "discriminator_", size=meta.size),
+        "poses": _poses(scene.training_poses(config.data, meta)),
     }
+
+
+def _poses(prior: GaussianPoses | SphericalPoses) -> dict[str, Any]:
+    kind = "spherical" if isinstance(prior, SphericalPoses) else "gaussian"
+    return {"kind": kind, **asdict(prior)}
 
 
 def _part(settings: type, model: ModelConfig, prefix: str = "", **given: Any) -> dict[str, Any]:

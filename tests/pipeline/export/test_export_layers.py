@@ -13,7 +13,8 @@ from gram.model.folder import build_generator
 from gram.model.generator import Generator
 from pipeline.config.loader import load
 from pipeline.config.schema import ExportConfig
-from pipeline.export.layers import LayerBaker, export_layers, layer_baker
+from pipeline.export.baker import LayerBaker, layer_baker
+from pipeline.export.layers import export_layers
 from pipeline.export.part import ExportedLatent, exported_latents
 
 VOLUME = {"kind": "stratified", "points": 5, "near": 0.88, "far": 1.12}

@@ -5,13 +5,12 @@ import math
 import pytest
 import torch
 
+from gram.extraction.cameras import side_to_side, surface_poses, turntable
 from gram.model.folder import build_generator
 from gram.model.generator import Generator
-from pipeline.config.loader import load
-from pipeline.config.schema import ExportConfig
-from pipeline.export.cameras import side_to_side, surface_poses, turntable
 
 FRONT = math.pi / 2
+YAW = 0.6
 
 
 def drawing(background_z: float | None) -> Generator:
@@ -25,29 +24,24 @@ def drawing(background_z: float | None) -> Generator:
     )
 
 
-@pytest.fixture(scope="module")
-def settings() -> ExportConfig:
-    return load(["experiment=tiny", "export.yaw=0.6"]).export
-
-
-def test_heads_are_witnessed_from_the_front_half_as_far_aside_as_they_turn(settings: ExportConfig) -> None:
-    poses = surface_poses(drawing(-0.12), settings)
+def test_heads_are_witnessed_from_the_front_half_as_far_aside_as_they_turn() -> None:
+    poses = surface_poses(drawing(-0.12), YAW)
     assert len(poses) == 9
     torch.testing.assert_close(poses.mean(0), torch.full((2,), FRONT))
     torch.testing.assert_close((poses - FRONT).abs().amax(0), torch.tensor([0.15, 0.3]))
-    turned = turntable(drawing(-0.12), settings, 8)[:, 1] - FRONT
+    turned = turntable(drawing(-0.12), YAW, 8)[:, 1] - FRONT
     assert turned.abs().max().item() == pytest.approx(0.6)
 
 
-def test_what_is_on_white_is_witnessed_from_all_round_and_above(settings: ExportConfig) -> None:
-    poses = surface_poses(drawing(None), settings)
+def test_what_is_on_white_is_witnessed_from_all_round_and_above() -> None:
+    poses = surface_poses(drawing(None), YAW)
     assert (poses[:, 0] < FRONT).all()
     directions = torch.stack([poses[:, 1].cos(), poses[:, 1].sin()], dim=1)
     assert directions.mean(0).abs().max() < 1e-6
-    turned = turntable(drawing(None), settings, 8)[:, 1]
+    turned = turntable(drawing(None), YAW, 8)[:, 1]
     torch.testing.assert_close(turned.diff(), torch.full((7,), math.pi / 4))
 
 
-def test_pictures_across_begin_on_one_side_and_end_on_the_other(settings: ExportConfig) -> None:
-    poses = side_to_side(settings, 3)
+def test_pictures_across_begin_on_one_side_and_end_on_the_other() -> None:
+    poses = side_to_side(YAW, 3)
     torch.testing.assert_close(poses[:, 1] - FRONT, torch.tensor([0.6, 0.0, -0.6]))
