@@ -124,9 +124,8 @@ def test_a_pool_that_fails_leaves_no_process_and_no_thread() -> None:
     threads, processes = set(threading.enumerate()), set(multiprocessing.active_children())
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt), _mapper(2, ignore_interrupts) as map_jobs:
-        results = map_jobs(time.sleep, [60.0] * 40)
+        map_jobs(time.sleep, [60.0] * 40)
         raise KeyboardInterrupt
-    del results
     assert set(threading.enumerate()) == threads
     assert set(multiprocessing.active_children()) == processes
     assert time.monotonic() - began < 30
