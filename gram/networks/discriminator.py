@@ -24,8 +24,10 @@ class CoordConv(nn.Conv2d):
         self, input: Float[Tensor, "batch channels size size"]
     ) -> Float[Tensor, "batch out size size"]:
         """Convolve; the contribution of the coordinates is shared by all images and computed once."""
+        # coordinates (1, 2, size, size): height, width
         line = torch.linspace(-1.0, 1.0, input.shape[-1], dtype=input.dtype, device=input.device)
         coordinates = torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]
+        # convolution of features plus that of coordinates
         features, position = self.weight[:, :-2], self.weight[:, -2:]
         offset = conv2d(coordinates, position, self.bias, padding=self.padding)  # (1, out, size, size)
         return conv2d(input, features, padding=self.padding) + offset
@@ -71,6 +73,7 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"discriminator for {size} x {size} pixels: the side must be a power of two, 4 or more"
             )
+        # channels double as the resolution halves, down to 2 x 2
         exponents = range(FULL_CHANNELS_LOG2 - log2, FULL_CHANNELS_LOG2)
         channels = [max(1, round(width * min(max_channels, 2**e))) for e in exponents]
         self.size = size
@@ -88,5 +91,6 @@ class Discriminator(nn.Module):
         x = leaky_relu(self.from_rgb(images), LEAKY_SLOPE)
         for block in self.blocks:
             x = block(x)
+        # (batch, 3): logit, pitch, yaw
         logits, *pose = self.output(x).flatten(1).unbind(1)
         return logits, torch.stack(pose, dim=1)

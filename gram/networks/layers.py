@@ -59,6 +59,7 @@ class MappingNetwork(nn.Module):
         self.hidden = Stack(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.output = nn.Linear(sizes[-1], 2 * film_layers * film_width)
         self.film_shape = (film_layers, film_width)
+        # initialisation of pi-GAN: small FiLM parameters
         for linear in (*self.hidden, self.output):
             nn.init.kaiming_normal_(linear.weight, a=LEAKY_SLOPE, mode="fan_in", nonlinearity="leaky_relu")
         with torch.no_grad():
@@ -69,6 +70,7 @@ class MappingNetwork(nn.Module):
         x = z
         for linear in self.hidden:
             x = leaky_relu(linear(x), LEAKY_SLOPE)
+        # (batch, 2, layers, width): gamma_hat, beta
         frequencies, phase_shifts = self.output(x).view(-1, 2, *self.film_shape).unbind(1)
         return Film(frequencies, phase_shifts)
 
@@ -79,6 +81,7 @@ class FilmSine(nn.Linear):
 
     def __init__(self, in_features: int, out_features: int, *, first: bool = False) -> None:
         super().__init__(in_features, out_features)
+        # initialisation of SIREN, scaled as in pi-GAN
         bound = 1.0 / in_features if first else math.sqrt(6.0 / in_features) / 25.0
         nn.init.uniform_(self.weight, -bound, bound)
 

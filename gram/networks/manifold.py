@@ -99,6 +99,7 @@ class ManifoldPredictor(BackendModule):
 
 def _fibonacci_directions(count: int) -> Float[Tensor, "count 3"]:
     """Evenly spread unit vectors (the golden spiral)."""
+    # heights of equal areas, and angles a golden turn apart
     i = torch.arange(count, dtype=torch.float64) + 0.5
     height = 1.0 - 2.0 * i / count
     radius = torch.sqrt(1.0 - height**2)

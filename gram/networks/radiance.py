@@ -72,6 +72,7 @@ class RadianceField(BackendModule):
 
         Where `hit` is given and false, results are undefined and cost less.
         """
+        # (batch, n, 4): density, red, green, blue before their activations
         raw = evaluate(
             points * (2.0 / self.box),
             self._folded(film),
@@ -88,6 +89,7 @@ class RadianceField(BackendModule):
 
     def _folded(self, film: Film) -> list[Layer]:
         """Fold each latent's modulation into the weights; head rows are (density, red, green, blue)."""
+        # heads of all layers but the first
         gamma = self.frequency_scale * film.frequencies + self.frequency_offset
         density = [head.weight for head in self.density_heads]
         color = [head.weight for head in self.color_heads]

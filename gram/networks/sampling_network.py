@@ -35,6 +35,7 @@ class RayNetwork(nn.Module):
             for k, (i, o) in enumerate(pairwise(sizes))
         )
         self.output = nn.Linear(width, points)
+        # evenly spaced fractions at initialisation
         with torch.no_grad():
             for linear in self.hidden:
                 nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
@@ -51,6 +52,7 @@ class RayNetwork(nn.Module):
         octaves = 2.0 ** torch.arange(self.frequencies, device=ends.device, dtype=ends.dtype) * math.pi
         angles = (ends[..., None] * octaves).flatten(-2)
         encoded = torch.cat([ends, angles.sin(), angles.cos()], -1)
+        # hidden layers, with the encoding again half-way
         x = encoded
         for k, linear in enumerate(self.hidden):
             x = relu(linear(torch.cat([x, encoded], -1) if k and k == self.skip else x))
