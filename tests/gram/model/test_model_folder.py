@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import gram
+from gram.extraction import pretrained
 from gram.model.folder import ModelError, load_discriminator, load_model, load_settings, save_model
 from gram.model.generator import Generator
 from gram.networks.discriminator import Discriminator
@@ -80,7 +81,8 @@ def test_saving_again_replaces_the_model(
 
 
 def test_the_package_offers_it() -> None:
-    assert gram.load_model is load_model
+    assert gram.save_model is save_model
+    assert gram.load_model is pretrained.load_model
     assert issubclass(gram.ModelError, ValueError)
 
 
