@@ -1,4 +1,4 @@
-"""Cameras that show a model look at what training showed: the front of heads, all sides of cars from above."""
+"""Cameras that show a model look at the training poses: the front of heads, all sides of cars from above."""
 
 import math
 
