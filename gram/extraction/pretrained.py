@@ -1,13 +1,14 @@
 """Trained models in notebooks: images, turntables and meshes of seeds, with angles in degrees.
 
-model = gram.load_model("heads64")
-model.sample(seeds=[0, 1], yaw=20, psi=0.7).images[0]
-model.turntable(seed=0)
-model.mesh(seed=0).export("head.glb")
+Seeds give the latents of exports with the same seed:
+
+    model = gram.load_model("heads64")
+    model.sample(seeds=[0, 1], yaw=20, psi=0.7).images[0]
+    model.turntable(seed=0)
+    model.mesh(seed=0).export("head.glb")
 """
 
 import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,12 +24,14 @@ from torch import Tensor
 from gram.extraction.cameras import surface_poses, turntable
 from gram.extraction.projected_colors import ProjectedColors
 from gram.extraction.surface import visible_surface
-from gram.geometry.poses import GaussianPoses, PosePrior, SphericalPoses
+from gram.geometry.poses import PosePrior
 from gram.meshing import color_vertices, write_gif, write_glb, write_mp4, write_obj, write_ply
+from gram.meshing.videos import encode_gif
 from gram.model import folder
-from gram.model.generator import Generator, quantised
+from gram.model.generator import Generator, to_pixels
 from gram.model.latents import seed_latents
-from gram.shapes import Float
+from gram.model.settings import pose_prior
+from gram.shapes import Float, UInt8
 
 SHIPPED = (Path(__file__).parents[1] / "models", Path(__file__).parents[2] / "models")
 """Folders of the models that come with the package: installed, and in a checkout."""
@@ -36,8 +39,6 @@ PSI = 0.7
 """Truncation of images that are shown."""
 TURN = 0.6
 """Turn of heads to either side in turntables, radians."""
-BATCH = 8
-"""Images rendered at once."""
 MESHES = {".glb": write_glb, ".obj": write_obj, ".ply": write_ply}
 VIDEOS = {".gif": write_gif, ".mp4": write_mp4}
 
@@ -56,21 +57,22 @@ class Turntable:
     images: list[Image.Image]
     fps: int = 20
 
+    @property
+    def frames(self) -> UInt8[np.ndarray, "frames size size 3"]:
+        """Images as an array."""
+        return np.stack([np.asarray(image) for image in self.images])
+
     def save(self, path: str | Path) -> None:
-        """Write an endless GIF or an MP4, by the suffix.
+        """Write a looping GIF or an MP4, by the suffix.
 
         Raises:
             ValueError: another suffix.
         """
-        _writer(path, VIDEOS)(np.stack([np.asarray(image) for image in self.images]), path, fps=self.fps)
+        _writer(path, VIDEOS)(self.frames, path, fps=self.fps)
 
     def _repr_html_(self) -> str:
-        buffer = io.BytesIO()
-        first, *others = self.images
-        first.save(
-            buffer, format="GIF", save_all=True, append_images=others, duration=1000 // self.fps, loop=0
-        )
-        return f'<img src="data:image/gif;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+        gif = base64.b64encode(encode_gif(self.frames, fps=self.fps)).decode()
+        return f'<img src="data:image/gif;base64,{gif}">'
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class Pretrained:
     """
 
     def __init__(self, generator: Generator, *, size: int, prior: PosePrior) -> None:
-        self.generator, self.size, self.prior = generator, size, prior
-        generator.prior = prior
+        self.generator, self.size = generator, size
+        generator.prior = self.prior = prior
 
     @property
     def device(self) -> torch.device:
@@ -159,14 +161,9 @@ class Pretrained:
         return Mesh(color_vertices(surface, ProjectedColors(self.generator, z, poses, psi=float(psi))))
 
     def _render(self, z: Tensor, poses: Tensor, psi: int | float, size: int | None) -> SampledImages:
-        images: list[Image.Image] = []
-        depth: list[Tensor] = []
-        for some, views in zip(z.split(BATCH), poses.to(z.device).split(BATCH), strict=True):
-            rendered = self.generator.render(some, views, size=size or self.size, psi=float(psi))
-            pixels = quantised(rendered.image).permute(0, 2, 3, 1).cpu().numpy()
-            images += [Image.fromarray(one) for one in pixels]
-            depth.append(rendered.median_depth.cpu())
-        return SampledImages(images, torch.cat(depth))
+        rendered = self.generator.render(z, poses.to(z.device), size=size or self.size, psi=float(psi))
+        images = [Image.fromarray(pixels) for pixels in to_pixels(rendered.image)]
+        return SampledImages(images, rendered.median_depth.cpu())
 
 
 def load_model(name: str | Path, *, device: str | torch.device | None = None) -> Pretrained:
@@ -188,7 +185,7 @@ def load_model(name: str | Path, *, device: str | torch.device | None = None) ->
     settings = folder.load_settings(path)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     generator = folder.load_model(path).to(device)
-    return Pretrained(generator, size=settings["discriminator"]["size"], prior=_prior(settings))
+    return Pretrained(generator, size=settings["discriminator"]["size"], prior=pose_prior(settings))
 
 
 def _find(name: str | Path) -> Path:
@@ -204,14 +201,6 @@ def _find(name: str | Path) -> Path:
         f"there is no model {str(name)!r}: neither a folder with {folder.SETTINGS} nor one of the shipped "
         f"models ({known})"
     )
-
-
-def _prior(settings: dict[str, Any]) -> PosePrior:
-    """Pose prior in model.json; that of the kind of background where older models have none."""
-    if "poses" not in settings:
-        return SphericalPoses() if settings["sampler"].get("background_z") is None else GaussianPoses()
-    arguments = {name: value for name, value in settings["poses"].items() if name != "kind"}
-    return (SphericalPoses if settings["poses"]["kind"] == "spherical" else GaussianPoses)(**arguments)
 
 
 def _writer(path: str | Path, writers: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """Writers of GIF and MP4 videos."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,17 @@ COLORS = "bt709"
 def write_gif(
     frames: UInt8[ndarray, "frames height width 3"], path: str | Path, *, fps: int | float = 20
 ) -> None:
-    """Write a looping GIF.
+    """Write a looping GIF, see `encode_gif`."""
+    content = encode_gif(frames, fps=fps)
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def encode_gif(frames: UInt8[ndarray, "frames height width 3"], *, fps: int | float = 20) -> bytes:
+    """Encode a looping GIF.
 
     Args:
         frames: sRGB images.
-        path: path of the file.
         fps: frames per second, in (0, 50]; durations are rounded to hundredths of a second.
 
     Raises:
@@ -34,10 +41,9 @@ def write_gif(
     if not 0 < fps <= 50:
         raise ValueError(f"fps is {fps:g}, but GIF viewers show more than 0 and at most 50 frames a second.")
     first, *others = (Image.fromarray(frame) for frame in frames)
-    with replacing(path) as partial:
-        first.save(
-            partial, format="GIF", save_all=True, append_images=others, duration=round(100 / fps) * 10, loop=0
-        )
+    buffer, duration = io.BytesIO(), round(100 / fps) * 10
+    first.save(buffer, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)
+    return buffer.getvalue()
 
 
 def write_mp4(

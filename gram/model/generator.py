@@ -3,7 +3,9 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gram.geometry.cameras import Rays, look_at_origin, pixel_rays
@@ -228,3 +230,8 @@ def as_image(pixels: Float[Tensor, "batch n channels"]) -> Float[Tensor, "batch 
 def quantised(images: Tensor) -> Tensor:
     """Quantise images in [-1, 1] to uint8, rounded and clipped."""
     return ((images.detach().float() + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Convert images (batch, 3, h, w) in [-1, 1] to uint8 (batch, h, w, 3)."""
+    return quantised(images).permute(0, 2, 3, 1).cpu().numpy()

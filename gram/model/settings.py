@@ -1,9 +1,12 @@
 """Schema of model.json, with bounds that keep hostile files from allocating excessive memory."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from gram.geometry.poses import GaussianPoses, SphericalPoses
 from gram.rendering.samplers import SAMPLERS
 from gram.system import documents
 from gram.system.documents import Bounds
@@ -123,6 +126,19 @@ class ModelSettings(TypedDict):
     ray_network: NotRequired[RayNetworkSettings]
     poses: NotRequired[PoseSettings]
     made_from: NotRequired[MadeFrom]
+
+
+def pose_settings(prior: GaussianPoses | SphericalPoses) -> dict[str, Any]:
+    """Entry `poses` of model.json for a prior."""
+    return {"kind": "spherical" if isinstance(prior, SphericalPoses) else "gaussian", **asdict(prior)}
+
+
+def pose_prior(settings: Mapping[str, Any]) -> GaussianPoses | SphericalPoses:
+    """Pose prior of the content of model.json; older models without one have that of their background."""
+    if "poses" not in settings:
+        return SphericalPoses() if settings["sampler"].get("background_z") is None else GaussianPoses()
+    arguments = {name: value for name, value in settings["poses"].items() if name != "kind"}
+    return (SphericalPoses if settings["poses"]["kind"] == "spherical" else GaussianPoses)(**arguments)
 
 
 def read(file: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from gram.model.generator import Generator, RenderedImages, quantised
+from gram.model.generator import Generator, RenderedImages, to_pixels
 from gram.system.folders import write_file
 
 Pixels = NDArray[np.uint8]
@@ -34,11 +34,6 @@ _TURBO = np.array(
         [0.70, 0.98, 0.21], [0.93, 0.82, 0.23], [0.99, 0.54, 0.16], [0.86, 0.25, 0.05], [0.48, 0.02, 0.01],
     ]
 )  # fmt: skip
-
-
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Convert images (batch, 3, h, w) in [-1, 1] to uint8 (batch, h, w, 3)."""
-    return quantised(images).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def depth_to_pixels(depth: Tensor, *, near: float, far: float) -> NDArray[np.uint8]:

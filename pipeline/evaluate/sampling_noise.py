@@ -22,9 +22,10 @@ from gram.analysis.sampling_noise import (
     reference_of,
 )
 from gram.geometry.cameras import Rays
+from gram.model.generator import to_pixels
 from gram.rendering.samplers import SAMPLERS, HierarchicalSampler
 from pipeline.cli.progress import Progress
-from pipeline.display.images import Pixels, to_pixels
+from pipeline.display.images import Pixels
 from pipeline.evaluate.figures.sampling_noise import Crops, plot_crops, plot_curves
 from pipeline.evaluate.part import EvaluatedModel, PartResult
 

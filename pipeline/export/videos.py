@@ -11,11 +11,10 @@ from torch import Tensor
 
 from gram.extraction.cameras import LEVEL, turntable
 from gram.meshing import write_gif, write_mp4
-from gram.model.generator import Generator
+from gram.model.generator import Generator, to_pixels
 from gram.model.latents import interpolate_latents
 from pipeline.cli.progress import Progress
 from pipeline.config.schema import ExportConfig
-from pipeline.display.images import to_pixels
 from pipeline.export.part import ExportedFiles, ExportedLatent
 
 INTERPOLATION = "interpolation"

@@ -9,7 +9,7 @@ import torch
 
 from gram.data.format import DatasetMeta
 from gram.geometry.cameras import look_at_origin, pixel_rays
-from gram.geometry.poses import GaussianPoses, PosePrior, SphericalPoses
+from gram.geometry.poses import PosePrior
 from gram.model import folder
 from gram.model.generator import Generator
 from gram.model.settings import (
@@ -18,6 +18,7 @@ from gram.model.settings import (
     ManifoldSettings,
     RadianceSettings,
     RayNetworkSettings,
+    pose_settings,
 )
 from gram.ops.backend import Backend, use_backend
 from gram.rendering.samplers import SAMPLERS, SurfaceSampler
@@ -54,13 +55,8 @@ def model_settings(config: Config, meta: DatasetMeta) -> dict[str, Any]:
         "ray_network": _part(RayNetworkSettings, model, "ray_", width=model.ray_hidden),
         "sampler": sampler_settings(config, meta),
         "discriminator": _part(DiscriminatorSettings, model, "discriminator_", size=meta.size),
-        "poses": _poses(scene.training_poses(config.data, meta)),
+        "poses": pose_settings(scene.training_poses(config.data, meta)),
     }
-
-
-def _poses(prior: GaussianPoses | SphericalPoses) -> dict[str, Any]:
-    kind = "spherical" if isinstance(prior, SphericalPoses) else "gaussian"
-    return {"kind": kind, **asdict(prior)}
 
 
 def _part(settings: type, model: ModelConfig, prefix: str = "", **given: Any) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 from gram.model.folder import load_discriminator, load_model, load_settings
+from gram.model.generator import to_pixels
 from pipeline.cli.command import main
 from pipeline.config.loader import load
 from pipeline.config.yaml_reading import PROJECT
-from pipeline.display.images import GAP, SWEEP_VIEWS, to_pixels
+from pipeline.display.images import GAP, SWEEP_VIEWS
 from pipeline.evaluate.samples import GRID, SHOWN_PSI
 from pipeline.export import stage as export
 

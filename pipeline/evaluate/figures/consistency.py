@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gram.metrics.reprojection import DepthView, warp
+from gram.model.generator import to_pixels as images_to_pixels
 from pipeline.display.figures import BLUE, GREEN, VERMILION, legend_below, plain, show, to_pixels
 from pipeline.display.images import Pixels
-from pipeline.display.images import to_pixels as images_to_pixels
 
 SHOWN = 4
 """Number of samples in the figure, one per row."""

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gram.model.generator import to_pixels as images_to_pixels
 from pipeline.display.figures import show, to_pixels
 from pipeline.display.images import Pixels
-from pipeline.display.images import to_pixels as images_to_pixels
 from pipeline.evaluate.held_out import HeldOutIdentity
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from trimesh.visual import TextureVisuals
 
 from gram.meshing import turntable_poses
 from gram.model.folder import build_discriminator, build_generator, load_model, save_model
+from gram.model.generator import to_pixels
 from gram.model.latents import interpolate_latents, write_latents
 from pipeline.cli.command import main
-from pipeline.display.images import to_pixels
 from pipeline.export import stage as export
 from pipeline.runtime.recognition import MARKER
 

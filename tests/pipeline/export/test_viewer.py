@@ -22,8 +22,7 @@ from trimesh.visual.texture import TextureVisuals
 from gram.extraction.baking import BakedManifolds, bake
 from gram.geometry.poses import GaussianPoses
 from gram.meshing import render_mesh
-from gram.model.generator import Generator
-from pipeline.display.images import to_pixels
+from gram.model.generator import Generator, to_pixels
 from pipeline.export import viewer
 
 FRONT = torch.full((1, 2), math.pi / 2)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gram.model.generator import to_pixels
 from pipeline.cli.progress import Progress
 from pipeline.display import images
 from pipeline.tracking import runlog
@@ -130,7 +131,7 @@ def test_a_written_png_reads_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_pixels_are_rounded_and_clipped() -> None:
     batch = torch.tensor([-1.1, -1.0, 0.0, 1.0, 1.1]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
-    assert images.to_pixels(batch)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    assert to_pixels(batch)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
 
 
 def test_near_is_warm_and_far_is_dark_blue() -> None:
