@@ -10,8 +10,8 @@ refers to another option; there is no other interpolation. Options that say wher
 connects (`local` in the schema) are only taken from params.yaml, presets and the command line, as files given
 with --params and experiments may be untrusted.
 
-`pipeline.config.yaml_reading` reads and checks the presets; Hydra then composes them. Hydra's own reader
-would follow aliases, turn the text 007 into 7, and report errors without a remedy.
+Hydra composes the presets, which are in its ConfigStore as `pipeline.config.yaml_reading` reads them: Hydra's
+own reader would follow aliases, turn the text 007 into 7, and report errors without a remedy.
 """
 
 import copy
@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
@@ -41,11 +41,11 @@ from pipeline.config.options import (
 )
 from pipeline.config.presets import (
     main_file,
-    main_values,
     preset_file,
     read_params,
     read_yaml,
     require_harmless,
+    without_defaults,
 )
 from pipeline.config.redaction import redacted
 from pipeline.config.schema import GROUPS, Config
@@ -84,6 +84,15 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Composed:
+    """Presets composed by Hydra, with the value and the file of each option that they set."""
+
+    tree: DictConfig
+    values: dict[str, Any]
+    sources: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _CommandLine:
     presets: dict[str, str]
     values: dict[str, Any]
@@ -117,18 +126,16 @@ def resolve(arguments: Sequence[str] = (), *, params: Path | None = None, own: b
     presets = {**chosen, **command_line.presets}
     replaced = {group for group, preset in presets.items() if chosen[group] != preset}
 
-    layers = [(shown_path(main_file()), dict(leaves(main_values())))]
-    for group, preset in presets.items():
-        origin = COMMAND_LINE if group in command_line.presets else shown_path(file)
-        path = preset_file(group, preset, origin)
-        layers.append((shown_path(path), dict(leaves({group: read_yaml(path, section=group)}))))
+    origins = {g: COMMAND_LINE if g in command_line.presets else shown_path(file) for g in presets}
+    files = [main_file(), *(preset_file(group, presets[group], origins[group]) for group in presets)]
+    composed = _composed(tuple((preset, preset.stat().st_mtime_ns) for preset in files))
     kept = {name: value for name, value in pinned.items() if name.partition(".")[0] not in replaced}
-    layers += [(shown_path(file), kept), (COMMAND_LINE, command_line.values)]
+    layers = [(shown_path(file), kept), (COMMAND_LINE, command_line.values)]
     for source, values in layers:
         for name, value in values.items():
             check_type(name, value, source)
 
-    config, sources = _merge(presets, layers)
+    config, sources = _override(composed, presets, layers)
     environment = _without_secrets(config)
     notes = [
         f"{group}={presets[group]}: values of {shown_path(file)} for {group}={chosen[group]} do not apply"
@@ -171,20 +178,19 @@ def _parse(arguments: Sequence[str]) -> _CommandLine:
     return _CommandLine(presets=presets, values=values, experiment=experiment)
 
 
-def _merge(
-    presets: Mapping[str, str], layers: Sequence[tuple[str, Mapping[str, Any]]]
+def _override(
+    composed: _Composed, presets: Mapping[str, str], layers: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> tuple[Config, dict[str, str]]:
-    """Merge layers to a typed configuration, and return it with the source of each option."""
-    main = main_file()
-    files = [main, *(main.parent / group / f"{preset}.yaml" for group, preset in presets.items())]
-    tree = copy.deepcopy(_composed(tuple((file, file.stat().st_mtime_ns) for file in files)))
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    """Override composed presets by layers of values; return the configuration and its sources."""
+    tree, values, sources = copy.deepcopy(composed.tree), dict(composed.values), dict(composed.sources)
     for source, own in layers:
         values |= own
         sources |= dict.fromkeys(own, source)
-    for name in values:
-        OmegaConf.update(tree, name, _final(name, values, sources))
+    overridden = {name for _, own in layers for name in own}
+    for name, value in values.items():
+        final = _final(name, values, sources)
+        if name in overridden or final != value:
+            OmegaConf.update(tree, name, final)
     for name in all_options():
         group = name.partition(".")[0]
         missing = OmegaConf.is_missing(tree, name)
@@ -201,11 +207,23 @@ def _merge(
 
 
 @lru_cache(maxsize=64)
-def _composed(files: tuple[tuple[Path, int], ...]) -> DictConfig:
-    """Compose config.yaml and presets with Hydra; cached by (file, modification time)."""
-    (main, _), *presets = files
-    with initialize_config_dir(str(main.parent), version_base="1.3"):
-        return compose("config", overrides=[f"{file.parent.name}={file.stem}" for file, _ in presets])
+def _composed(files: tuple[tuple[Path, int], ...]) -> _Composed:
+    """Read config.yaml and presets and compose them with Hydra; cached by (file, modification time)."""
+    main, *presets = (file for file, _ in files)
+    read = {"": read_yaml(main)}
+    read |= {file.parent.name: read_yaml(file, section=file.parent.name) for file in presets}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for file, (group, tree) in zip((main, *presets), read.items(), strict=True):
+        ConfigStore.instance().store(name=file.stem, node=tree, group=group or None)
+        own = dict(leaves({group: tree} if group else without_defaults(tree)))
+        for name, value in own.items():
+            check_type(name, value, shown_path(file))
+        values |= own
+        sources |= dict.fromkeys(own, shown_path(file))
+    with initialize(config_path=None, version_base="1.3"):
+        chosen = [f"{file.parent.name}={file.stem}" for file in presets]
+        return _Composed(tree=compose("config", overrides=chosen), values=values, sources=sources)
 
 
 def _final(name: str, values: Mapping[str, Any], sources: Mapping[str, str]) -> object:

@@ -56,10 +56,9 @@ def preset_file(group: str, preset: str, source: str) -> Path:
     return CONF / group / f"{preset}.yaml"
 
 
-def main_values() -> dict[str, Any]:
-    values = read_yaml(main_file())
-    values.pop("defaults")
-    return values
+def without_defaults(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of config.yaml, without Hydra's list of defaults."""
+    return {name: value for name, value in tree.items() if name != "defaults"}
 
 
 def read_yaml(path: Path, *, section: str = "", schema: type = Config) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def read_yaml(path: Path, *, section: str = "", schema: type = Config) -> dict[s
 
 def require_harmless(values: Mapping[str, Any], source: str, schema: type = Config) -> None:
     """Refuse values of an untrusted file that say where this machine writes or connects, unless usual."""
-    usual, options = dict(leaves(main_values())), all_options(schema)
+    usual, options = dict(leaves(without_defaults(read_yaml(main_file())))), all_options(schema)
     private = {name for name, option in options.items() if option.metadata["local"]}
     for name, value in values.items():
         refers = REFERENCE.fullmatch(str(value))
